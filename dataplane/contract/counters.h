@@ -1,0 +1,88 @@
+// Counters in shared memory.
+//
+// The data plane makes one memfd of this layout at start and hands it to the control plane:
+//
+//     CounterHeader, then per worker a block of `worker_stride` bytes:
+//         WorkerCounters, then RuleCounters[slot_capacity]
+//
+// Threads: every block has one writer, its worker, which uses relaxed load, add, store (`add`). The
+// control plane maps the file read-only and sums over the workers with relaxed loads (`read`).
+// Values only grow as long as the data plane lives; `ipfw zero` is a baseline kept in
+// annotations.h.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/contract/drop_reason.h"
+
+namespace sluice::contract {
+
+inline constexpr std::uint64_t kCounterMagic = 0x31544e4343554c53;  // "SLUCCNT1"
+inline constexpr std::uint32_t kCounterVersion = 1;
+inline constexpr std::size_t kMaximumPorts = 32;
+
+struct alignas(32) RuleCounters {
+    std::uint64_t packets = 0;
+    std::uint64_t bytes = 0;         // IP lengths
+    std::uint64_t last_match_s = 0;  // seconds since 1970, 0: never
+    std::uint64_t reserved = 0;
+};
+
+struct alignas(64) PortCounters {
+    std::uint64_t received_packets = 0;
+    std::uint64_t received_bytes = 0;  // frame lengths without FCS
+    std::uint64_t sent_packets = 0;
+    std::uint64_t sent_bytes = 0;
+    std::uint64_t dropped_packets = 0;  // received here and not forwarded, whatever the reason
+    std::uint64_t reserved[3] = {};
+};
+
+struct alignas(64) WorkerCounters {
+    std::uint64_t heartbeat = 0;   // rises with every turn of the poll loop
+    std::uint64_t generation = 0;  // of the snapshot that the last burst saw
+    std::uint64_t bursts = 0;
+    std::uint64_t log_dropped = 0;      // records that found the log ring full
+    std::uint64_t replies_sent = 0;     // ICMP errors and TCP resets
+    std::uint64_t replies_limited = 0;  // not sent, over budget
+    std::uint64_t non_ip = 0;           // frames that no rule judged, passed on
+    std::uint64_t reserved[9] = {};
+    std::uint64_t drops[32] = {};  // by DropReason
+    PortCounters ports[kMaximumPorts];
+};
+
+static_assert(kDropReasonCount <= 32);
+static_assert(sizeof(RuleCounters) == 32 && sizeof(PortCounters) == 64);
+
+struct alignas(64) CounterHeader {
+    std::uint64_t magic = kCounterMagic;
+    std::uint32_t version = kCounterVersion;
+    std::uint32_t worker_count = 0;
+    std::uint32_t slot_capacity = 0;
+    std::uint32_t reserved = 0;
+    std::uint64_t worker_offset = 0;  // of the first block, in bytes
+    std::uint64_t worker_stride = 0;
+};
+
+constexpr std::uint64_t counter_worker_stride(std::uint32_t slot_capacity) {
+    return (sizeof(WorkerCounters) + sizeof(RuleCounters) * std::uint64_t{slot_capacity} + 4095) &
+           ~std::uint64_t{4095};
+}
+
+// Adds to a counter of which the caller is the only writer. No locked instruction.
+inline void add(std::uint64_t& counter, std::uint64_t n) {
+    std::atomic_ref<std::uint64_t> cell(counter);
+    cell.store(cell.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+}
+
+inline void set(std::uint64_t& counter, std::uint64_t value) {
+    std::atomic_ref<std::uint64_t>(counter).store(value, std::memory_order_relaxed);
+}
+
+// `counter` may lie in a read-only mapping: a relaxed load of 8 aligned bytes.
+inline std::uint64_t read(const std::uint64_t& counter) {
+    return __atomic_load_n(&counter, __ATOMIC_RELAXED);
+}
+
+}  // namespace sluice::contract

@@ -1,0 +1,58 @@
+// Why a packet was dropped without a rule having said so. One list gives the enumeration, the label
+// of the metric and the sentence for an operator.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace sluice::contract {
+
+enum class DropReason : std::uint8_t {
+    none,
+    short_frame,
+    bad_ipv4_header,
+    bad_ipv4_length,
+    bad_ipv6_header,
+    bad_ipv6_length,
+    extension_chain,
+    short_transport,
+    tcp_fragment_offset_1,
+    no_ruleset,
+    divert_without_listener,
+    unsupported_on_bridge,
+    transmit_full,
+    port_down,
+    count_
+};
+
+inline constexpr std::size_t kDropReasonCount = static_cast<std::size_t>(DropReason::count_);
+
+struct DropReasonText {
+    std::string_view label;
+    std::string_view help;
+};
+
+inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts = {{
+    {"none", "not dropped"},
+    {"short_frame", "the frame ends inside its Ethernet or IP header"},
+    {"bad_ipv4_header", "IPv4 version or header length is wrong"},
+    {"bad_ipv4_length", "IPv4 total length is shorter than the header or longer than the frame"},
+    {"bad_ipv6_header", "IPv6 version is wrong"},
+    {"bad_ipv6_length", "IPv6 payload length is longer than the frame"},
+    {"extension_chain", "IPv6 extension headers are too many, truncated, or unknown and denied"},
+    {"short_transport", "the TCP, UDP, SCTP or ICMP header is not wholly there"},
+    {"tcp_fragment_offset_1", "TCP fragment with offset 1, which only attacks have"},
+    {"no_ruleset", "no ruleset has been loaded yet"},
+    {"divert_without_listener", "a divert rule matched and nobody listens on its port"},
+    {"unsupported_on_bridge", "a fwd rule matched on a bridge, where there is no routing"},
+    {"transmit_full", "the transmit queue of the outgoing port is full"},
+    {"port_down", "the outgoing port is down"},
+}};
+
+constexpr std::string_view label(DropReason reason) {
+    return kDropReasonTexts[static_cast<std::size_t>(reason)].label;
+}
+
+}  // namespace sluice::contract

@@ -1,0 +1,134 @@
+// The tests that a rule consists of, as they stand in a snapshot.
+//
+// A rule is a run of instructions. Each is one test of 16 bytes; lists live in the sections of the
+// snapshot and are referred to by index. Instructions that form an or-block follow each other and
+// all but the last carry `kOrNext`: the block matches if one of them does. A rule matches if every
+// block does. Header tests come first, residual tests behind them (see `is_residual`): the first
+// can be decided from the packet's headers, direction and interfaces alone and belong to the
+// classifier; the second need more (chance, routes, and in time tables, states, payload) and belong
+// to the program.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "common/address.h"
+
+namespace sluice::contract {
+
+// clang-format off
+enum class Opcode : std::uint8_t {
+    // -- header tests --            argument / data, count
+    always,                       // matches every packet
+    direction_in,                 //
+    protocol,                     // argument: upper-layer protocol number
+    ip4,                          //
+    ip6,                          //
+    source_v4,                    // data, count: section v4_networks
+    destination_v4,               //
+    source_v6,                    // data, count: section v6_networks
+    destination_v6,               //
+    source_set,                   // argument: base address, data: section words, count: bits
+    destination_set,              //
+    source_me,                    // a local address of either family
+    destination_me,               //
+    source_me6,                   // a local IPv6 address
+    destination_me6,              //
+    source_ports,                 // data, count: section ports
+    destination_ports,            //
+    via,                          // data: section interface_tests
+    recv,                         //
+    xmit,                         //
+    tcp_flags,                    // argument: set << 8 | clear
+    established,                  //
+    tcp_options,                  // argument: set << 8 | clear, bits of language::tcp_option
+    ip_options,                   // likewise, bits of language::ip_option
+    ip_tos,                       // likewise, TOS bits
+    fragment,                     // likewise, bits of language::fragment_flag
+    fragment_offset,              // bare `frag`: offset is not 0, either family
+    ext6hdr,                      // argument: bits of language::ext6_header, any of them
+    icmp_types,                   // argument: bit t % 32 of word t / 32; data: section words, count: 8
+    icmp6_types,                  //
+    ip_length,                    // data, count: section ranges
+    ip_id,                        //
+    ip_ttl,                       //
+    dscp,                         //
+    flow_id,                      //
+    tcp_window,                   //
+    tcp_mss,                      //
+    tcp_data_length,              //
+    mac_type,                     //
+    tcp_sequence,                 // argument: value
+    tcp_acknowledgement,          // argument: value
+    ip_version,                   // argument: value
+    ip_precedence,                // argument: value
+    layer2,                       // the packet is filtered as a frame (bridge, or a layer-2 entry)
+    mac,                          // data: section mac_tests
+    // -- residual tests --
+    probability,                  // argument: matches if draw < argument, draws have 31 bits
+    verrevpath,                   //
+    versrcreach,                  //
+    antispoof,                    //
+    count_
+};
+// clang-format on
+
+constexpr bool is_residual(Opcode opcode) {
+    return opcode >= Opcode::probability;
+}
+
+inline constexpr std::uint8_t kNegated = 1;  // the test itself is inverted
+inline constexpr std::uint8_t kOrNext = 2;   // the next instruction is an alternative to this one
+
+struct Instruction {
+    Opcode opcode = Opcode::always;
+    std::uint8_t flags = 0;
+    std::uint16_t reserved = 0;
+    std::uint32_t argument = 0;
+    std::uint32_t data = 0;
+    std::uint32_t count = 0;
+};
+
+// first <= (port & mask) <= last; host byte order.
+struct PortTest {
+    std::uint16_t first = 0;
+    std::uint16_t last = 0;
+    std::uint16_t mask = 0xffff;
+};
+
+// first <= value <= last; host byte order.
+struct Range {
+    std::uint32_t first = 0;
+    std::uint32_t last = 0;
+};
+
+struct V4Network {
+    Ipv4 address;
+    Ipv4 mask;
+};
+
+struct V6Network {
+    Ipv6 address;
+    Ipv6 mask;
+};
+
+struct MacTest {
+    MacAddress destination, destination_mask;
+    MacAddress source, source_mask;
+};
+
+inline constexpr std::size_t kInterfaceNameSize = 16;  // with the closing NUL, as in Linux
+
+struct InterfaceTest {
+    enum class Kind : std::uint32_t { name, glob, address_v4, address_v6 } kind = Kind::name;
+    char pattern[kInterfaceNameSize * 2] = {};  // NUL-terminated; name and glob
+    Ipv6 address;                               // address_v6; its first 4 bytes for address_v4
+};
+
+static_assert(sizeof(Instruction) == 16);
+static_assert(sizeof(PortTest) == 6 && sizeof(Range) == 8 && sizeof(MacTest) == 24);
+static_assert(sizeof(V4Network) == 8 && sizeof(V6Network) == 32 && sizeof(InterfaceTest) == 52);
+static_assert(std::has_unique_object_representations_v<Instruction>);
+static_assert(std::has_unique_object_representations_v<InterfaceTest>);
+
+}  // namespace sluice::contract

@@ -1,0 +1,214 @@
+#include "dataplane/contract/snapshot_view.h"
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+
+namespace sluice::contract {
+
+namespace {
+
+// One validation run. The first thing that is wrong ends it.
+class Validator {
+  public:
+    explicit Validator(std::span<const std::byte> image) : image_(image) {}
+
+    template <typename T>
+    std::span<const T> section(const Section& section, const char* name) {
+        if (failed())
+            return {};
+        if (section.offset % kSectionAlignment != 0 || section.offset < sizeof(SnapshotHeader) ||
+            section.offset > image_.size() ||
+            section.count > (image_.size() - section.offset) / sizeof(T)) {
+            fail(std::string("section ") + name + " lies outside the image", section.offset);
+            return {};
+        }
+        return {reinterpret_cast<const T*>(image_.data() + section.offset),
+                static_cast<std::size_t>(section.count)};
+    }
+
+    void fail(std::string what, std::uint64_t offset) {
+        if (message_.empty())
+            message_ = std::move(what) + " (byte " + std::to_string(offset) + ")";
+    }
+
+    template <typename T>
+    std::uint64_t offset_of(const T& record) const {
+        return static_cast<std::uint64_t>(reinterpret_cast<const std::byte*>(&record) -
+                                          image_.data());
+    }
+
+    bool failed() const { return !message_.empty(); }
+    Error error() const { return {ExitStatus::data, "the snapshot is not valid: " + message_}; }
+
+  private:
+    std::span<const std::byte> image_;
+    std::string message_;
+};
+
+// Size of the section that `data` and `count` of an instruction point into; 0 where they are
+// unused.
+std::size_t list_size(const SnapshotView& view, Opcode opcode) {
+    switch (opcode) {
+        case Opcode::source_v4:
+        case Opcode::destination_v4:
+            return view.v4_networks().size();
+        case Opcode::source_v6:
+        case Opcode::destination_v6:
+            return view.v6_networks().size();
+        case Opcode::source_ports:
+        case Opcode::destination_ports:
+            return view.ports().size();
+        case Opcode::ip_length:
+        case Opcode::ip_id:
+        case Opcode::ip_ttl:
+        case Opcode::dscp:
+        case Opcode::flow_id:
+        case Opcode::tcp_window:
+        case Opcode::tcp_mss:
+        case Opcode::tcp_data_length:
+        case Opcode::mac_type:
+            return view.ranges().size();
+        case Opcode::icmp_types:
+        case Opcode::icmp6_types:
+            return view.words().size();
+        case Opcode::via:
+        case Opcode::recv:
+        case Opcode::xmit:
+            return view.interface_tests().size();
+        case Opcode::mac:
+            return view.mac_tests().size();
+        default:
+            return 0;
+    }
+}
+
+bool valid_instruction(const SnapshotView& view, const Instruction& instruction) {
+    if (instruction.opcode >= Opcode::count_ || (instruction.flags & ~(kNegated | kOrNext)) != 0)
+        return false;
+    switch (instruction.opcode) {
+        case Opcode::source_set:
+        case Opcode::destination_set:
+            return instruction.count <= 256 &&
+                   std::uint64_t{instruction.data} + (instruction.count + 31) / 32 <=
+                       view.words().size();
+        case Opcode::icmp_types:
+        case Opcode::icmp6_types:
+            return instruction.count == 8 &&
+                   std::uint64_t{instruction.data} + instruction.count <= view.words().size();
+        case Opcode::via:
+        case Opcode::recv:
+        case Opcode::xmit:
+        case Opcode::mac:
+            return instruction.data < list_size(view, instruction.opcode);
+        default:
+            return std::uint64_t{instruction.data} + instruction.count <=
+                       list_size(view, instruction.opcode) ||
+                   (instruction.data == 0 && instruction.count == 0);
+    }
+}
+
+void check_rule(Validator& validator, const SnapshotView& view, std::size_t index,
+                std::size_t text_size) {
+    const RuleRecord& rule = view.rules()[index];
+    const std::uint64_t at = validator.offset_of(rule);
+    const std::uint64_t count = std::uint64_t{rule.header_count} + rule.residual_count;
+    if (rule.action >= RuleAction::count_ || rule.set > 31 || rule.number == 0)
+        return validator.fail("a rule has an unknown action, set or number", at);
+    if (index > 0 && rule.number < view.rules()[index - 1].number)
+        return validator.fail("the rules are not in order", at);
+    if (rule.first_instruction + count > view.instructions().size())
+        return validator.fail("a rule's tests lie outside their section", at);
+    if (std::uint64_t{rule.text_offset} + rule.text_length > text_size)
+        return validator.fail("a rule's text lies outside its section", at);
+    if (rule.action == RuleAction::skipto &&
+        (rule.target <= index || rule.target >= view.rules().size()))
+        return validator.fail("a skipto does not go forward", at);
+    if (rule.next_hop_family != 0 && rule.next_hop_family != 4 && rule.next_hop_family != 6)
+        return validator.fail("a next hop is of an unknown family", at);
+    auto tests = view.instructions().subspan(rule.first_instruction, count);
+    for (std::size_t i = 0; i < tests.size(); ++i) {
+        const bool in_header = i < rule.header_count;
+        if (!valid_instruction(view, tests[i]))
+            return validator.fail("a test is not valid", validator.offset_of(tests[i]));
+        if (in_header && is_residual(tests[i].opcode))
+            return validator.fail("a residual test stands among the header tests",
+                                  validator.offset_of(tests[i]));
+        const bool ends_part = i + 1 == rule.header_count || i + 1 == tests.size();
+        if (ends_part && (tests[i].flags & kOrNext) != 0)
+            return validator.fail("an or-block is not closed", validator.offset_of(tests[i]));
+    }
+}
+
+}  // namespace
+
+std::uint64_t snapshot_checksum(std::span<const std::byte> image) {
+    std::uint64_t hash = 14695981039346656037u;
+    for (std::size_t at = sizeof(SnapshotHeader); at + 8 <= image.size(); at += 8) {
+        std::uint64_t word;
+        std::memcpy(&word, image.data() + at, sizeof word);
+        hash = (hash ^ word) * 1099511628211u;
+    }
+    return hash;
+}
+
+Result<SnapshotView> SnapshotView::validate(std::span<const std::byte> image) {
+    auto refuse = [](std::string why) {
+        return Error{ExitStatus::data, "the snapshot is not valid: " + std::move(why)};
+    };
+    if (reinterpret_cast<std::uintptr_t>(image.data()) % kSectionAlignment != 0)
+        return refuse("it is not aligned to 64 bytes");
+    if (image.size() < sizeof(SnapshotHeader))
+        return refuse("it is shorter than its header");
+    const auto& header = *reinterpret_cast<const SnapshotHeader*>(image.data());
+    if (header.magic != kSnapshotMagic)
+        return refuse("this is no snapshot");
+    if (header.version != kSnapshotVersion || header.layout != snapshot_layout())
+        return refuse("it has format " + std::to_string(header.version) + ", layout " +
+                      std::to_string(header.layout) + "; this data plane reads format " +
+                      std::to_string(kSnapshotVersion) + ", layout " +
+                      std::to_string(snapshot_layout()));
+    if (header.size != image.size() || image.size() % kSectionAlignment != 0)
+        return refuse("its header promises " + std::to_string(header.size) + " bytes, there are " +
+                      std::to_string(image.size()));
+    if (header.generation == 0)
+        return refuse("it has no generation");
+    if (header.checksum != snapshot_checksum(image))
+        return refuse("the checksum does not fit");
+
+    Validator validator(image);
+    SnapshotView view;
+    view.header_ = &header;
+    view.rules_ = validator.section<RuleRecord>(header.rules, "rules");
+    view.instructions_ = validator.section<Instruction>(header.instructions, "instructions");
+    view.ports_ = validator.section<PortTest>(header.ports, "ports");
+    view.ranges_ = validator.section<Range>(header.ranges, "ranges");
+    view.v4_networks_ = validator.section<V4Network>(header.v4_networks, "v4_networks");
+    view.v6_networks_ = validator.section<V6Network>(header.v6_networks, "v6_networks");
+    view.words_ = validator.section<std::uint32_t>(header.words, "words");
+    view.mac_tests_ = validator.section<MacTest>(header.mac_tests, "mac_tests");
+    view.interface_tests_ =
+        validator.section<InterfaceTest>(header.interface_tests, "interface_tests");
+    view.text_ = validator.section<char>(header.text, "text");
+    if (validator.failed())
+        return validator.error();
+
+    if (view.rules_.empty() || view.rules_.size() > UINT32_MAX ||
+        view.rules_.back().number != 65535 || view.rules_.back().header_count != 0 ||
+        view.rules_.back().residual_count != 0 ||
+        (view.rules_.back().action != RuleAction::allow &&
+         view.rules_.back().action != RuleAction::deny))
+        return refuse("it does not end with the default rule 65535");
+    for (std::size_t i = 0; i < view.rules_.size() && !validator.failed(); ++i)
+        check_rule(validator, view, i, view.text_.size());
+    for (const InterfaceTest& test : view.interface_tests_) {
+        if (test.kind > InterfaceTest::Kind::address_v6 ||
+            std::memchr(test.pattern, '\0', sizeof test.pattern) == nullptr)
+            validator.fail("an interface test is not valid", validator.offset_of(test));
+    }
+    if (validator.failed())
+        return validator.error();
+    return view;
+}
+
+}  // namespace sluice::contract
