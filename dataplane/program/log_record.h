@@ -1,0 +1,14 @@
+// What a log line needs to know about a packet and the rule that logs it.
+#pragma once
+
+#include "dataplane/contract/log_ring.h"
+#include "dataplane/packet/packet.h"
+
+namespace sluice::program {
+
+// For a packet that no rule saw; slot 0. The caller sets kind and limit.
+contract::LogRecord log_record(const packet::Packet& packet);
+
+contract::LogRecord log_record(const packet::Packet& packet, const contract::RuleRecord& rule);
+
+}  // namespace sluice::program
