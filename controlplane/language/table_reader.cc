@@ -1,0 +1,259 @@
+// `table …`
+#include <algorithm>
+
+#include "controlplane/language/command_reader.h"
+
+namespace sluice::language {
+
+namespace {
+
+using TableVerb = TableCommand::Verb;
+
+constexpr Keyword<TableVerb> kTableVerbs[] = {
+    {"add", TableVerb::add},         {"delete", TableVerb::remove}, {"create", TableVerb::create},
+    {"destroy", TableVerb::destroy}, {"flush", TableVerb::flush},   {"modify", TableVerb::modify},
+    {"swap", TableVerb::swap},       {"info", TableVerb::info},     {"detail", TableVerb::detail},
+    {"list", TableVerb::list},       {"show", TableVerb::list},     {"lookup", TableVerb::lookup},
+    {"lock", TableVerb::lock},       {"unlock", TableVerb::unlock},
+};
+constexpr std::span<const Keyword<TableVerb>> kTableVerbTable(kTableVerbs);
+
+constexpr Keyword<TableType> kTableTypes[] = {
+    {"addr", TableType::addr}, {"iface", TableType::iface}, {"number", TableType::number},
+    {"flow", TableType::flow}, {"mac", TableType::mac},
+};
+constexpr std::span<const Keyword<TableType>> kTableTypeTable(kTableTypes);
+
+constexpr Keyword<TableValueType> kValueTypes[] = {
+    {"skipto", TableValueType::skipto}, {"pipe", TableValueType::pipe},
+    {"fib", TableValueType::fib},       {"nat", TableValueType::nat},
+    {"dscp", TableValueType::dscp},     {"tag", TableValueType::tag},
+    {"divert", TableValueType::divert}, {"netgraph", TableValueType::netgraph},
+    {"limit", TableValueType::limit},   {"ipv4", TableValueType::ipv4},
+    {"ipv6", TableValueType::ipv6},     {"mark", TableValueType::mark},
+};
+constexpr std::span<const Keyword<TableValueType>> kValueTypeTable(kValueTypes);
+
+constexpr std::string_view kFlowFields[] = {"src-ip", "proto", "src-port", "dst-ip", "dst-port"};
+
+bool may_be_all(TableVerb verb) {
+    return verb == TableVerb::list || verb == TableVerb::info || verb == TableVerb::detail ||
+           verb == TableVerb::flush || verb == TableVerb::destroy;
+}
+
+// Calls `item(text, offset)` for each part between commas while it returns true.
+template <typename Function>
+bool each_part(std::string_view text, Function item) {
+    for (std::size_t start = 0; start <= text.size();) {
+        std::size_t end = std::min(text.find(',', start), text.size());
+        if (!item(text.substr(start, end - start), start))
+            return false;
+        start = end + 1;
+    }
+    return true;
+}
+
+}  // namespace
+
+bool CommandReader::read_table_name(std::string& name, bool all_allowed) {
+    if (cursor_.at_end())
+        return cursor_.fail_missing("table name");
+    std::string_view word = cursor_.word();
+    if (!is_valid_name(word))
+        return cursor_.fail(ExitStatus::usage,
+                            "bad table name " + quote(word) +
+                                "; expected letters, digits, \"_\", \"-\" or \".\", at most 63");
+    if (word == "all" && !all_allowed)
+        return cursor_.fail(ExitStatus::usage, "\"all\" is no table; expected the name of one");
+    name = word;
+    cursor_.advance();
+    return true;
+}
+
+bool CommandReader::read_table() {
+    TableCommand table;
+    table.set = in_set_.value_or(0);
+    std::size_t name_position = cursor_.position();
+    if (!read_table_name(table.table, true))
+        return false;
+    table.atomic = cursor_.take("atomic");
+    if (cursor_.at_end())
+        return cursor_.fail_missing("table command");
+    const auto* verb = find_keyword(kTableVerbTable, cursor_.word());
+    if (verb == nullptr)
+        return cursor_.fail(ExitStatus::usage,
+                            "unknown table command " + quote(cursor_.word()) +
+                                "; expected add, delete, create, destroy, flush, list, info, "
+                                "detail, lookup, modify, lock, unlock or swap",
+                            std::string(nearest_keyword(cursor_.word(), kTableVerbTable)));
+    table.verb = verb->value;
+    if (table.atomic && table.verb != TableVerb::add)
+        return cursor_.fail(ExitStatus::usage,
+                            "atomic is not compatible with " + std::string(verb->name));
+    if (table.table == "all" && !may_be_all(table.verb))
+        return cursor_.fail_at(name_position, ExitStatus::usage,
+                               "\"all\" is no table; expected the name of one");
+    cursor_.advance();
+    bool read = true;
+    switch (table.verb) {
+        case TableVerb::create:
+            read = read_table_create(table);
+            break;
+        case TableVerb::add:
+        case TableVerb::remove:
+        case TableVerb::lookup:
+            read = read_table_records(table);
+            break;
+        case TableVerb::modify:
+            if (!cursor_.take("limit"))
+                return cursor_.fail_missing("\"limit\"");
+            read = read_table_limit(table);
+            break;
+        case TableVerb::swap:
+            read = read_table_name(table.other, false);
+            break;
+        case TableVerb::destroy:
+        case TableVerb::flush:
+        case TableVerb::list:
+        case TableVerb::info:
+        case TableVerb::detail:
+        case TableVerb::lock:
+        case TableVerb::unlock:
+            break;
+    }
+    if (!read || !read_end())
+        return false;
+    set_command(std::move(table));
+    return true;
+}
+
+bool CommandReader::read_table_limit(TableCommand& table) {
+    if (cursor_.at_end())
+        return cursor_.fail_missing("limit value");
+    auto limit = parse_number(cursor_.word(), 0, UINT32_MAX, "limit");
+    if (!limit)
+        return cursor_.fail(limit.error());
+    table.limit = *limit;
+    cursor_.advance();
+    return true;
+}
+
+bool CommandReader::read_table_type(TableCommand& table) {
+    if (cursor_.at_end())
+        return cursor_.fail_missing("table type");
+    std::string_view word = cursor_.word();
+    std::size_t colon = word.find(':');
+    const auto* type = find_keyword(kTableTypeTable, word.substr(0, colon));
+    if (type == nullptr)
+        return cursor_.fail(ExitStatus::usage,
+                            "unknown table type " + quote(word.substr(0, colon)) +
+                                "; expected addr, iface, number, flow or mac",
+                            std::string(nearest_keyword(word.substr(0, colon), kTableTypeTable)));
+    table.type = type->value;
+    if (colon != word.npos) {
+        if (type->value != TableType::flow)
+            return cursor_.fail(ExitStatus::usage, "only the type flow has fields", {}, colon);
+        bool read = each_part(word.substr(colon + 1), [&](std::string_view field,
+                                                          std::size_t offset) {
+            if (std::find(std::begin(kFlowFields), std::end(kFlowFields), field) ==
+                std::end(kFlowFields))
+                return cursor_.fail(ExitStatus::usage,
+                                    "unknown flow field " + quote(field) +
+                                        "; expected src-ip, proto, src-port, dst-ip or dst-port",
+                                    std::string(nearest(field, kFlowFields)), colon + 1 + offset);
+            table.flow_fields.emplace_back(field);
+            return true;
+        });
+        if (!read)
+            return false;
+    }
+    cursor_.advance();
+    return true;
+}
+
+bool CommandReader::read_table_value_types(TableCommand& table) {
+    if (cursor_.at_end())
+        return cursor_.fail_missing("table value type");
+    if (cursor_.take("legacy")) {
+        table.legacy_values = true;
+        return true;
+    }
+    bool read = each_part(cursor_.word(), [&](std::string_view name, std::size_t offset) {
+        const auto* type = find_keyword(kValueTypeTable, name);
+        if (type == nullptr)
+            return cursor_.fail(ExitStatus::usage,
+                                "unknown value type " + quote(name) +
+                                    "; expected skipto, pipe, fib, nat, dscp, tag, divert, "
+                                    "netgraph, limit, ipv4, ipv6 or mark",
+                                std::string(nearest_keyword(name, kValueTypeTable)), offset);
+        table.value_types.push_back(type->value);
+        return true;
+    });
+    if (read)
+        cursor_.advance();
+    return read;
+}
+
+bool CommandReader::read_table_create(TableCommand& table) {
+    while (!cursor_.at_end()) {
+        bool read = true;
+        if (cursor_.take("type")) {
+            read = read_table_type(table);
+        } else if (cursor_.take("valtype")) {
+            read = read_table_value_types(table);
+        } else if (cursor_.take("algo")) {
+            if (cursor_.at_end())
+                return cursor_.fail_missing("table algorithm name");
+            table.algorithm = cursor_.word();
+            cursor_.advance();
+        } else if (cursor_.take("limit")) {
+            read = read_table_limit(table);
+        } else if (cursor_.take("locked")) {
+            table.locked = true;
+        } else if (cursor_.take("missing")) {
+            table.missing = true;
+        } else if (cursor_.take("or-flush")) {
+            table.missing = table.or_flush = true;
+        } else {
+            constexpr std::string_view kWords[] = {"type",   "valtype", "algo",    "limit",
+                                                   "locked", "missing", "or-flush"};
+            return cursor_.fail(ExitStatus::usage,
+                                "unknown option " + quote(cursor_.word()) +
+                                    " of table create; expected type, valtype, algo, limit, "
+                                    "locked, missing or or-flush",
+                                std::string(nearest(cursor_.word(), kWords)));
+        }
+        if (!read)
+            return false;
+    }
+    return true;
+}
+
+// `add K [V] [K V]…`: with more than two words each key has a value. `delete K…`, `lookup K`.
+bool CommandReader::read_table_records(TableCommand& table) {
+    if (cursor_.at_end())
+        return cursor_.fail_missing("table key");
+    bool values = table.verb == TableVerb::add && cursor_.remaining() > 1;
+    while (!cursor_.at_end()) {
+        TableRecord record;
+        record.key = cursor_.word();
+        cursor_.advance();
+        if (values) {
+            if (cursor_.at_end())
+                return cursor_.fail_missing("value of the key " + quote(record.key));
+            record.value = cursor_.word();
+            if (record.value.starts_with(':'))
+                return cursor_.fail(ExitStatus::data,
+                                    "label " + quote(record.value) +
+                                        ": labels belong to the YANET dialect, ipfw has rule "
+                                        "numbers; expected a value");
+            cursor_.advance();
+        }
+        table.records.push_back(std::move(record));
+        if (table.verb == TableVerb::lookup)
+            break;
+    }
+    return true;
+}
+
+}  // namespace sluice::language

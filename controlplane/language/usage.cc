@@ -1,0 +1,73 @@
+#include "controlplane/language/usage.h"
+
+#include "controlplane/language/keywords.h"
+
+namespace sluice::language {
+
+namespace {
+
+constexpr std::string_view kSynopsis =
+    R"(ipfw syntax summary; the manual page ipfw(8) has the details
+
+    ipfw [-abcdDefhinNqStTv] [-s [field]] COMMAND
+    ipfw [-cfnNqS] [-p preproc [-D macro[=value]] [-U macro]] /pathname
+
+COMMAND
+    add [N] [set S] [prob P] RULE       add a rule; without N it goes to the end
+    delete N|A-B|set S ...              delete rules
+    flush                               delete all rules but the default and set 31
+    list|show|print [N|A-B ...]         list rules; show adds the counters
+    zero|resetlog [N ...]               clear counters; re-arm log limits
+    set show | disable S... enable S... | move [rule] X to S | swap S S
+    set S COMMAND                       a command on one set
+    enable|disable WORD                 firewall one_pass debug verbose dyn_keepalive
+    table T create [type addr|iface|number|flow|mac] [valtype V,...] [algo A]
+                   [limit N] [locked] [missing] [or-flush]
+    table T [atomic] add K [V] ... | delete K ... | lookup K | swap T
+    table T|all list|info|detail|flush|destroy
+    table T modify limit N | lock | unlock
+    sysctl [-an] [-w] NAME[=VALUE] ...  read and write net.inet.ip.fw.*
+
+FLAGS
+    -a counters  -b action and comment only  -c compact  -d states too  -D states only
+    -e no effect  -f do not ask  -h this text  -i table values as addresses  -n only check
+    -N names in the output  -q quiet  -S sets  -t, -T last match  -v verbose
+
+RULE
+    ACTION [MODIFIERS] [PROTO from ADDR [PORTS] to ADDR [PORTS]] [OPTIONS] [// comment]
+    PROTO   ip | ip4 | ip6 | name or number | { PROTO or PROTO ... }
+    ADDR    [not] any | me | me6 | A.B.C.D[/N|:MASK],... | A.B.C.0/24{1,5-9} | IPV6[/N],...
+            | host | table(T[,V]) | { ADDR or ADDR ... }
+    PORTS   [not] 80,1000-2000,http
+    [not] stands before any option; { OPTION or OPTION ... } takes one of them
+)";
+
+template <typename Value>
+void append(std::string& text, std::string_view title, std::span<const Keyword<Value>> table) {
+    constexpr std::size_t kColumn = 40;
+    text += "\n" + std::string(title) + "\n";
+    for (const auto& keyword : table) {
+        if (keyword.help.empty())
+            continue;
+        std::string line = "    " + std::string(keyword.name);
+        if (!keyword.arguments.empty())
+            line += " " + std::string(keyword.arguments);
+        if (line.size() < kColumn)
+            line.resize(kColumn, ' ');
+        else
+            line += "  ";
+        text += line + std::string(keyword.help) + "\n";
+    }
+}
+
+}  // namespace
+
+std::string usage() {
+    std::string text(kSynopsis);
+    append(text, "ACTION", action_keywords());
+    append(text, "MODIFIERS", modifier_keywords());
+    append(text, "OPTIONS", option_keywords());
+    return text;
+}
+
+}  // namespace sluice::language

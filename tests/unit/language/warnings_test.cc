@@ -1,0 +1,52 @@
+#include "controlplane/language/warnings.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/language/support.h"
+
+namespace sluice::language {
+namespace {
+
+std::string warned(std::string_view text) {
+    auto rule = parse(text);
+    EXPECT_TRUE(rule) << text;
+    std::string all;
+    for (const std::string& sentence : warnings(*rule))
+        all += (all.empty() ? "" : "; ") + sentence;
+    return all;
+}
+
+TEST(Warnings, ImpossibleCombinations) {
+    for (const char* text :
+         {"allow icmp from any to any 80", "allow icmp from any 80 to any",
+          "allow icmp from any to me in dst-port 80", "allow udp from any to any setup",
+          "allow udp from any to any established", "allow udp from any to any tcpflags syn",
+          "allow udp from any to any tcpwin 5", "allow tcp from any to any icmptypes 8",
+          "allow icmp from any to any icmp6types 128", "allow ip from any to any in out",
+          "allow ip from any to any in not in", "allow ip from any to any in xmit em0",
+          "allow tcp from any to any 80 frag", "allow tcp from any to any setup frag",
+          "allow tcp from any to any tcpflags syn,!syn"})
+        EXPECT_TRUE(warned(text).starts_with("this can never match: ")) << text << warned(text);
+}
+
+TEST(Warnings, ActionsThatDoLess) {
+    EXPECT_NE(warned("reset udp from any to any").find("only TCP"), std::string::npos);
+    EXPECT_NE(warned("abort tcp from any to any").find("only SCTP"), std::string::npos);
+    EXPECT_NE(warned("100 skipto 50 ip from any to any").find("never goes back"),
+              std::string::npos);
+}
+
+TEST(Warnings, NoneForWhatIsFine) {
+    for (const char* text :
+         {"allow ip from any to any", "allow ip from any to any 80",
+          "allow { tcp or icmp } from any to any 80", "allow not icmp from any to any 80",
+          "allow tcp from any to any setup", "allow ip from any to any out recv em0 xmit em1",
+          "allow ip from any to any { in or out }", "deny ip from any to any frag",
+          "reset tcp from any to any", "reset ip from any to any", "skipto 50 ip from any to any",
+          "allow icmp from any to any icmptypes 8", "allow udp from any to any not established",
+          "deny ip from any to any not frag setup", "allow in dst-port 22"})
+        EXPECT_EQ(warned(text), "") << text;
+}
+
+}  // namespace
+}  // namespace sluice::language
