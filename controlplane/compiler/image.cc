@@ -1,0 +1,68 @@
+#include "controlplane/compiler/image.h"
+
+#include <cstring>
+#include <span>
+
+#include "dataplane/contract/snapshot_view.h"
+
+namespace sluice::compiler {
+
+namespace {
+
+std::uint64_t align(std::uint64_t size) {
+    return (size + contract::kSectionAlignment - 1) &
+           ~std::uint64_t{contract::kSectionAlignment - 1};
+}
+
+// Gives each section its place, and copies it there in a second pass.
+class Layout {
+  public:
+    void place(std::span<const std::byte> bytes, std::size_t count, contract::Section& section) {
+        section.offset = size_;
+        section.count = count;
+        pieces_.push_back({size_, bytes});
+        size_ = align(size_ + bytes.size());
+    }
+
+    std::vector<std::byte> image(contract::SnapshotHeader header) const {
+        header.size = size_;
+        std::vector<std::byte> image(size_);
+        for (const Piece& piece : pieces_)
+            if (!piece.bytes.empty())
+                std::memcpy(image.data() + piece.offset, piece.bytes.data(), piece.bytes.size());
+        header.checksum = contract::snapshot_checksum(image);
+        std::memcpy(image.data(), &header, sizeof header);
+        return image;
+    }
+
+  private:
+    struct Piece {
+        std::uint64_t offset;
+        std::span<const std::byte> bytes;
+    };
+    std::uint64_t size_ = align(sizeof(contract::SnapshotHeader));
+    std::vector<Piece> pieces_;
+};
+
+}  // namespace
+
+std::vector<std::byte> lay_out(contract::SnapshotHeader header, const Sections& sections) {
+    Layout layout;
+    auto place = [&](const auto& elements, contract::Section& section) {
+        layout.place(std::as_bytes(std::span(elements)), elements.size(), section);
+    };
+    header.layout = contract::snapshot_layout();
+    place(sections.rules, header.rules);
+    place(sections.instructions, header.instructions);
+    place(sections.ports, header.ports);
+    place(sections.ranges, header.ranges);
+    place(sections.v4_networks, header.v4_networks);
+    place(sections.v6_networks, header.v6_networks);
+    place(sections.words, header.words);
+    place(sections.mac_tests, header.mac_tests);
+    place(sections.interface_tests, header.interface_tests);
+    place(sections.text, header.text);
+    return layout.image(header);
+}
+
+}  // namespace sluice::compiler

@@ -1,0 +1,375 @@
+#include "controlplane/compiler/tests.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+
+namespace sluice::compiler {
+
+namespace {
+
+using contract::Instruction;
+using contract::Opcode;
+using language::Side;
+
+Opcode by_side(Side side, Opcode source, Opcode destination) {
+    return side == Side::source ? source : destination;
+}
+
+std::uint32_t flag_argument(const language::FlagMatch& match) {
+    return static_cast<std::uint32_t>(match.set) << 8 | match.clear;
+}
+
+// Translates one match into one instruction; lists go into the sections. What support.h refuses
+// never comes here: it becomes an error all the same, never a test that is left out.
+class MatchCompiler {
+  public:
+    explicit MatchCompiler(Sections& sections) : sections_(sections) {}
+
+    Result<Instruction> operator()(const language::AddressMatch& match) {
+        return std::visit([&](const auto& what) { return address(match.side, what); }, match.what);
+    }
+
+    Result<Instruction> operator()(const language::PortMatch& match) {
+        std::vector<contract::PortTest> tests;
+        for (const language::PortEntry& entry : match.entries) {
+            if (entry.mask)
+                tests.push_back({static_cast<std::uint16_t>(entry.first & *entry.mask),
+                                 static_cast<std::uint16_t>(entry.first & *entry.mask),
+                                 *entry.mask});
+            else
+                tests.push_back({entry.first, entry.last, 0xffff});
+        }
+        return list(by_side(match.side, Opcode::source_ports, Opcode::destination_ports),
+                    append(sections_.ports, tests));
+    }
+
+    Result<Instruction> operator()(const language::ProtocolMatch& match) {
+        using Kind = language::ProtocolMatch::Kind;
+        switch (match.kind) {
+            case Kind::any:
+                return simple(Opcode::always);
+            case Kind::ip4:
+                return simple(Opcode::ip4);
+            case Kind::ip6:
+                return simple(Opcode::ip6);
+            case Kind::number:
+                return simple(Opcode::protocol, match.number);
+        }
+        return impossible();
+    }
+
+    Result<Instruction> operator()(const language::DirectionMatch& match) {
+        Instruction test = simple(Opcode::direction_in);
+        if (match.direction == language::DirectionMatch::Direction::out)
+            test.flags ^= contract::kNegated;
+        return test;
+    }
+
+    Result<Instruction> operator()(const language::InterfaceMatch& match) {
+        using Role = language::InterfaceMatch::Role;
+        if (std::holds_alternative<language::Any>(match.what))
+            return simple(Opcode::always);
+        contract::InterfaceTest test;
+        if (const auto* name = std::get_if<language::InterfaceName>(&match.what)) {
+            if (name->pattern.size() >= sizeof test.pattern)
+                return Error{ExitStatus::data,
+                             "the interface name \"" + name->pattern + "\" is too long: at most " +
+                                 std::to_string(sizeof test.pattern - 1) + " characters"};
+            test.kind = name->is_glob ? contract::InterfaceTest::Kind::glob
+                                      : contract::InterfaceTest::Kind::name;
+            std::memcpy(test.pattern, name->pattern.data(), name->pattern.size());
+        } else if (const auto* v4 = std::get_if<Ipv4>(&match.what)) {
+            test.kind = contract::InterfaceTest::Kind::address_v4;
+            std::memcpy(test.address.bytes.data(), v4, sizeof *v4);
+        } else if (const auto* v6 = std::get_if<Ipv6>(&match.what)) {
+            test.kind = contract::InterfaceTest::Kind::address_v6;
+            test.address = *v6;
+        } else {
+            return impossible();
+        }
+        const Opcode opcode = match.role == Role::via    ? Opcode::via
+                              : match.role == Role::recv ? Opcode::recv
+                                                         : Opcode::xmit;
+        return list(opcode, {intern(test), 1});
+    }
+
+    Result<Instruction> operator()(const language::FlagMatch& match) {
+        using language::FlagField;
+        switch (match.field) {
+            case FlagField::tcp_flags:
+                return simple(Opcode::tcp_flags, flag_argument(match));
+            case FlagField::tcp_options:
+                return simple(Opcode::tcp_options, flag_argument(match));
+            case FlagField::ip_options:
+                return simple(Opcode::ip_options, flag_argument(match));
+            case FlagField::ip_tos:
+                return simple(Opcode::ip_tos, flag_argument(match));
+            case FlagField::fragment:
+                if (match.set == language::fragment_flag::offset && match.clear == 0)
+                    return simple(Opcode::fragment_offset);
+                return simple(Opcode::fragment, flag_argument(match));
+            case FlagField::ext6hdr:
+                return simple(Opcode::ext6hdr, match.set);
+        }
+        return impossible();
+    }
+
+    Result<Instruction> operator()(const language::ListMatch& match) {
+        using language::ListField;
+        switch (match.field) {
+            case ListField::icmp_types:
+                return bitmap(Opcode::icmp_types, match.ranges);
+            case ListField::icmp6_types:
+                return bitmap(Opcode::icmp6_types, match.ranges);
+            case ListField::ip_length:
+                return ranges(Opcode::ip_length, match.ranges);
+            case ListField::ip_id:
+                return ranges(Opcode::ip_id, match.ranges);
+            case ListField::ip_ttl:
+                return ranges(Opcode::ip_ttl, match.ranges);
+            case ListField::tcp_window:
+                return ranges(Opcode::tcp_window, match.ranges);
+            case ListField::tcp_mss:
+                return ranges(Opcode::tcp_mss, match.ranges);
+            case ListField::tcp_data_length:
+                return ranges(Opcode::tcp_data_length, match.ranges);
+            case ListField::mac_type:
+                return ranges(Opcode::mac_type, match.ranges);
+            case ListField::dscp:
+                return ranges(Opcode::dscp, match.ranges);
+            case ListField::flow_id:
+            case ListField::tagged:
+                return impossible();
+        }
+        return impossible();
+    }
+
+    Result<Instruction> operator()(const language::NumberMatch& match) {
+        using language::NumberField;
+        switch (match.field) {
+            case NumberField::tcp_sequence:
+                return simple(Opcode::tcp_sequence, match.value);
+            case NumberField::tcp_acknowledgement:
+                return simple(Opcode::tcp_acknowledgement, match.value);
+            case NumberField::ip_version:
+                return simple(Opcode::ip_version, match.value);
+            case NumberField::ip_precedence:
+                return simple(Opcode::ip_precedence, match.value);
+            case NumberField::fib:
+            case NumberField::uid:
+            case NumberField::gid:
+            case NumberField::jail:
+            case NumberField::mark:
+                return impossible();
+        }
+        return impossible();
+    }
+
+    Result<Instruction> operator()(const language::MacMatch& match) {
+        const contract::MacTest test{match.destination, match.destination_mask, match.source,
+                                     match.source_mask};
+        return list(Opcode::mac, append(sections_.mac_tests, {test}));
+    }
+
+    Result<Instruction> operator()(const language::SimpleMatch& match) {
+        using language::Flag;
+        switch (match.flag) {
+            case Flag::established:
+                return simple(Opcode::established);
+            case Flag::layer2:
+                return simple(Opcode::layer2);
+            case Flag::verrevpath:
+                return simple(Opcode::verrevpath);
+            case Flag::versrcreach:
+                return simple(Opcode::versrcreach);
+            case Flag::antispoof:
+                return simple(Opcode::antispoof);
+            case Flag::diverted:
+            case Flag::diverted_loopback:
+            case Flag::diverted_output:
+            case Flag::ipsec:
+            case Flag::sockarg:
+                return impossible();
+        }
+        return impossible();
+    }
+
+    Result<Instruction> operator()(const language::MacTableMatch&) { return impossible(); }
+    Result<Instruction> operator()(const language::LookupMatch&) { return impossible(); }
+    Result<Instruction> operator()(const language::FlowTableMatch&) { return impossible(); }
+
+  private:
+    static Instruction simple(Opcode opcode, std::uint32_t argument = 0) {
+        return {.opcode = opcode, .argument = argument};
+    }
+
+    static Instruction list(Opcode opcode, Run run) {
+        return {.opcode = opcode, .data = run.data, .count = run.count};
+    }
+
+    static Error impossible() {
+        return {ExitStatus::software,
+                "the compiler was given a match that it does not carry out; this is a bug"};
+    }
+
+    Result<Instruction> address(Side, language::Any) { return simple(Opcode::always); }
+
+    Result<Instruction> address(Side side, language::Me) {
+        return simple(by_side(side, Opcode::source_me, Opcode::destination_me));
+    }
+
+    Result<Instruction> address(Side side, language::Me6) {
+        return simple(by_side(side, Opcode::source_me6, Opcode::destination_me6));
+    }
+
+    Result<Instruction> address(Side side, const std::vector<language::Ipv4Network>& networks) {
+        std::vector<contract::V4Network> tests;
+        for (const language::Ipv4Network& network : networks)
+            tests.push_back({network.address, network.mask});
+        return list(by_side(side, Opcode::source_v4, Opcode::destination_v4),
+                    append(sections_.v4_networks, tests));
+    }
+
+    Result<Instruction> address(Side side, const std::vector<language::Ipv6Network>& networks) {
+        std::vector<contract::V6Network> tests;
+        for (const language::Ipv6Network& network : networks)
+            tests.push_back({network.address, network.mask});
+        return list(by_side(side, Opcode::source_v6, Opcode::destination_v6),
+                    append(sections_.v6_networks, tests));
+    }
+
+    Result<Instruction> address(Side side, const language::AddressSet& set) {
+        const std::uint32_t size = 1u << (32 - set.length);
+        std::vector<std::uint32_t> words((size + 31) / 32);
+        for (std::uint32_t i = 0; i < size; ++i)
+            if (set.members[i])
+                words[i / 32] |= 1u << i % 32;
+        Instruction test =
+            simple(by_side(side, Opcode::source_set, Opcode::destination_set), set.base.host());
+        test.data = append(sections_.words, words).data;
+        test.count = size;
+        return test;
+    }
+
+    Result<Instruction> address(Side, const language::TableReference&) { return impossible(); }
+
+    Instruction ranges(Opcode opcode, const std::vector<language::NumberRange>& wanted) {
+        std::vector<contract::Range> tests;
+        for (const language::NumberRange& range : wanted)
+            tests.push_back({range.first, range.last});
+        return list(opcode, append(sections_.ranges, tests));
+    }
+
+    Instruction bitmap(Opcode opcode, const std::vector<language::NumberRange>& wanted) {
+        std::vector<std::uint32_t> words(8);
+        for (const language::NumberRange& range : wanted)
+            for (std::uint32_t value = range.first; value <= range.last && value < 256; ++value)
+                words[value / 32] |= 1u << value % 32;
+        return list(opcode, append(sections_.words, words));
+    }
+
+    // Rulesets name the same few interfaces over and over.
+    std::uint32_t intern(const contract::InterfaceTest& test) {
+        auto& tests = sections_.interface_tests;
+        const auto same = std::find_if(tests.begin(), tests.end(), [&](const auto& other) {
+            return std::memcmp(&other, &test, sizeof test) == 0;
+        });
+        if (same != tests.end())
+            return static_cast<std::uint32_t>(same - tests.begin());
+        tests.push_back(test);
+        return static_cast<std::uint32_t>(tests.size() - 1);
+    }
+
+    Sections& sections_;
+};
+
+// Negated or not: `not mac-type 0x0806` speaks of frames as well.
+bool names_link_layer(const language::Term& term) {
+    if (const auto* simple = std::get_if<language::SimpleMatch>(&term.match))
+        return simple->flag == language::Flag::layer2;
+    if (const auto* list = std::get_if<language::ListMatch>(&term.match))
+        return list->field == language::ListField::mac_type;
+    return std::holds_alternative<language::MacMatch>(term.match);
+}
+
+// Collects the tests of a rule, header tests and residual tests apart.
+class RuleCompiler {
+  public:
+    RuleCompiler(Sections& sections, contract::RuleRecord& record)
+        : sections_(sections), record_(record), compile_match_(sections) {}
+
+    void add_probability(double probability) {
+        // Draws have 31 bits; a chance of 1 must beat the largest of them.
+        residual_.push_back(
+            {.opcode = Opcode::probability,
+             .argument = static_cast<std::uint32_t>(
+                 probability >= 1 ? 0x80000000u : std::floor(probability * 0x7fffffff))});
+    }
+
+    Result<Done> add_term(const language::Term& term) { return add_group({{term}}); }
+
+    Result<Done> add_group(const language::Group& group) {
+        std::vector<Instruction> block;
+        for (const language::Term& term : group.any_of) {
+            Result<Instruction> test = std::visit(compile_match_, term.match);
+            if (!test)
+                return test.error();
+            if (term.negated)
+                test->flags ^= contract::kNegated;
+            test->flags |= contract::kOrNext;
+            block.push_back(*test);
+            if (names_link_layer(term))
+                record_.flags |= contract::rule_flag::link_layer;
+        }
+        if (block.empty())
+            return Done{};
+        block.back().flags &= static_cast<std::uint8_t>(~contract::kOrNext);
+        const bool residual = std::any_of(block.begin(), block.end(), [](const Instruction& test) {
+            return contract::is_residual(test.opcode);
+        });
+        auto& part = residual ? residual_ : header_;
+        part.insert(part.end(), block.begin(), block.end());
+        return Done{};
+    }
+
+    void finish() {
+        record_.first_instruction = append(sections_.instructions, header_).data;
+        record_.header_count = static_cast<std::uint32_t>(header_.size());
+        record_.residual_count = append(sections_.instructions, residual_).count;
+    }
+
+  private:
+    Sections& sections_;
+    contract::RuleRecord& record_;
+    MatchCompiler compile_match_;
+    std::vector<Instruction> header_;
+    std::vector<Instruction> residual_;
+};
+
+}  // namespace
+
+Result<Done> compile_tests(const language::Rule& rule, Sections& sections,
+                           contract::RuleRecord& record) {
+    RuleCompiler compiler(sections, record);
+    if (rule.probability)
+        compiler.add_probability(*rule.probability);
+    std::vector<const language::Group*> groups;
+    if (rule.body)
+        groups = {&rule.body->protocol, &rule.body->source, &rule.body->destination};
+    for (const language::Group& group : rule.options)
+        groups.push_back(&group);
+    for (const language::Group* group : groups)
+        if (Result<Done> added = compiler.add_group(*group); !added)
+            return added.error();
+    if (rule.body)
+        for (const auto& ports : {rule.body->source_ports, rule.body->destination_ports})
+            if (ports)
+                if (Result<Done> added = compiler.add_term(*ports); !added)
+                    return added.error();
+    compiler.finish();
+    return Done{};
+}
+
+}  // namespace sluice::compiler
