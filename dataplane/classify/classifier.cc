@@ -301,8 +301,6 @@ bool Classifier::test_matches(const Instruction& test, const Packet& packet) con
             return h.ip_version == 4 && in_ranges(view_, test, h.ttl);
         case Opcode::dscp:
             return h.ip_version != 0 && in_ranges(view_, test, h.traffic_class >> 2);
-        case Opcode::flow_id:
-            return h.ip_version == 6 && in_ranges(view_, test, h.flow_label);
         case Opcode::tcp_window:
             return is_tcp(h) && in_ranges(view_, test, h.tcp_window);
         case Opcode::tcp_mss:

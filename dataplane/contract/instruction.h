@@ -53,7 +53,6 @@ enum class Opcode : std::uint8_t {
     ip_id,                        //
     ip_ttl,                       //
     dscp,                         //
-    flow_id,                      //
     tcp_window,                   //
     tcp_mss,                      //
     tcp_data_length,              //

@@ -63,7 +63,6 @@ std::size_t list_size(const SnapshotView& view, Opcode opcode) {
         case Opcode::ip_id:
         case Opcode::ip_ttl:
         case Opcode::dscp:
-        case Opcode::flow_id:
         case Opcode::tcp_window:
         case Opcode::tcp_mss:
         case Opcode::tcp_data_length:

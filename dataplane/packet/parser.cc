@@ -34,6 +34,8 @@ void set_ports(Headers& h, Be16 source, Be16 destination) {
 // The upper-layer header of an unfragmented packet or a first fragment. What is known must be
 // whole.
 DropReason parse_transport(const wire::View& view, std::size_t offset, Headers& h) {
+    if (offset > view.size())
+        return DropReason::short_transport;
     h.transport_offset = to_u16(offset);
     switch (h.protocol) {
         case protocol::tcp: {
@@ -83,8 +85,14 @@ DropReason parse_transport(const wire::View& view, std::size_t offset, Headers& 
             h.icmp_code = icmp->code;
             return DropReason::none;
         }
-        default:
-            return DropReason::none;
+        default: {
+            // In IPv6 the tunnelled header must be whole, and of the others their first two bytes.
+            const std::size_t needed = h.ip_version != 6              ? 0
+                                       : h.protocol == protocol::ipv6 ? sizeof(wire::Ip6)
+                                       : h.protocol == protocol::ipv4 ? sizeof(wire::Ip4)
+                                                                      : 2;
+            return view.size() - offset >= needed ? DropReason::none : DropReason::short_transport;
+        }
     }
 }
 
@@ -114,6 +122,26 @@ DropReason parse_ipv4(wire::View view, Headers& h) {
     }
     return parse_transport(view.first(std::size_t{h.network_offset} + h.ip_length),
                            std::size_t{h.network_offset} + h.ip_header_length, h);
+}
+
+// Behind an IPv6 header an unknown number may be an extension header as well as a protocol; ipfw
+// calls all but these unknown (net.inet6.ip6.fw.deny_unknown_exthdrs).
+bool is_known_upper_layer(std::uint8_t number) {
+    switch (number) {
+        case protocol::icmp6:
+        case protocol::tcp:
+        case protocol::udp:
+        case protocol::udplite:
+        case protocol::sctp:
+        case protocol::ospf:
+        case protocol::pim:
+        case protocol::carp:
+        case protocol::ipv4:
+        case protocol::ipv6:
+            return true;
+        default:
+            return false;
+    }
 }
 
 std::uint8_t routing_bits(std::uint8_t type) {
@@ -189,6 +217,8 @@ DropReason parse_extensions(const wire::View& view, std::uint8_t next,
             case protocol::no_next:
                 return DropReason::none;
             default:
+                if (!is_known_upper_layer(next) && settings.deny_unknown_extension_headers)
+                    return DropReason::extension_chain;
                 return parse_transport(view, offset, h);
         }
     }
@@ -206,7 +236,6 @@ DropReason parse_ipv6(wire::View view, const ParserSettings& settings, Headers& 
     h.protocol = ip->next_header;
     h.ttl = ip->hop_limit;
     h.traffic_class = static_cast<std::uint8_t>(first_word >> 20);
-    h.flow_label = first_word & 0xfffff;
     h.ip_header_length = sizeof(wire::Ip6);
     const std::size_t length = std::size_t{ip->payload_length.host()} + sizeof(wire::Ip6);
     h.ip_length = to_u16(length);

@@ -39,18 +39,18 @@ struct LoggedHere {
     std::uint32_t count = 0;
 };
 
-// Rules that cannot act on a frame at Ethernet level do not match there, as in ipfw.
-bool acts_at_layer2(RuleAction action) {
-    return action != RuleAction::divert && action != RuleAction::tee && action != RuleAction::fwd;
+// What cannot act on a frame at Ethernet level is taken as no operation there: the rule writes its
+// log line and the walk goes on, uncounted, as in ipfw.
+bool acts(const RuleRecord& rule, const Packet& packet) {
+    return packet.passage.entry != Entry::layer2 ||
+           (rule.action != RuleAction::divert && rule.action != RuleAction::tee &&
+            rule.action != RuleAction::fwd);
 }
 
 // A bridge passes what is not IP unless a rule that names layer2, MAC or mac-type says otherwise.
 bool may_judge(const RuleRecord& rule, const Packet& packet) {
-    if (packet.passage.entry == Entry::ip)
-        return true;
-    if (packet.passage.entry == Entry::layer2)
-        return acts_at_layer2(rule.action);
-    return packet.headers.ip_version != 0 || (rule.flags & contract::rule_flag::link_layer) != 0;
+    return packet.passage.entry != Entry::bridge || packet.headers.ip_version != 0 ||
+           (rule.flags & contract::rule_flag::link_layer) != 0;
 }
 
 bool firewall_enabled(const contract::Sysctls& sysctls, const Packet& packet) {
@@ -89,9 +89,11 @@ struct Engine::Impl {
             }
             if (!residual_matches(runtime, packet, rule, index))
                 continue;
-            count(packet, rule);
             if ((rule.flags & contract::rule_flag::log) != 0)
                 log_rule(runtime, packet, rule);
+            if (!acts(rule, packet))
+                continue;
+            count(packet, rule);
             if (rule.action == RuleAction::count)
                 continue;
             if (rule.action == RuleAction::skipto) {
@@ -161,11 +163,15 @@ struct Engine::Impl {
         if (sysctls.verbose == 0)
             return;
         contract::LogRecord record = log_record(packet);
-        record.kind = packet.malformed == contract::DropReason::short_transport
-                          ? contract::LogKind::pullup_failed
-                          : contract::LogKind::refused;
-        record.log_limit = sysctls.verbose_limit;
-        push(record, sysctls.verbose_limit);
+        // "pullup failed" names no entry, so it has no limit and does not use up that of entry -1.
+        if (packet.malformed == contract::DropReason::short_transport ||
+            packet.malformed == contract::DropReason::extension_chain) {
+            record.kind = contract::LogKind::pullup_failed;
+        } else {
+            record.kind = contract::LogKind::refused;
+            record.log_limit = sysctls.verbose_limit;
+        }
+        push(record, record.log_limit);
     }
 
     void push(const contract::LogRecord& record, std::uint32_t limit) {
@@ -178,10 +184,12 @@ struct Engine::Impl {
             if (here.count >= limit)
                 return;
         }
-        if (outputs.log.push(record))
+        if (!outputs.log.push(record)) {
+            if (outputs.log_dropped != nullptr)
+                contract::add(*outputs.log_dropped, 1);
+        } else if (limit != 0) {
             ++here.count;
-        else if (outputs.log_dropped != nullptr)
-            contract::add(*outputs.log_dropped, 1);
+        }
     }
 
     static Verdict verdict_of(const RuleRecord& rule, std::uint32_t index) {

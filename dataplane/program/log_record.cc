@@ -19,6 +19,16 @@ bool prints_icmp_type(const packet::Headers& h) {
                                        (h.ip_version == 6 && h.protocol == protocol::icmp6));
 }
 
+// A first fragment of an IPv6 datagram is logged like a whole packet, as the real engine does. A
+// header that lies about its lengths says nothing about a fragment.
+bool prints_fragment(const packet::Packet& packet) {
+    const packet::Headers& h = packet.headers;
+    if (packet.malformed == contract::DropReason::bad_ipv4_header ||
+        packet.malformed == contract::DropReason::bad_ipv4_length)
+        return false;
+    return h.ip_version == 6 ? h.fragment_offset != 0 : h.is_fragment();
+}
+
 }  // namespace
 
 contract::LogRecord log_record(const packet::Packet& packet) {
@@ -45,7 +55,7 @@ contract::LogRecord log_record(const packet::Packet& packet) {
         record.icmp_type = h.icmp_type;
         record.icmp_code = h.icmp_code;
     }
-    if (h.is_fragment()) {
+    if (prints_fragment(packet)) {
         record.flags |= contract::log_flag::fragment;
         record.ip_id = h.ip_id;
         record.fragment_offset = h.fragment_offset;

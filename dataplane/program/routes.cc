@@ -13,13 +13,9 @@ Ipv6 widen(Ipv4 address) {
     return wide;
 }
 
-bool is_link_local(const packet::Headers& headers) {
-    return headers.ip_version == 6 && headers.source.bytes[0] == 0xfe &&
-           (headers.source.bytes[1] & 0xc0) == 0x80;
-}
-
-bool passes_untested(const packet::Packet& packet) {
-    return packet.passage.direction == packet::Direction::out || is_link_local(packet.headers);
+// Outgoing packets came from nowhere.
+bool is_outgoing(const packet::Packet& packet) {
+    return packet.passage.direction == packet::Direction::out;
 }
 
 }  // namespace
@@ -58,7 +54,7 @@ const Routes::Entry* Routes::find(const packet::Headers& headers) const {
 }
 
 bool Routes::reverse_path_ok(const packet::Packet& packet) const {
-    if (passes_untested(packet) || packet.passage.receive_interface == packet::kNoInterface)
+    if (is_outgoing(packet) || packet.passage.receive_interface == packet::kNoInterface)
         return true;
     const Entry* route = find(packet.headers);
     return route != nullptr && route->interface == packet.passage.receive_interface &&
@@ -66,14 +62,16 @@ bool Routes::reverse_path_ok(const packet::Packet& packet) const {
 }
 
 bool Routes::source_reachable(const packet::Packet& packet) const {
-    if (passes_untested(packet))
-        return true;
+    // ipfw(8) says that outgoing packets match. The real engine tests the IPv6 ones like any other
+    // and never matches the IPv4 ones; its answers are what we promise.
+    if (is_outgoing(packet) && packet.headers.ip_version == 4)
+        return false;
     const Entry* route = find(packet.headers);
     return route != nullptr && route->length != 0 && !route->discards;
 }
 
 bool Routes::not_spoofed(const packet::Packet& packet) const {
-    if (passes_untested(packet) || packet.headers.ip_version == 0)
+    if (is_outgoing(packet) || packet.headers.ip_version == 0)
         return true;
     const bool in_connected_network =
         std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
