@@ -1,0 +1,89 @@
+// The settings of the appliance: what both processes read from sluice.toml when they start.
+//
+// Every key has a default, which is the one that the commented sluice.toml shows; only [[port]] has
+// none. `load` is strict: a key it does not know, a value of the wrong type, out of range or at
+// odds with another one is an error that names file, line, column and what was expected. Text that
+// only one process can judge (a device, a socket path) is passed on as written.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/address.h"
+#include "common/result.h"
+
+namespace sluice::config {
+
+inline constexpr char kDefaultPath[] = "/etc/sluice/sluice.toml";
+inline constexpr std::size_t kMaximumWorkers = 64;
+inline constexpr std::size_t kMaximumPorts = 32;
+
+enum class Idle : std::uint8_t {
+    automatic,  // back off where the workers would leave no CPU to anybody else
+    poll,       // never sleep
+    backoff,    // sleep in growing steps while nothing arrives
+};
+
+struct DataPlane {
+    std::string socket = "/run/sluice/dataplane.sock";  // where the control plane connects
+    unsigned workers = 1;
+    std::vector<unsigned> cpus;  // one per worker, or empty: any
+    Idle idle = Idle::automatic;
+    unsigned max_sleep_us = 500;
+    unsigned burst = 32;                   // packets
+    unsigned receive_descriptors = 1024;   // per queue
+    unsigned transmit_descriptors = 1024;  // per queue
+    bool huge_pages = true;
+    unsigned memory_mb = 512;
+    unsigned slot_capacity = 131072;    // rules that can have counters
+    unsigned log_ring_records = 8192;   // per worker
+    unsigned reload_timeout_ms = 2000;  // for all workers to take a new ruleset over
+    std::string log_level = "warning";  // of DPDK's own messages
+    std::vector<std::string> eal_arguments;
+};
+
+struct InterfaceAddress {
+    std::variant<Ipv4, Ipv6> address;
+    unsigned prefix_length = 0;
+};
+
+struct Port {
+    std::string name;    // as rules say it: `via NAME`
+    std::string device;  // PCI address, or virtual device with its arguments
+    std::string peer;    // name of the port that bridges with this one
+    unsigned mtu = 1500;
+    std::vector<InterfaceAddress> addresses;  // what `me` means
+};
+
+struct Reply {
+    unsigned rate = 200;  // packets per second, all workers together
+    unsigned burst = 200;
+};
+
+struct ControlPlane {
+    std::string control_socket = "/run/sluice/control.sock";
+    std::string control_group;  // may use the socket beside root; empty: root alone
+    std::string log_file = "/var/log/ipfw.log";  // empty: none
+    bool syslog = true;
+    bool default_accept = false;  // rule 65535
+};
+
+struct Settings {
+    DataPlane dataplane;
+    std::vector<Port> ports;
+    Reply reply;
+    ControlPlane controlplane;
+
+    // REQUIRES: the settings come from `load` or `parse`; then every peer exists.
+    std::size_t peer_index(std::size_t port) const;
+};
+
+// `name` stands for the file in messages.
+Result<Settings> parse(std::string_view text, std::string_view name);
+
+Result<Settings> load(const std::string& path);
+
+}  // namespace sluice::config

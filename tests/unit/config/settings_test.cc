@@ -1,0 +1,224 @@
+#include "config/settings.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+namespace sluice::config {
+namespace {
+
+std::string read_file(const std::string& path) {
+    std::ifstream file(path);
+    std::ostringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+const std::string kDefaultFile = std::string(SLUICE_CONFIG_DIR) + "/sluice.toml";
+
+constexpr char kPair[] = R"(
+[[port]]
+name = "em0"
+device = "net_null0"
+peer = "em1"
+[[port]]
+name = "em1"
+device = "net_null1"
+peer = "em0"
+)";
+
+// The message of the error that `text` gives, without the file name.
+std::string error_of(std::string_view text) {
+    const Result<Settings> settings = parse(text, "x.toml");
+    if (settings)
+        return "no error";
+    EXPECT_EQ(settings.error().message.substr(0, 7), "x.toml:");
+    EXPECT_EQ(settings.error().status, ExitStatus::data);
+    return settings.error().message.substr(7);
+}
+
+TEST(SettingsTest, TheCommentedFileShowsTheDefaults) {
+    const Result<Settings> settings = load(kDefaultFile);
+    ASSERT_TRUE(settings) << settings.error().message;
+    const DataPlane data;
+    EXPECT_EQ(settings->dataplane.socket, data.socket);
+    EXPECT_EQ(settings->dataplane.workers, data.workers);
+    EXPECT_EQ(settings->dataplane.cpus, data.cpus);
+    EXPECT_EQ(settings->dataplane.idle, data.idle);
+    EXPECT_EQ(settings->dataplane.max_sleep_us, data.max_sleep_us);
+    EXPECT_EQ(settings->dataplane.burst, data.burst);
+    EXPECT_EQ(settings->dataplane.receive_descriptors, data.receive_descriptors);
+    EXPECT_EQ(settings->dataplane.transmit_descriptors, data.transmit_descriptors);
+    EXPECT_EQ(settings->dataplane.huge_pages, data.huge_pages);
+    EXPECT_EQ(settings->dataplane.memory_mb, data.memory_mb);
+    EXPECT_EQ(settings->dataplane.slot_capacity, data.slot_capacity);
+    EXPECT_EQ(settings->dataplane.log_ring_records, data.log_ring_records);
+    EXPECT_EQ(settings->dataplane.reload_timeout_ms, data.reload_timeout_ms);
+    EXPECT_EQ(settings->dataplane.log_level, data.log_level);
+    EXPECT_EQ(settings->dataplane.eal_arguments, data.eal_arguments);
+    EXPECT_TRUE(settings->ports.empty());
+    EXPECT_EQ(settings->reply.rate, Reply{}.rate);
+    EXPECT_EQ(settings->reply.burst, Reply{}.burst);
+    const ControlPlane control;
+    EXPECT_EQ(settings->controlplane.control_socket, control.control_socket);
+    EXPECT_EQ(settings->controlplane.control_group, control.control_group);
+    EXPECT_EQ(settings->controlplane.log_file, control.log_file);
+    EXPECT_EQ(settings->controlplane.syslog, control.syslog);
+    EXPECT_EQ(settings->controlplane.default_accept, control.default_accept);
+}
+
+TEST(SettingsTest, TheCommentedFileMentionsEveryKey) {
+    // The keys that messages list are the keys that exist.
+    const std::string text = read_file(kDefaultFile);
+    for (const char* section : {"[dataplane]\nx=1", "[reply]\nx=1", "[controlplane]\nx=1"}) {
+        const std::string message = error_of(section);
+        std::istringstream keys(message.substr(message.find("one of ") + 7));
+        for (std::string key; std::getline(keys >> std::ws, key, ',');)
+            EXPECT_NE(text.find("\n" + key + " = "), std::string::npos) << key;
+    }
+}
+
+TEST(SettingsTest, TheExamplePortsAreValid) {
+    std::istringstream lines(read_file(kDefaultFile));
+    std::string text;
+    bool example = false;
+    for (std::string line; std::getline(lines, line);) {
+        example = line == "# [[port]]" || (example && line.size() > 1);
+        if (example && line.rfind("# ", 0) == 0)
+            text += line.substr(2) + "\n";
+    }
+    const Result<Settings> settings = parse(text, "example");
+    ASSERT_TRUE(settings) << settings.error().message;
+    ASSERT_EQ(settings->ports.size(), 2u);
+    EXPECT_EQ(settings->ports[0].name, "em0");
+    EXPECT_EQ(settings->ports[0].mtu, Port{}.mtu);
+    ASSERT_EQ(settings->ports[0].addresses.size(), 2u);
+    EXPECT_EQ(to_string(std::get<Ipv4>(settings->ports[0].addresses[0].address)), "192.0.2.1");
+    EXPECT_EQ(settings->ports[0].addresses[0].prefix_length, 24u);
+    EXPECT_EQ(to_string(std::get<Ipv6>(settings->ports[0].addresses[1].address)), "2001:db8::1");
+    EXPECT_EQ(settings->peer_index(0), 1u);
+    EXPECT_EQ(settings->peer_index(1), 0u);
+}
+
+TEST(SettingsTest, EveryKeyIsRead) {
+    const Result<Settings> settings = parse(R"(
+[dataplane]
+socket = "/a"
+workers = 2
+cpus = [3, 4]
+idle = "poll"
+max_sleep_us = 7
+burst = 8
+receive_descriptors = 64
+transmit_descriptors = 128
+huge_pages = false
+memory_mb = 100
+slot_capacity = 2000
+log_ring_records = 256
+reload_timeout_ms = 50
+log_level = "debug"
+eal_arguments = ["--force-max-simd-bitwidth=512"]
+[reply]
+rate = 1
+burst = 2
+[controlplane]
+control_socket = "/b"
+control_group = "wheel"
+log_file = ""
+syslog = false
+default_action = "accept"
+)",
+                                            "x.toml");
+    ASSERT_TRUE(settings) << settings.error().message;
+    const DataPlane& data = settings->dataplane;
+    EXPECT_EQ(data.socket, "/a");
+    EXPECT_EQ(data.workers, 2u);
+    EXPECT_EQ(data.cpus, (std::vector<unsigned>{3, 4}));
+    EXPECT_EQ(data.idle, Idle::poll);
+    EXPECT_EQ(data.max_sleep_us, 7u);
+    EXPECT_EQ(data.burst, 8u);
+    EXPECT_EQ(data.receive_descriptors, 64u);
+    EXPECT_EQ(data.transmit_descriptors, 128u);
+    EXPECT_FALSE(data.huge_pages);
+    EXPECT_EQ(data.memory_mb, 100u);
+    EXPECT_EQ(data.slot_capacity, 2000u);
+    EXPECT_EQ(data.log_ring_records, 256u);
+    EXPECT_EQ(data.reload_timeout_ms, 50u);
+    EXPECT_EQ(data.log_level, "debug");
+    EXPECT_EQ(data.eal_arguments, (std::vector<std::string>{"--force-max-simd-bitwidth=512"}));
+    EXPECT_EQ(settings->reply.rate, 1u);
+    EXPECT_EQ(settings->reply.burst, 2u);
+    EXPECT_EQ(settings->controlplane.control_socket, "/b");
+    EXPECT_EQ(settings->controlplane.control_group, "wheel");
+    EXPECT_EQ(settings->controlplane.log_file, "");
+    EXPECT_FALSE(settings->controlplane.syslog);
+    EXPECT_TRUE(settings->controlplane.default_accept);
+}
+
+TEST(SettingsTest, ErrorsNameLineColumnAndWhatWasExpected) {
+    EXPECT_EQ(error_of("[dataplane]\nworkers = 0\n"),
+              "2:11: workers must be a whole number from 1 to 64");
+    EXPECT_EQ(error_of("[dataplane]\nworkers = \"2\"\n"),
+              "2:11: workers must be a whole number from 1 to 64");
+    EXPECT_EQ(error_of("[dataplane]\nidle = \"lazy\"\n"),
+              "2:8: idle is \"lazy\", expected one of \"auto\", \"poll\", \"backoff\"");
+    EXPECT_EQ(error_of("[dataplane]\nhuge_pages = 1\n"), "2:14: huge_pages must be true or false");
+    EXPECT_EQ(error_of("[dataplane]\nsocket = \"run\"\n"),
+              "2:10: socket must be an absolute path, not \"run\"");
+    EXPECT_EQ(error_of("[dataplane]\nsocket = \"\"\n"), "2:10: socket must not be empty");
+    EXPECT_EQ(error_of("[dataplane]\nlog_ring_records = 100\n"),
+              "2:20: log_ring_records must be a power of two");
+    EXPECT_EQ(error_of("[dataplane]\ncpus = [1, 1]\n"), "2:12: CPU 1 stands in the list twice");
+    EXPECT_EQ(error_of("[dataplane]\ncpus = [1, 2]\n"),
+              "2:8: cpus must name one CPU for each worker (1), or none");
+    EXPECT_EQ(error_of("[reply]\n\n  rat = 5\n"),
+              "3:3: unknown key \"rat\" in [reply], expected one of rate, burst");
+    EXPECT_EQ(error_of("[repl]\n"),
+              "1:2: unknown key \"repl\" in the file, expected one of dataplane, port, reply, "
+              "controlplane");
+    EXPECT_EQ(error_of("reply = 1\n"), "1:9: reply must be a table, written [reply]");
+    EXPECT_EQ(error_of("[controlplane]\ndefault_action = \"allow\"\n"),
+              "2:18: default_action is \"allow\", expected one of \"deny\", \"accept\"");
+}
+
+TEST(SettingsTest, SyntaxErrorsHaveAPlace) {
+    const std::string message = error_of("[dataplane]\nworkers = = 1\n");
+    EXPECT_EQ(message.substr(0, 2), "2:") << message;
+}
+
+TEST(SettingsTest, PortsAreChecked) {
+    const std::string pair = kPair;
+    EXPECT_EQ(error_of(pair), "no error");
+    EXPECT_EQ(error_of("[[port]]\ndevice = \"net_null0\"\npeer = \"b\"\n"),
+              "1:1: [[port]] needs the key name");
+    EXPECT_EQ(error_of("[[port]]\nname = \"a\"\ndevice = \"net_null0\"\npeer = \"b\"\n"),
+              "4:8: the peer \"b\" is not the name of a port");
+    EXPECT_EQ(error_of("[[port]]\nname = \"a\"\ndevice = \"net_null0\"\npeer = \"a\"\n"),
+              "4:8: a port cannot be its own peer");
+    EXPECT_EQ(error_of("[[port]]\nname = \"0a\"\ndevice = \"net_null0\"\npeer = \"a\"\n"),
+              "2:8: a port name has 1 to 15 letters, digits, '.', '_' or '-' and begins with a "
+              "letter, not \"0a\"");
+    EXPECT_EQ(error_of(pair + "[[port]]\nname = \"em2\"\ndevice = \"net_null2\"\npeer = \"em0\"\n"),
+              "13:8: peers must name each other, but the peer of \"em0\" is \"em1\"");
+    EXPECT_EQ(error_of(pair + "[[port]]\nname = \"em0\"\ndevice = \"net_null2\"\npeer = \"em1\"\n"),
+              "11:8: the port name \"em0\" is used twice");
+    EXPECT_EQ(
+        error_of(pair + "[[port]]\nname = \"em2\"\ndevice = \"net_null1,x=1\"\npeer = \"em1\"\n"),
+        "12:10: the device \"net_null1\" is used by two ports");
+    EXPECT_EQ(error_of(pair + "addresses = [\"10.0.0.1\"]\n"),
+              "10:14: an address is written with its prefix length, such as \"10.0.0.1/24\" or "
+              "\"fd00::1/64\", not \"10.0.0.1\"");
+    EXPECT_EQ(error_of(pair + "addresses = [\"10.0.0.1/33\"]\n").substr(0, 6), "10:14:");
+    EXPECT_EQ(error_of(pair + "mtu = 65536\n"), "10:7: mtu must be a whole number from 68 to 9216");
+}
+
+TEST(SettingsTest, AMissingFileIsASentence) {
+    const Result<Settings> settings = load("/nonexistent/sluice.toml");
+    ASSERT_FALSE(settings);
+    EXPECT_EQ(settings.error().message,
+              "cannot read the settings from /nonexistent/sluice.toml: No such file or directory");
+}
+
+}  // namespace
+}  // namespace sluice::config
