@@ -1,0 +1,275 @@
+#include "dataplane/app/contract_server.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "dataplane/app/message_reader.h"
+#include "dataplane/contract/snapshot.h"
+
+namespace sluice::dataplane {
+
+namespace {
+
+constexpr std::size_t kMaximumDescriptors = 8;
+constexpr mode_t kSocketMask = 0117;  // leaves 0660
+
+Error socket_error(const std::string& path, const char* what) {
+    const int code = errno;
+    std::string sentence = "the contract socket " + path + " " + what + ": " + std::strerror(code);
+    if (code == EACCES || code == EPERM)
+        sentence += "; run as root, or set socket in the settings to a path in a folder of yours";
+    return {ExitStatus::os, sentence};
+}
+
+sockaddr_un address_of(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    return address;
+}
+
+UniqueFd make_socket() {
+    return UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
+
+// A socket file that nobody listens on is left over from a process that died.
+bool somebody_listens(const std::string& path) {
+    const sockaddr_un address = address_of(path);
+    const UniqueFd probe = make_socket();
+    return connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+           errno == EAGAIN;
+}
+
+bool bind_to(int descriptor, const std::string& path) {
+    const sockaddr_un address = address_of(path);
+    const mode_t before = umask(kSocketMask);
+    const int result =
+        bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    umask(before);
+    return result == 0;
+}
+
+bool send_message(int client, const void* message, std::size_t length,
+                  const std::vector<int>& descriptors = {}) {
+    iovec part{.iov_base = const_cast<void*>(message), .iov_len = length};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaximumDescriptors)> control{};
+    if (!descriptors.empty()) {
+        const std::size_t size = sizeof(int) * descriptors.size();
+        header.msg_control = control.data();
+        header.msg_controllen = CMSG_SPACE(size);
+        cmsghdr* item = CMSG_FIRSTHDR(&header);
+        item->cmsg_level = SOL_SOCKET;
+        item->cmsg_type = SCM_RIGHTS;
+        item->cmsg_len = CMSG_LEN(size);
+        std::memcpy(CMSG_DATA(item), descriptors.data(), size);
+    }
+    return sendmsg(client, &header, MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(length);
+}
+
+contract::Rejected rejection(std::uint64_t generation, const std::string& reason) {
+    contract::Rejected rejected;
+    rejected.header.length = sizeof rejected;
+    rejected.generation = generation;
+    std::strncpy(rejected.reason, reason.c_str(), sizeof rejected.reason - 1);
+    return rejected;
+}
+
+struct Received {
+    ssize_t length = -1;
+    std::vector<UniqueFd> descriptors;
+};
+
+// One byte more than any message has, so that a longer one is not taken for a good one.
+using Buffer = std::array<std::byte, sizeof(contract::Hello) + 1>;
+
+Received receive(int client, Buffer& buffer) {
+    iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * kMaximumDescriptors)> control{};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    Received received;
+    received.length = recvmsg(client, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (received.length < 0)
+        return received;
+    for (cmsghdr* item = CMSG_FIRSTHDR(&header); item != nullptr;
+         item = CMSG_NXTHDR(&header, item)) {
+        if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS)
+            continue;
+        const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < count; ++i) {
+            int descriptor = -1;
+            std::memcpy(&descriptor, CMSG_DATA(item) + i * sizeof(int), sizeof descriptor);
+            received.descriptors.emplace_back(descriptor);
+        }
+    }
+    return received;
+}
+
+// A read-only mapping for as long as the image is looked at.
+class Mapping {
+  public:
+    Mapping(int descriptor, std::size_t size)
+        : data_(mmap(nullptr, size, PROT_READ, MAP_SHARED, descriptor, 0)), size_(size) {}
+    Mapping(const Mapping&) = delete;
+    ~Mapping() {
+        if (data_ != MAP_FAILED)
+            munmap(data_, size_);
+    }
+    explicit operator bool() const { return data_ != MAP_FAILED; }
+    std::span<const std::byte> bytes() const {
+        return {static_cast<const std::byte*>(data_), size_};
+    }
+
+  private:
+    void* data_;
+    std::size_t size_;
+};
+
+}  // namespace
+
+Result<ContractServer> ContractServer::listen(const std::string& path,
+                                              const Descriptors& descriptors, Callbacks callbacks) {
+    // The usual folder, /run/sluice, is gone after each boot.
+    if (const std::size_t slash = path.rfind('/'); slash != 0 && slash != path.npos)
+        mkdir(path.substr(0, slash).c_str(), 0755);
+    UniqueFd listener = make_socket();
+    if (!listener)
+        return socket_error(path, "cannot be made");
+    if (!bind_to(listener.get(), path)) {
+        if (errno != EADDRINUSE)
+            return socket_error(path, "cannot be made");
+        if (somebody_listens(path))
+            return Error{ExitStatus::unavailable,
+                         "the contract socket " + path +
+                             " is in use: another sluice-dataplane runs; stop it, or set another "
+                             "socket in the settings"};
+        if (unlink(path.c_str()) != 0 || !bind_to(listener.get(), path))
+            return socket_error(path, "cannot be replaced");
+    }
+    ContractServer server(path, std::move(listener), descriptors, std::move(callbacks));
+    if (::listen(server.listener(), 4) != 0)
+        return socket_error(path, "does not listen");
+    return server;
+}
+
+ContractServer::ContractServer(std::string path, UniqueFd listener, const Descriptors& descriptors,
+                               Callbacks callbacks)
+    : path_(std::move(path)),
+      listener_(std::move(listener)),
+      descriptors_(descriptors),
+      callbacks_(std::move(callbacks)) {}
+
+ContractServer::~ContractServer() {
+    if (listener_)
+        unlink(path_.c_str());
+}
+
+void ContractServer::on_listener() {
+    UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!client)
+        return;
+    ucred peer{};
+    socklen_t length = sizeof peer;
+    const bool known = getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0;
+    std::string refusal;
+    if (!known || (peer.uid != 0 && peer.uid != geteuid()))
+        refusal = "user " + std::to_string(peer.uid) + " may not control the data plane";
+    else if (client_)
+        refusal =
+            "another control plane, process " + std::to_string(client_process_) + ", is connected";
+    if (!refusal.empty()) {
+        const contract::Rejected rejected = rejection(0, refusal);
+        send_message(client.get(), &rejected, sizeof rejected);
+        return;
+    }
+    client_ = std::move(client);
+    client_process_ = peer.pid;
+    greet();
+}
+
+void ContractServer::greet() {
+    contract::Hello hello = callbacks_.describe();
+    hello.header.length = sizeof hello;
+    hello.generation = generation_;
+    std::vector<int> descriptors = {descriptors_.counters, descriptors_.log_rings,
+                                    descriptors_.annotations};
+    if (image_)
+        descriptors.push_back(image_.get());
+    if (!send_message(client_.get(), &hello, sizeof hello, descriptors))
+        client_.reset();
+}
+
+void ContractServer::on_client() {
+    Buffer buffer;
+    Received received = receive(client_.get(), buffer);
+    if (received.length < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (received.length <= 0) {
+        client_.reset();
+        return;
+    }
+    const auto message = std::span(buffer).first(static_cast<std::size_t>(received.length));
+    const Result<contract::Offer> offer = read_offer(message, received.descriptors.size());
+    if (!offer) {
+        answer(0, offer.error());
+        return;
+    }
+    answer(offer->generation, take(*offer, std::move(received.descriptors.front())));
+}
+
+Result<Done> ContractServer::take(const contract::Offer& offer, UniqueFd image) {
+    if (offer.generation <= generation_)
+        return Error{ExitStatus::data, "generation " + std::to_string(offer.generation) +
+                                           " does not follow generation " +
+                                           std::to_string(generation_) + ", which runs"};
+    if (auto checked = check_image_file(image.get(), offer.size); !checked)
+        return checked.error();
+    const Mapping mapping(image.get(), offer.size);
+    if (!mapping)
+        return Error{ExitStatus::os,
+                     std::string("the snapshot cannot be mapped: ") + std::strerror(errno)};
+    contract::SnapshotHeader header;
+    std::memcpy(&header, mapping.bytes().data(), sizeof header);
+    if (header.generation != offer.generation)
+        return Error{ExitStatus::data, "the snapshot holds generation " +
+                                           std::to_string(header.generation) + ", the offer says " +
+                                           std::to_string(offer.generation)};
+    if (auto published = callbacks_.publish(mapping.bytes()); !published)
+        return published.error();
+    image_ = std::move(image);
+    generation_ = offer.generation;
+    return Done{};
+}
+
+void ContractServer::answer(std::uint64_t generation, const Result<Done>& result) {
+    bool sent = false;
+    if (result) {
+        contract::Accepted accepted;
+        accepted.header.length = sizeof accepted;
+        accepted.generation = generation;
+        sent = send_message(client_.get(), &accepted, sizeof accepted);
+    } else {
+        std::fprintf(stderr, "sluice-dataplane: refused what the control plane sent: %s\n",
+                     result.error().message.c_str());
+        const contract::Rejected rejected = rejection(generation, result.error().message);
+        sent = send_message(client_.get(), &rejected, sizeof rejected);
+    }
+    if (!sent)
+        client_.reset();
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,72 @@
+// The data plane's end of the contract socket (dataplane/contract/message.h).
+//
+// Listens on a SOCK_SEQPACKET socket of mode 0660; lets in one control plane at a time, and only
+// root's or one of the data plane's own user. Keeps the sealed image of the running ruleset, so
+// that a control plane that comes back can read it.
+//
+// Threads: the main thread. Nothing blocks: a control plane that does not read its answers is
+// disconnected, and traffic does not notice.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <span>
+#include <string>
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "dataplane/contract/message.h"
+
+namespace sluice::dataplane {
+
+class ContractServer {
+  public:
+    struct Callbacks {
+        // Everything of Hello but the header.
+        std::function<contract::Hello()> describe;
+        // Makes the workers run the image. An error means that nothing has changed.
+        std::function<Result<Done>(std::span<const std::byte> image)> publish;
+    };
+
+    // The descriptors belong to somebody else and stay open as long as the server lives.
+    struct Descriptors {
+        int counters = -1;
+        int log_rings = -1;
+        int annotations = -1;
+    };
+
+    static Result<ContractServer> listen(const std::string& path, const Descriptors& descriptors,
+                                         Callbacks callbacks);
+    ContractServer(ContractServer&&) = default;
+    ContractServer& operator=(ContractServer&&) = delete;
+    ~ContractServer();
+
+    // To be watched for reading. No client: -1.
+    int listener() const { return listener_.get(); }
+    int client() const { return client_.get(); }
+
+    // Call when there is something to read.
+    void on_listener();
+    void on_client();
+
+    std::uint64_t generation() const { return generation_; }
+
+  private:
+    ContractServer(std::string path, UniqueFd listener, const Descriptors& descriptors,
+                   Callbacks callbacks);
+
+    void greet();
+    Result<Done> take(const contract::Offer& offer, UniqueFd image);
+    void answer(std::uint64_t generation, const Result<Done>& result);
+
+    std::string path_;
+    UniqueFd listener_;
+    UniqueFd client_;
+    int client_process_ = 0;
+    Descriptors descriptors_;
+    Callbacks callbacks_;
+    UniqueFd image_;  // of the running ruleset
+    std::uint64_t generation_ = 0;
+};
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,200 @@
+#include "dataplane/app/dataplane.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "dataplane/app/arguments.h"
+#include "dataplane/app/contract_memory.h"
+#include "dataplane/app/contract_server.h"
+#include "dataplane/app/notify.h"
+#include "dataplane/program/runtime.h"
+#include "dataplane/worker/bridge.h"
+#include "dataplane/worker/eal.h"
+
+namespace sluice::dataplane {
+
+namespace {
+
+// How often links are looked at.
+constexpr int kTickMs = 250;
+
+std::uint64_t random_number() {
+    std::uint64_t number = 0;
+    while (getrandom(&number, sizeof number, 0) != sizeof number) {
+    }
+    return number;
+}
+
+// Threads inherit the mask, so this comes before DPDK starts its own.
+UniqueFd block_signals() {
+    signal(SIGPIPE, SIG_IGN);
+    sigset_t set;
+    sigemptyset(&set);
+    for (int number : {SIGTERM, SIGINT, SIGHUP})
+        sigaddset(&set, number);
+    sigprocmask(SIG_BLOCK, &set, nullptr);
+    return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+worker::BridgeSpec bridge_spec(const config::Settings& settings, std::size_t cpus) {
+    const config::DataPlane& dataplane = settings.dataplane;
+    worker::BridgeSpec spec{.ports = {},
+                            .workers = dataplane.workers,
+                            .burst = dataplane.burst,
+                            .receive_descriptors = dataplane.receive_descriptors,
+                            .transmit_descriptors = dataplane.transmit_descriptors,
+                            .sleeps = workers_sleep(dataplane, cpus),
+                            .max_sleep_us = dataplane.max_sleep_us,
+                            .reply_rate = settings.reply.rate,
+                            .reply_burst = settings.reply.burst};
+    for (std::size_t i = 0; i < settings.ports.size(); ++i)
+        spec.ports.push_back({.name = settings.ports[i].name,
+                              .device = settings.ports[i].device,
+                              .peer = static_cast<std::uint16_t>(settings.peer_index(i)),
+                              .mtu = settings.ports[i].mtu});
+    return spec;
+}
+
+packet::Environment environment_of(const config::Settings& settings) {
+    packet::Environment environment;
+    for (const config::Port& port : settings.ports) {
+        packet::Interface interface {
+            .name = port.name, .addresses = {}
+        };
+        for (const config::InterfaceAddress& address : port.addresses)
+            interface.addresses.push_back(
+                {.address = address.address, .prefix_length = address.prefix_length});
+        environment.interfaces.push_back(std::move(interface));
+    }
+    return environment;
+}
+
+contract::Hello describe(const config::Settings& settings, const worker::Bridge& bridge,
+                         std::uint64_t boot_id) {
+    contract::Hello hello;
+    hello.boot_id = boot_id;
+    hello.process_id = static_cast<std::uint32_t>(getpid());
+    hello.worker_count = bridge.worker_count();
+    hello.port_count = static_cast<std::uint32_t>(bridge.ports().size());
+    hello.slot_capacity = settings.dataplane.slot_capacity;
+    hello.log_ring_capacity = settings.dataplane.log_ring_records;
+    for (std::size_t i = 0; i < bridge.ports().size(); ++i) {
+        const worker::EthPort& port = bridge.ports()[i];
+        contract::PortDescription& description = hello.ports[i];
+        std::strncpy(description.name, port.name().c_str(), sizeof description.name - 1);
+        description.mac = port.mac();
+        description.link_up = port.link_up() ? 1 : 0;
+        description.peer = static_cast<std::uint8_t>(settings.peer_index(i));
+    }
+    return hello;
+}
+
+// SIGHUP means "read your files again" to other daemons; this one has none that may change.
+bool shall_stop(int signals) {
+    signalfd_siginfo info;
+    while (read(signals, &info, sizeof info) == sizeof info)
+        if (info.ssi_signo != SIGHUP)
+            return true;
+    return false;
+}
+
+void serve(ContractServer& server, worker::Bridge& bridge, int signals) {
+    for (;;) {
+        pollfd sources[] = {{.fd = signals, .events = POLLIN, .revents = 0},
+                            {.fd = server.listener(), .events = POLLIN, .revents = 0},
+                            {.fd = server.client(), .events = POLLIN, .revents = 0}};
+        if (poll(sources, std::size(sources), kTickMs) < 0 && errno != EINTR)
+            return;
+        if (sources[0].revents != 0 && shall_stop(signals))
+            return;
+        // The client first: what it sent before it went is not lost, and its place is free again
+        // for the one that waits.
+        if (sources[2].revents != 0)
+            server.on_client();
+        if (sources[1].revents != 0)
+            server.on_listener();
+        bridge.refresh_links();
+        bridge.runtime().collect();
+    }
+}
+
+Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int signals) {
+    auto opened = worker::Bridge::open(bridge_spec(settings, cpus));
+    if (!opened)
+        return opened.error();
+    worker::Bridge& bridge = **opened;
+    for (const std::string& note : bridge.notes())
+        std::fprintf(stderr, "sluice-dataplane: %s\n", note.c_str());
+    auto memory = ContractMemory::create(bridge.worker_count(), settings.dataplane.slot_capacity,
+                                         settings.dataplane.log_ring_records);
+    if (!memory)
+        return memory.error();
+    const packet::Environment environment = environment_of(settings);
+    const std::uint64_t boot_id = random_number();
+    auto server =
+        ContractServer::listen(settings.dataplane.socket,
+                               {.counters = memory->counters(),
+                                .log_rings = memory->log_rings(),
+                                .annotations = memory->annotations()},
+                               {.describe = [&] { return describe(settings, bridge, boot_id); },
+                                .publish = [&](std::span<const std::byte> image) -> Result<Done> {
+                                    auto runtime = program::Runtime::create(
+                                        image, environment, settings.dataplane.slot_capacity);
+                                    if (!runtime)
+                                        return runtime.error();
+                                    return bridge.runtime().replace(
+                                        std::move(*runtime), settings.dataplane.reload_timeout_ms);
+                                }});
+    if (!server)
+        return server.error();
+    auto worker_memory = memory->worker_memory();
+    for (worker::WorkerMemory& each : worker_memory)
+        each.seed = random_number();
+    if (auto started = bridge.start(worker_memory); !started)
+        return started.error();
+    std::fprintf(stderr, "sluice-dataplane: %zu ports, %u worker%s (%s), contract socket %s\n",
+                 bridge.ports().size(), bridge.worker_count(),
+                 bridge.worker_count() == 1 ? "" : "s",
+                 workers_sleep(settings.dataplane, cpus) ? "sleeping when idle" : "polling",
+                 settings.dataplane.socket.c_str());
+    worker::print_dpdk_messages(true);
+    notify_service_manager("READY=1");
+    serve(*server, bridge, signals);
+    notify_service_manager("STOPPING=1");
+    bridge.stop();
+    return Done{};
+}
+
+}  // namespace
+
+Result<Done> run(const config::Settings& settings) {
+    if (settings.ports.empty())
+        return Error{ExitStatus::data,
+                     "the settings have no [[port]]: write two that name each other as peer"};
+    const UniqueFd signals = block_signals();
+    if (settings.dataplane.huge_pages)
+        if (auto enough = check_huge_pages(settings.dataplane.memory_mb); !enough)
+            return enough.error();
+    const std::vector<unsigned> cpus = allowed_cpus();
+    auto arguments = eal_arguments(settings, cpus);
+    if (!arguments)
+        return arguments.error();
+    // While things start, what matters of DPDK's messages is part of our own; whoever asks for more
+    // than warnings wants to see all of them.
+    const std::string& level = settings.dataplane.log_level;
+    worker::print_dpdk_messages(level != "error" && level != "warning");
+    auto eal = worker::Eal::start(*arguments);
+    if (!eal)
+        return eal.error();
+    return run_bridge(settings, cpus.size(), signals.get());
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,19 @@
+// Reads what the control plane sends. Nothing in it is trusted; every refusal is a sentence that
+// goes back in Rejected.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+#include "common/result.h"
+#include "dataplane/contract/message.h"
+
+namespace sluice::dataplane {
+
+// `message` is one whole datagram, `descriptors` the number of descriptors that came with it.
+Result<contract::Offer> read_offer(std::span<const std::byte> message, std::size_t descriptors);
+
+// The descriptor is a memfd that nobody can change any more, and as large as the offer says.
+Result<Done> check_image_file(int descriptor, std::uint64_t size);
+
+}  // namespace sluice::dataplane

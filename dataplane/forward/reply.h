@@ -1,0 +1,43 @@
+// What `reject`, `unreach`, `unreach6`, `reset` and `reset6` send back: an ICMP or ICMPv6
+// destination unreachable, or a TCP reset.
+//
+// On bytes; a whole Ethernet frame comes out, to be sent by the port that the packet came in by. It
+// goes to the packet's sender and claims to come from its destination, as a bridge has no address
+// of its own; VLAN tags stay as they were. Nothing is sent (RFC 1122 §3.2.2, RFC 4443 §2.4, and
+// what ipfw does) in answer to
+//   - anything but the first fragment,
+//   - ICMP and ICMPv6 messages that are not queries: errors never answer errors,
+//   - link-layer broadcast and multicast, multicast destinations,
+//   - senders that are no single host: multicast, broadcast, the unspecified address.
+// A reset answers TCP segments without RST only. As in ipfw, `unreach` and `reset` answer both
+// families, `unreach6` and `reset6` drop IPv4 without a word. `unreach` on an IPv6 packet sends the
+// ICMPv6 code that RFC 7915 §4.2 gives for its code.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "dataplane/packet/packet.h"
+#include "dataplane/program/engine.h"
+
+namespace sluice::forward {
+
+inline constexpr std::uint8_t kReplyTtl = 64;
+// Bytes behind the IP header that an ICMP error quotes: enough for the ports (RFC 792).
+inline constexpr std::size_t kQuotedPayload = 8;
+// An ICMPv6 error quotes what fits into the least MTU (RFC 4443 §2.4).
+inline constexpr std::size_t kMinimumMtu6 = 1280;
+// No reply is longer: Ethernet header, four VLAN tags, the IPv6 packet.
+inline constexpr std::size_t kMaximumReply = 14 + 4 * 4 + kMinimumMtu6;
+
+// Writes the answer to `packet` into `out` and returns its length in bytes, 0 if there is none.
+// The frame must still be there, and parse_frame must have called it good.
+// REQUIRES: out.size() >= kMaximumReply.
+std::size_t build_reply(const packet::Packet& packet, const program::Verdict& verdict,
+                        std::span<std::byte> out);
+
+// The ICMPv6 destination unreachable code for an ICMP one, RFC 7915 §4.2.
+std::uint8_t unreach6_code(std::uint16_t icmp_code);
+
+}  // namespace sluice::forward

@@ -1,0 +1,180 @@
+#include "dataplane/worker/bridge.h"
+
+#include <rte_launch.h>
+#include <rte_lcore.h>
+
+#include <algorithm>
+
+#include "dataplane/worker/device.h"
+
+namespace sluice::worker {
+
+namespace {
+
+// Buffers that a worker may hold beside those in rings: its cache, a burst, what waits to be sent.
+constexpr unsigned kBuffersPerWorker = 512 + 256 + 128;
+
+struct Launch {
+    Worker* worker = nullptr;
+    Control* control = nullptr;
+};
+
+int run_worker(void* argument) {
+    const std::unique_ptr<Launch> launch(static_cast<Launch*>(argument));
+    launch->worker->run(*launch->control);
+    return 0;
+}
+
+std::string count_of(unsigned number, const char* thing) {
+    return std::to_string(number) + " " + thing + (number == 1 ? "" : "s");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Bridge>> Bridge::open(const BridgeSpec& spec) {
+    std::vector<EthPort> ports;
+    std::vector<PortLimits> limits;
+    std::vector<std::string> notes;
+    unsigned workers = std::min(spec.workers, rte_lcore_count() - 1);
+    for (const BridgePort& port : spec.ports) {
+        auto found = EthPort::probe(port.name, complete_device(port.device, port.mtu, workers));
+        if (!found)
+            return found.error();
+        auto limit = found->limits();
+        if (!limit)
+            return limit.error();
+        ports.push_back(std::move(*found));
+        limits.push_back(*limit);
+    }
+    for (std::size_t i = 0; i < ports.size(); ++i) {
+        if (limits[i].transmit_queues >= workers)
+            continue;
+        notes.push_back("port " + ports[i].name() + " offers " +
+                        count_of(limits[i].transmit_queues, "transmit queue") + ": " +
+                        count_of(limits[i].transmit_queues, "worker") + " instead of " +
+                        std::to_string(workers));
+        workers = limits[i].transmit_queues;
+    }
+    for (std::size_t i = 0; i < ports.size(); ++i)
+        if (limits[i].receive_queues < workers)
+            notes.push_back("port " + ports[i].name() + " offers " +
+                            count_of(limits[i].receive_queues, "receive queue") + " for " +
+                            count_of(workers, "worker") + ": not all of them poll it");
+    return std::unique_ptr<Bridge>(
+        new Bridge(spec, std::move(ports), std::move(limits), workers, std::move(notes)));
+}
+
+Bridge::Bridge(const BridgeSpec& spec, std::vector<EthPort> ports, std::vector<PortLimits> limits,
+               unsigned worker_count, std::vector<std::string> notes)
+    : spec_(spec),
+      worker_count_(worker_count),
+      notes_(std::move(notes)),
+      limits_(std::move(limits)),
+      runtime_(worker_count),
+      ports_(std::move(ports)),
+      link_up_(new std::atomic<bool>[ports_.size()]) {
+    control_.runtime = &runtime_;
+    for (std::size_t i = 0; i < ports_.size(); ++i)
+        link_up_[i].store(false);
+}
+
+Bridge::~Bridge() {
+    stop();
+}
+
+unsigned Bridge::receive_queues(std::size_t port) const {
+    return std::min(worker_count_, limits_[port].receive_queues);
+}
+
+Result<Done> Bridge::start_ports() {
+    for (std::size_t i = 0; i < ports_.size(); ++i) {
+        const BridgePort& port = spec_.ports[i];
+        // Buffers of this port lie in its receive rings, in the transmit rings of its peer and,
+        // being answers, in its own.
+        const unsigned buffers = receive_queues(i) * spec_.receive_descriptors +
+                                 2 * worker_count_ * spec_.transmit_descriptors +
+                                 worker_count_ * kBuffersPerWorker;
+        auto pool = Mempool::create(
+            {.name = "port_" + std::to_string(i),
+             .buffers = buffers,
+             .room = buffer_room(complete_device(port.device, port.mtu, worker_count_), port.mtu),
+             .socket = limits_[i].socket});
+        if (!pool)
+            return Error{pool.error().status, "port " + port.name + ": " + pool.error().message};
+        pools_.push_back(std::move(*pool));
+        auto started = ports_[i].start({.receive_queues = receive_queues(i),
+                                        .transmit_queues = worker_count_,
+                                        .receive_descriptors = spec_.receive_descriptors,
+                                        .transmit_descriptors = spec_.transmit_descriptors,
+                                        .mtu = port.mtu,
+                                        .pool = pools_.back().get()});
+        if (!started)
+            return started.error();
+    }
+    return Done{};
+}
+
+WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) const {
+    WorkerSpec spec{.id = id,
+                    .ports = {},
+                    .queues = {},
+                    .burst = spec_.burst,
+                    .sleeps = spec_.sleeps,
+                    .max_sleep_us = spec_.max_sleep_us,
+                    // At least one a second, unless there shall be none at all.
+                    .reply_rate = (spec_.reply_rate + worker_count_ - 1) / worker_count_,
+                    .reply_burst = std::max(spec_.reply_burst / worker_count_, 1u),
+                    .seed = memory.seed,
+                    .counters = memory.counters,
+                    .outputs = memory.outputs};
+    for (std::size_t i = 0; i < ports_.size(); ++i) {
+        spec.ports.push_back({.device = ports_[i].id(),
+                              .peer = spec_.ports[i].peer,
+                              .pool = pools_[i].get(),
+                              .link_up = &link_up_[i]});
+        const unsigned queues = receive_queues(i);
+        const unsigned first = queues == worker_count_ ? 0 : static_cast<unsigned>(i);
+        for (unsigned queue = 0; queue < queues; ++queue)
+            if ((first + queue) % worker_count_ == id)
+                spec.queues.push_back({.port = static_cast<std::uint16_t>(i),
+                                       .queue = static_cast<std::uint16_t>(queue)});
+    }
+    return spec;
+}
+
+Result<Done> Bridge::start(const std::vector<WorkerMemory>& memory) {
+    if (auto started = start_ports(); !started)
+        return started.error();
+    refresh_links();
+    workers_.reserve(worker_count_);
+    for (unsigned id = 0; id < worker_count_; ++id)
+        workers_.emplace_back(worker_spec(id, memory[id]));
+    running_ = true;
+    unsigned lcore = rte_get_next_lcore(-1, 1, 0);
+    for (Worker& worker : workers_) {
+        auto* launch = new Launch{&worker, &control_};
+        if (rte_eal_remote_launch(run_worker, launch, lcore) != 0) {
+            delete launch;
+            stop();
+            return Error{ExitStatus::os, "a worker cannot be started on lcore " +
+                                             std::to_string(lcore) + ", which is busy"};
+        }
+        lcore = rte_get_next_lcore(lcore, 1, 0);
+    }
+    return Done{};
+}
+
+void Bridge::stop() {
+    if (!running_)
+        return;
+    control_.stop.store(true);
+    rte_eal_mp_wait_lcore();
+    running_ = false;
+}
+
+void Bridge::refresh_links() {
+    for (std::size_t i = 0; i < ports_.size(); ++i)
+        link_up_[i].store(ports_[i].link_up(), std::memory_order_relaxed);
+}
+
+}  // namespace sluice::worker

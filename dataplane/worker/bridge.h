@@ -1,0 +1,95 @@
+// The whole packet path: ports, their buffers, the workers and the ruleset they run.
+//
+// Life: `open` probes the ports and settles how many workers can run, `start` sets the ports up and
+// launches the workers, `stop` (or the end of the object) stops workers, then ports, then frees
+// buffers and ruleset. DPDK must have been started and must outlive the bridge.
+//
+// Queues. Every worker sends on a queue of its own on every port, so there are no more workers than
+// the port with the fewest transmit queues has. A port with as many receive queues is polled by all
+// workers, spread by the port's hash; one with fewer is polled by some, a different first one for
+// each port.
+//
+// Threads: all functions belong to the main thread.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "dataplane/worker/active_runtime.h"
+#include "dataplane/worker/mempool.h"
+#include "dataplane/worker/port.h"
+#include "dataplane/worker/worker.h"
+
+namespace sluice::worker {
+
+struct BridgePort {
+    std::string name;
+    std::string device;
+    std::uint16_t peer = 0;  // index
+    unsigned mtu = 1500;
+};
+
+struct BridgeSpec {
+    std::vector<BridgePort> ports;
+    unsigned workers = 1;
+    unsigned burst = 32;
+    unsigned receive_descriptors = 1024;
+    unsigned transmit_descriptors = 1024;
+    bool sleeps = false;
+    unsigned max_sleep_us = 500;
+    unsigned reply_rate = 200;  // of all workers together
+    unsigned reply_burst = 200;
+};
+
+// Where a worker counts and logs, and what its random numbers begin with.
+struct WorkerMemory {
+    contract::WorkerCounters* counters = nullptr;
+    program::EngineOutputs outputs;
+    std::uint64_t seed = 0;
+};
+
+class Bridge {
+  public:
+    static Result<std::unique_ptr<Bridge>> open(const BridgeSpec& spec);
+    Bridge(const Bridge&) = delete;
+    ~Bridge();
+
+    unsigned worker_count() const { return worker_count_; }
+    // What differs from the settings, in sentences.
+    const std::vector<std::string>& notes() const { return notes_; }
+    const std::vector<EthPort>& ports() const { return ports_; }
+
+    // Workers write to `memory` until `stop` has returned; after an error none of them runs.
+    // REQUIRES: memory.size() == worker_count().
+    Result<Done> start(const std::vector<WorkerMemory>& memory);
+    void stop();
+
+    ActiveRuntime& runtime() { return runtime_; }
+    // Workers do not send to a port whose link is down.
+    void refresh_links();
+
+  private:
+    Bridge(const BridgeSpec& spec, std::vector<EthPort> ports, std::vector<PortLimits> limits,
+           unsigned worker_count, std::vector<std::string> notes);
+
+    Result<Done> start_ports();
+    WorkerSpec worker_spec(unsigned id, const WorkerMemory& memory) const;
+    unsigned receive_queues(std::size_t port) const;
+
+    BridgeSpec spec_;
+    unsigned worker_count_;
+    std::vector<std::string> notes_;
+    std::vector<PortLimits> limits_;
+    ActiveRuntime runtime_;
+    Control control_;
+    std::vector<Mempool> pools_;  // before the ports: buffers come back when those close
+    std::vector<EthPort> ports_;
+    std::unique_ptr<std::atomic<bool>[]> link_up_;
+    std::vector<Worker> workers_;
+    bool running_ = false;
+};
+
+}  // namespace sluice::worker

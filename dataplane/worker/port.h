@@ -1,0 +1,61 @@
+// A port of DPDK: probed, configured, started; stopped and closed when its owner goes. Move-only.
+//
+// Opening has two steps, because how many queues all ports offer decides how many workers run:
+// `probe` finds the device and says what it can do, `start` sets up that many queues. All
+// functions belong to the main thread; workers use the port's number with rte_eth_rx_burst and
+// rte_eth_tx_burst only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "common/address.h"
+#include "common/result.h"
+
+struct rte_mempool;
+
+namespace sluice::worker {
+
+struct PortLimits {
+    unsigned receive_queues = 0;
+    unsigned transmit_queues = 0;
+    int socket = -1;  // memory node
+};
+
+struct PortSetup {
+    unsigned receive_queues = 1;
+    unsigned transmit_queues = 1;
+    unsigned receive_descriptors = 1024;
+    unsigned transmit_descriptors = 1024;
+    unsigned mtu = 1500;
+    rte_mempool* pool = nullptr;  // must outlive the port
+};
+
+class EthPort {
+  public:
+    // `device` with all its arguments.
+    static Result<EthPort> probe(const std::string& name, const std::string& device);
+
+    EthPort(EthPort&& other) noexcept;
+    EthPort& operator=(EthPort&&) = delete;
+    ~EthPort();
+
+    Result<PortLimits> limits() const;
+    Result<Done> start(const PortSetup& setup);
+
+    std::uint16_t id() const { return id_; }
+    const std::string& name() const { return name_; }
+    MacAddress mac() const;
+    bool link_up() const;
+
+  private:
+    EthPort(std::string name, std::string device, std::uint16_t id);
+    Error error(const std::string& what, int code) const;
+
+    std::string name_;
+    std::string device_;
+    std::uint16_t id_ = 0;
+    bool open_ = true;
+};
+
+}  // namespace sluice::worker

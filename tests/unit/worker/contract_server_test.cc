@@ -1,0 +1,280 @@
+#include "dataplane/app/contract_server.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <vector>
+
+#include "dataplane/contract/snapshot.h"
+
+namespace sluice::dataplane {
+namespace {
+
+class ContractServerTest : public testing::Test {
+  protected:
+    ContractServerTest() {
+        char folder[] = "/tmp/sluice-test-XXXXXX";
+        folder_ = mkdtemp(folder);
+        for (UniqueFd& file : files_)
+            file = UniqueFd(memfd_create("test", 0));
+    }
+    ~ContractServerTest() override { std::filesystem::remove_all(folder_); }
+
+    Result<ContractServer> listen() {
+        return ContractServer::listen(
+            path(),
+            {.counters = files_[0].get(),
+             .log_rings = files_[1].get(),
+             .annotations = files_[2].get()},
+            {.describe =
+                 [] {
+                     contract::Hello hello;
+                     hello.boot_id = 77;
+                     return hello;
+                 },
+             .publish = [this](std::span<const std::byte> image) -> Result<Done> {
+                 published_.emplace_back(image.begin(), image.end());
+                 if (!refusal_.empty())
+                     return Error{ExitStatus::data, refusal_};
+                 return Done{};
+             }});
+    }
+
+    std::string path() const { return folder_ + "/dataplane.sock"; }
+
+    std::string folder_;
+    UniqueFd files_[3];
+    std::vector<std::vector<std::byte>> published_;
+    std::string refusal_;
+};
+
+class Client {
+  public:
+    explicit Client(const std::string& path)
+        : socket_(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0)) {
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::strcpy(address.sun_path, path.c_str());
+        EXPECT_EQ(
+            connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    }
+
+    template <typename Message>
+    Message read() {
+        Message message{};
+        alignas(cmsghdr) char control[256];
+        iovec part{&message, sizeof message};
+        msghdr header{};
+        header.msg_iov = &part;
+        header.msg_iovlen = 1;
+        header.msg_control = control;
+        header.msg_controllen = sizeof control;
+        length_ = recvmsg(socket_.get(), &header, 0);
+        descriptors_.clear();
+        if (const cmsghdr* item = length_ > 0 ? CMSG_FIRSTHDR(&header) : nullptr) {
+            const std::size_t count = (item->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+            const int* numbers = reinterpret_cast<const int*>(CMSG_DATA(item));
+            for (std::size_t i = 0; i < count; ++i)
+                descriptors_.emplace_back(numbers[i]);
+        }
+        return message;
+    }
+
+    void send(const void* message, std::size_t length, int descriptor = -1) {
+        alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+        iovec part{const_cast<void*>(message), length};
+        msghdr header{};
+        header.msg_iov = &part;
+        header.msg_iovlen = 1;
+        if (descriptor >= 0) {
+            header.msg_control = control;
+            header.msg_controllen = sizeof control;
+            cmsghdr* item = CMSG_FIRSTHDR(&header);
+            item->cmsg_level = SOL_SOCKET;
+            item->cmsg_type = SCM_RIGHTS;
+            item->cmsg_len = CMSG_LEN(sizeof(int));
+            std::memcpy(CMSG_DATA(item), &descriptor, sizeof descriptor);
+        }
+        EXPECT_EQ(sendmsg(socket_.get(), &header, 0), static_cast<ssize_t>(length));
+    }
+
+    // A sealed image that says `generation`, offered as `offered`.
+    void offer(std::uint64_t generation, std::uint64_t offered) {
+        contract::SnapshotHeader image;
+        image.generation = generation;
+        const UniqueFd file(memfd_create("image", MFD_ALLOW_SEALING));
+        ASSERT_EQ(write(file.get(), &image, sizeof image), static_cast<ssize_t>(sizeof image));
+        ASSERT_EQ(fcntl(file.get(), F_ADD_SEALS,
+                        F_SEAL_SEAL | F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK),
+                  0);
+        contract::Offer message;
+        message.header.length = sizeof message;
+        message.generation = offered;
+        message.size = sizeof image;
+        send(&message, sizeof message, file.get());
+    }
+
+    ssize_t length() const { return length_; }
+    const std::vector<UniqueFd>& descriptors() const { return descriptors_; }
+
+  private:
+    UniqueFd socket_;
+    ssize_t length_ = -1;
+    std::vector<UniqueFd> descriptors_;
+};
+
+TEST_F(ContractServerTest, GreetsWithDescriptorsAndTakesOffers) {
+    auto server = listen();
+    ASSERT_TRUE(server) << server.error().message;
+    struct stat status;
+    ASSERT_EQ(stat(path().c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0660u);
+    {
+        Client client(path());
+        server->on_listener();
+        const auto hello = client.read<contract::Hello>();
+        EXPECT_EQ(client.length(), static_cast<ssize_t>(sizeof hello));
+        EXPECT_EQ(hello.header.type, contract::MessageType::hello);
+        EXPECT_EQ(hello.header.length, sizeof hello);
+        EXPECT_EQ(hello.boot_id, 77u);
+        EXPECT_EQ(hello.generation, 0u);
+        EXPECT_EQ(client.descriptors().size(), 3u);
+        client.offer(5, 5);
+        server->on_client();
+        const auto accepted = client.read<contract::Accepted>();
+        EXPECT_EQ(accepted.header.type, contract::MessageType::accepted);
+        EXPECT_EQ(accepted.generation, 5u);
+        EXPECT_EQ(published_.size(), 1u);
+        EXPECT_EQ(server->generation(), 5u);
+    }
+    // The control plane went; the next one finds what runs.
+    server->on_client();
+    EXPECT_EQ(server->client(), -1);
+    Client next(path());
+    server->on_listener();
+    EXPECT_EQ(next.read<contract::Hello>().generation, 5u);
+    ASSERT_EQ(next.descriptors().size(), 4u);
+    contract::SnapshotHeader image;
+    ASSERT_EQ(pread(next.descriptors()[3].get(), &image, sizeof image, 0),
+              static_cast<ssize_t>(sizeof image));
+    EXPECT_EQ(image.generation, 5u);
+}
+
+TEST_F(ContractServerTest, ARefusedOfferChangesNothing) {
+    auto server = listen();
+    ASSERT_TRUE(server);
+    Client client(path());
+    server->on_listener();
+    client.read<contract::Hello>();
+    client.offer(5, 5);
+    server->on_client();
+    client.read<contract::Accepted>();
+    const auto refused = [&](std::uint64_t generation, std::uint64_t offered) {
+        client.offer(generation, offered);
+        server->on_client();
+        const auto rejected = client.read<contract::Rejected>();
+        EXPECT_EQ(rejected.header.type, contract::MessageType::rejected);
+        EXPECT_EQ(rejected.generation, offered);
+        EXPECT_EQ(server->generation(), 5u);
+        return std::string(rejected.reason);
+    };
+    EXPECT_EQ(refused(5, 5), "generation 5 does not follow generation 5, which runs");
+    EXPECT_EQ(refused(6, 7), "the snapshot holds generation 6, the offer says 7");
+    EXPECT_EQ(published_.size(), 1u);
+    refusal_ = "rule 3 is odd";
+    EXPECT_EQ(refused(6, 6), "rule 3 is odd");
+    refusal_.clear();
+    client.offer(6, 6);
+    server->on_client();
+    EXPECT_EQ(client.read<contract::Accepted>().header.type, contract::MessageType::accepted);
+}
+
+TEST_F(ContractServerTest, NonsenseIsAnsweredInWords) {
+    auto server = listen();
+    ASSERT_TRUE(server);
+    Client client(path());
+    server->on_listener();
+    client.read<contract::Hello>();
+    const std::vector<char> garbage(5000, 'x');
+    for (const std::size_t length : {1u, 16u, 32u, 824u, 825u, 5000u}) {
+        client.send(garbage.data(), length);
+        server->on_client();
+        const auto rejected = client.read<contract::Rejected>();
+        EXPECT_EQ(rejected.header.type, contract::MessageType::rejected);
+        EXPECT_NE(rejected.reason[0], '\0');
+    }
+    // Descriptors that come with nonsense are closed.
+    const auto open_files = [] {
+        return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+    };
+    const auto before = open_files();
+    for (int i = 0; i < 10; ++i) {
+        client.send(garbage.data(), 20, STDIN_FILENO);
+        server->on_client();
+        client.read<contract::Rejected>();
+    }
+    EXPECT_EQ(open_files(), before);
+}
+
+TEST_F(ContractServerTest, OneControlPlaneAtATime) {
+    auto server = listen();
+    ASSERT_TRUE(server);
+    Client first(path());
+    server->on_listener();
+    first.read<contract::Hello>();
+    Client second(path());
+    server->on_listener();
+    const auto rejected = second.read<contract::Rejected>();
+    EXPECT_EQ(rejected.header.type, contract::MessageType::rejected);
+    EXPECT_EQ(std::string(rejected.reason),
+              "another control plane, process " + std::to_string(getpid()) + ", is connected");
+    second.read<contract::Rejected>();
+    EXPECT_EQ(second.length(), 0) << "and closed";
+    first.offer(1, 1);
+    server->on_client();
+    EXPECT_EQ(first.read<contract::Accepted>().generation, 1u);
+}
+
+TEST_F(ContractServerTest, ASocketThatIsInUseIsNotTaken) {
+    auto first = listen();
+    ASSERT_TRUE(first);
+    const auto second = listen();
+    ASSERT_FALSE(second);
+    EXPECT_NE(second.error().message.find("another sluice-dataplane runs"), std::string::npos);
+    // The second one has knocked to see whether somebody is there.
+    first->on_listener();
+    EXPECT_EQ(first->client(), -1);
+    Client client(path());
+    first->on_listener();
+    EXPECT_EQ(client.read<contract::Hello>().boot_id, 77u);
+}
+
+TEST_F(ContractServerTest, ALeftOverSocketIsReplaced) {
+    {
+        const UniqueFd dead(::socket(AF_UNIX, SOCK_SEQPACKET, 0));
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::strcpy(address.sun_path, path().c_str());
+        ASSERT_EQ(bind(dead.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    }
+    const auto server = listen();
+    EXPECT_TRUE(server) << server.error().message;
+}
+
+TEST_F(ContractServerTest, AFolderThatIsNotThereIsASentence) {
+    folder_ += "/not/there";
+    const auto server = listen();
+    ASSERT_FALSE(server);
+    EXPECT_NE(server.error().message.find("No such file or directory"), std::string::npos);
+    EXPECT_EQ(server.error().status, ExitStatus::os);
+}
+
+}  // namespace
+}  // namespace sluice::dataplane

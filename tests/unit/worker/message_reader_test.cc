@@ -1,0 +1,78 @@
+#include "dataplane/app/message_reader.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "common/unique_fd.h"
+
+namespace sluice::dataplane {
+namespace {
+
+contract::Offer good_offer() {
+    contract::Offer offer;
+    offer.header.length = sizeof offer;
+    offer.generation = 3;
+    offer.size = 4096;
+    return offer;
+}
+
+std::string refusal(const contract::Offer& offer, std::size_t descriptors = 1,
+                    std::size_t length = sizeof(contract::Offer)) {
+    const auto result = read_offer(std::as_bytes(std::span(&offer, 1)).first(length), descriptors);
+    return result ? "" : result.error().message;
+}
+
+TEST(MessageReaderTest, AGoodOfferIsRead) {
+    const contract::Offer offer = good_offer();
+    const auto result = read_offer(std::as_bytes(std::span(&offer, 1)), 1);
+    ASSERT_TRUE(result);
+    EXPECT_EQ(result->generation, 3u);
+    EXPECT_EQ(result->size, 4096u);
+}
+
+TEST(MessageReaderTest, EveryRefusalSaysWhy) {
+    EXPECT_EQ(refusal(good_offer(), 1, 5), "a message of 5 bytes is shorter than its header");
+    EXPECT_EQ(refusal(good_offer(), 1, 24), "the message says that it has 32 bytes and has 24");
+    EXPECT_EQ(refusal(good_offer(), 0), "an offer comes with one descriptor, not 0");
+    EXPECT_EQ(refusal(good_offer(), 2), "an offer comes with one descriptor, not 2");
+    contract::Offer offer = good_offer();
+    offer.header.magic = 1;
+    EXPECT_EQ(refusal(offer), "what came is not a message of the Sluice contract");
+    offer = good_offer();
+    offer.header.version = 9;
+    EXPECT_EQ(refusal(offer),
+              "the message has version 9, this data plane speaks version 1: install both programs "
+              "from the same release");
+    offer = good_offer();
+    offer.header.type = contract::MessageType::hello;
+    EXPECT_EQ(refusal(offer), "a message of type 1 is not expected here");
+    offer = good_offer();
+    offer.header.length = 24;
+    EXPECT_EQ(refusal(offer, 1, 24), "an offer has 32 bytes, not 24");
+    offer = good_offer();
+    offer.size = 8;
+    EXPECT_EQ(refusal(offer), "a snapshot cannot have 8 bytes");
+    offer.size = UINT64_MAX;
+    EXPECT_EQ(refusal(offer), "a snapshot cannot have 18446744073709551615 bytes");
+}
+
+TEST(MessageReaderTest, OnlySealedFilesOfTheRightSizeAreTaken) {
+    const UniqueFd file(memfd_create("test", MFD_ALLOW_SEALING));
+    ASSERT_EQ(ftruncate(file.get(), 4096), 0);
+    EXPECT_FALSE(check_image_file(file.get(), 4096));
+    for (const int seal : {F_SEAL_WRITE, F_SEAL_GROW, F_SEAL_SHRINK}) {
+        ASSERT_EQ(fcntl(file.get(), F_ADD_SEALS, seal), 0);
+        EXPECT_FALSE(check_image_file(file.get(), 4096));
+    }
+    ASSERT_EQ(fcntl(file.get(), F_ADD_SEALS, F_SEAL_SEAL), 0);
+    EXPECT_TRUE(check_image_file(file.get(), 4096));
+    EXPECT_FALSE(check_image_file(file.get(), 4095));
+    const UniqueFd other(open("/dev/null", O_RDONLY));
+    EXPECT_FALSE(check_image_file(other.get(), 0));
+    EXPECT_FALSE(check_image_file(-1, 0));
+}
+
+}  // namespace
+}  // namespace sluice::dataplane

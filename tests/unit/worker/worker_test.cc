@@ -1,0 +1,274 @@
+#include "dataplane/worker/worker.h"
+
+#include <gtest/gtest.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+#include "dataplane/worker/mempool.h"
+#include "dataplane/worker/port.h"
+#include "tests/unit/worker/support.h"
+
+namespace sluice::worker {
+namespace {
+
+using contract::DropReason;
+
+// Two ports of rings, A and B, and one worker that this thread turns by hand.
+class WorkerTest : public testing::Test {
+  protected:
+    explicit WorkerTest(unsigned transmit_size = 1024)
+        : a_(1, transmit_size), b_(1, transmit_size) {}
+
+    void SetUp() override {
+        static unsigned count = 0;
+        auto pool = Mempool::create(
+            {.name = "w" + std::to_string(count++), .buffers = 1023, .room = 2048, .socket = -1});
+        ASSERT_TRUE(pool) << pool.error().message;
+        pool_ = std::make_unique<Mempool>(std::move(*pool));
+        for (RingPort* ring : {&a_, &b_}) {
+            auto port = EthPort::probe("em" + std::to_string(ports_.size()), ring->device());
+            ASSERT_TRUE(port) << port.error().message;
+            auto started = port->start({.pool = pool_->get()});
+            ASSERT_TRUE(started) << started.error().message;
+            ports_.push_back(std::move(*port));
+        }
+        before_ = packets_in_use();
+    }
+
+    void TearDown() override {
+        a_.forget_sent();
+        b_.forget_sent();
+        EXPECT_EQ(packets_in_use(), before_) << "packets were lost";
+    }
+
+    Worker& worker() {
+        if (!worker_) {
+            WorkerSpec spec;
+            for (std::uint16_t i = 0; i < 2; ++i)
+                spec.ports.push_back({.device = ports_[i].id(),
+                                      .peer = static_cast<std::uint16_t>(1 - i),
+                                      .pool = pool_->get(),
+                                      .link_up = &link_up_[i]});
+            spec.queues = {{.port = 0, .queue = 0}, {.port = 1, .queue = 0}};
+            spec.burst = 16;
+            spec.reply_rate = 1;
+            spec.reply_burst = 3;
+            spec.counters = &counters_;
+            spec.outputs = {.counters = rules_.data(),
+                            .annotations = annotations_.data(),
+                            .slot_capacity = kTestSlots,
+                            .log = log_,
+                            .log_dropped = &counters_.log_dropped};
+            worker_ = std::make_unique<Worker>(spec);
+        }
+        return *worker_;
+    }
+
+    std::uint64_t drops(DropReason reason) const {
+        return counters_.drops[static_cast<std::size_t>(reason)];
+    }
+
+    RingPort a_, b_;
+    std::unique_ptr<Mempool> pool_;
+    std::vector<EthPort> ports_;
+    std::atomic<bool> link_up_[2] = {true, true};
+    contract::WorkerCounters counters_;
+    std::vector<contract::RuleCounters> rules_{kTestSlots};
+    std::vector<contract::SlotAnnotation> annotations_{kTestSlots};
+    alignas(64) std::byte log_memory_[contract::log_ring_stride(64)] = {};
+    contract::LogRing log_ = contract::LogRing::create(log_memory_, 64);
+    std::unique_ptr<Worker> worker_;
+    unsigned before_ = 0;
+};
+
+TEST_F(WorkerTest, DropsEverythingBeforeThereIsARuleset) {
+    a_.receive(udp_frame(53));
+    b_.receive(arp_frame());
+    EXPECT_EQ(worker().turn(nullptr), 2u);
+    EXPECT_EQ(a_.sent_count() + b_.sent_count(), 0u);
+    EXPECT_EQ(drops(DropReason::no_ruleset), 2u);
+    EXPECT_EQ(counters_.ports[0].received_packets, 1u);
+    EXPECT_EQ(counters_.ports[0].dropped_packets, 1u);
+    EXPECT_EQ(counters_.ports[1].dropped_packets, 1u);
+    EXPECT_EQ(counters_.generation, 0u);
+    EXPECT_EQ(counters_.heartbeat, 1u);
+}
+
+TEST_F(WorkerTest, AcceptedFramesLeaveByThePeerUnchangedAndInOrder) {
+    const auto runtime = runtime_of({"100 allow udp from any to any"}, 7);
+    for (unsigned port = 1; port <= 40; ++port)
+        a_.receive(udp_frame(port));
+    b_.receive(udp_frame(99));
+    for (unsigned turns = 0; turns < 3; ++turns)
+        worker().turn(runtime.get());
+    for (unsigned port = 1; port <= 40; ++port)
+        EXPECT_EQ(b_.sent(), udp_frame(port));
+    EXPECT_EQ(a_.sent(), udp_frame(99));
+    EXPECT_EQ(counters_.ports[0].received_packets, 40u);
+    EXPECT_EQ(counters_.ports[0].received_bytes, 40 * udp_frame(1).size());
+    EXPECT_EQ(counters_.ports[1].sent_packets, 40u);
+    EXPECT_EQ(counters_.ports[1].sent_bytes, 40 * udp_frame(1).size());
+    EXPECT_EQ(counters_.ports[0].sent_packets, 1u);
+    EXPECT_EQ(counters_.ports[0].dropped_packets, 0u);
+    EXPECT_EQ(counters_.generation, 7u);
+    EXPECT_EQ(rules_[2].packets, 41u);
+    EXPECT_EQ(rules_[2].bytes, 41 * (udp_frame(1).size() - 14));
+    EXPECT_NE(rules_[2].last_match_s, 0u);
+}
+
+TEST_F(WorkerTest, DeniedPacketsAreDroppedByTheirRule) {
+    const auto runtime = runtime_of({"100 deny udp from any to any dst-port 53 recv em0"});
+    a_.receive(udp_frame(53));
+    worker().turn(runtime.get());
+    EXPECT_EQ(b_.sent_count(), 0u);
+    EXPECT_EQ(rules_[2].packets, 1u);
+    EXPECT_EQ(counters_.ports[0].dropped_packets, 1u);
+    for (std::uint64_t count : counters_.drops)
+        EXPECT_EQ(count, 0u);
+}
+
+TEST_F(WorkerTest, FramesThatAreNotIpPass) {
+    const auto runtime = runtime_of({"100 deny ip from any to any"});
+    a_.receive(arp_frame());
+    worker().turn(runtime.get());
+    EXPECT_EQ(b_.sent(), arp_frame());
+    EXPECT_EQ(counters_.non_ip, 1u);
+}
+
+TEST_F(WorkerTest, AnswersLeaveByTheReceivingPortWithinTheBudget) {
+    const auto runtime =
+        runtime_of({"100 unreach port udp from any to any", "200 reset tcp from any to any"});
+    for (int i = 0; i < 2; ++i) {
+        a_.receive(udp_frame(53));
+        a_.receive(tcp_syn_frame(23));
+    }
+    worker().turn(runtime.get());
+    EXPECT_EQ(b_.sent_count(), 0u);
+    ASSERT_EQ(a_.sent_count(), 3u);
+    const Bytes icmp = a_.sent();
+    ASSERT_EQ(icmp.size(), 14u + 20 + 8 + 28);
+    EXPECT_EQ(icmp[34], 3);
+    EXPECT_EQ(icmp[35], 3);
+    EXPECT_EQ(a_.sent().at(47), 0x14);  // RST, ACK
+    EXPECT_EQ(counters_.replies_sent, 3u);
+    EXPECT_EQ(counters_.replies_limited, 1u);
+    EXPECT_EQ(counters_.ports[0].dropped_packets, 4u);
+    EXPECT_EQ(counters_.ports[0].sent_packets, 3u);
+}
+
+TEST_F(WorkerTest, TeeGoesOnAndDivertAndFwdDrop) {
+    const auto runtime = runtime_of(
+        {"100 tee 1000 ip from any to any", "200 divert 1001 udp from any to any dst-port 1",
+         "300 fwd 10.0.0.9 udp from any to any dst-port 2", "400 allow udp from any to any"});
+    for (unsigned port : {1, 2, 3})
+        a_.receive(udp_frame(port));
+    worker().turn(runtime.get());
+    EXPECT_EQ(b_.sent(), udp_frame(3));
+    EXPECT_EQ(b_.sent_count(), 0u);
+    EXPECT_EQ(rules_[2].packets, 3u);
+    EXPECT_EQ(rules_[5].packets, 1u);
+    EXPECT_EQ(drops(DropReason::divert_without_listener), 1u);
+    EXPECT_EQ(drops(DropReason::unsupported_on_bridge), 1u);
+}
+
+TEST_F(WorkerTest, MalformedPacketsAreCountedByReason) {
+    const auto runtime = runtime_of({"100 allow ip from any to any"});
+    Bytes truncated = udp_frame(53, 0);
+    truncated.resize(truncated.size() - 4);
+    Bytes bad_version = udp_frame(53);
+    bad_version[14] = 0x65;
+    Bytes fragment = tcp_syn_frame(80);
+    fragment[21] = 1;  // offset of 8 bytes
+    a_.receive(truncated);
+    a_.receive(bad_version);
+    a_.receive(fragment);
+    a_.receive(Bytes(13, 0));
+    worker().turn(runtime.get());
+    EXPECT_EQ(b_.sent_count(), 0u);
+    EXPECT_EQ(drops(DropReason::bad_ipv4_length), 1u);
+    EXPECT_EQ(drops(DropReason::bad_ipv4_header), 1u);
+    EXPECT_EQ(drops(DropReason::tcp_fragment_offset_1), 1u);
+    EXPECT_EQ(drops(DropReason::short_frame), 1u);
+    EXPECT_EQ(counters_.ports[0].dropped_packets, 4u);
+    contract::LogRecord record;
+    for (std::uint64_t sequence = 0; sequence < 4; ++sequence) {
+        ASSERT_TRUE(log_.pop(record));
+        EXPECT_EQ(record.kind, contract::LogKind::refused);
+        EXPECT_EQ(record.sequence, sequence);
+        EXPECT_EQ(record.receive_interface, 0);
+        EXPECT_NE(record.time_ms, 0u);
+    }
+}
+
+TEST_F(WorkerTest, FramesInPiecesAreJudgedAndForwardedWhole) {
+    const auto runtime = runtime_of({"100 allow udp from any to any dst-port 53"});
+    // Headers over several buffers; and a frame that is longer than any buffer.
+    for (const std::size_t piece : {5u, 14u, 35u}) {
+        a_.receive(make_chain(udp_frame(53, 60), piece));
+        a_.receive(make_chain(udp_frame(54, 60), piece));
+    }
+    a_.receive(make_chain(udp_frame(53, 8972), 1000));
+    worker().turn(runtime.get());
+    for (int i = 0; i < 3; ++i)
+        EXPECT_EQ(b_.sent(), udp_frame(53, 60));
+    EXPECT_EQ(b_.sent(), udp_frame(53, 8972));
+    EXPECT_EQ(rules_[1].packets, 3u);
+}
+
+TEST_F(WorkerTest, ATagThatTheDriverTookOutIsPutBack) {
+    const auto runtime = runtime_of({"100 allow udp from any to any"});
+    rte_mbuf* packet = make_packet(udp_frame(53));
+    packet->vlan_tci = 0x6005;
+    packet->ol_flags |= RTE_MBUF_F_RX_VLAN | RTE_MBUF_F_RX_VLAN_STRIPPED;
+    a_.receive(packet);
+    worker().turn(runtime.get());
+    Bytes expected = udp_frame(53);
+    const Bytes tag = be16(0x8100) + be16(0x6005);
+    expected.insert(expected.begin() + 12, tag.begin(), tag.end());
+    EXPECT_EQ(b_.sent(), expected);
+}
+
+TEST_F(WorkerTest, NothingIsSentToAPortThatIsDown) {
+    const auto runtime = runtime_of({"100 allow ip from any to any"});
+    link_up_[1] = false;
+    a_.receive(udp_frame(1));
+    b_.receive(udp_frame(2));
+    worker().turn(runtime.get());
+    EXPECT_EQ(b_.sent_count(), 0u);
+    EXPECT_EQ(a_.sent(), udp_frame(2));
+    EXPECT_EQ(drops(DropReason::port_down), 1u);
+    EXPECT_EQ(counters_.ports[0].dropped_packets, 1u);
+}
+
+class SmallRingTest : public WorkerTest {
+  protected:
+    SmallRingTest() : WorkerTest(8) {}  // holds 7
+};
+
+TEST_F(SmallRingTest, WhatTheQueueDoesNotTakeIsDroppedAndCounted) {
+    const auto runtime = runtime_of({"100 allow ip from any to any"});
+    for (int i = 0; i < 10; ++i)
+        a_.receive(udp_frame(1));
+    worker().turn(runtime.get());
+    EXPECT_EQ(b_.sent_count(), 7u);
+    EXPECT_EQ(counters_.ports[1].sent_packets, 7u);
+    EXPECT_EQ(counters_.ports[1].sent_bytes, 7 * udp_frame(1).size());
+    EXPECT_EQ(drops(DropReason::transmit_full), 3u);
+    EXPECT_EQ(counters_.ports[0].dropped_packets, 3u);
+}
+
+TEST_F(SmallRingTest, AnswersThatDoNotFitAreNoDropsOfThePort) {
+    const auto runtime =
+        runtime_of({"100 allow udp from any to any", "200 reset tcp from any to any"});
+    for (int i = 0; i < 7; ++i)
+        b_.receive(udp_frame(1));
+    worker().turn(runtime.get());
+    a_.receive(tcp_syn_frame(23));
+    worker().turn(runtime.get());
+    EXPECT_EQ(drops(DropReason::transmit_full), 1u);
+    EXPECT_EQ(counters_.ports[1].dropped_packets, 0u);
+    EXPECT_EQ(counters_.ports[0].dropped_packets, 1u);
+}
+
+}  // namespace
+}  // namespace sluice::worker
