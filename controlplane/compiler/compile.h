@@ -22,10 +22,10 @@ struct RuleInput {
 };
 
 struct Input {
-    std::span<const RuleInput> rules;  // without the default rule
+    std::span<const RuleInput> rules{};  // without the default rule
     bool default_accept = false;
     std::uint32_t default_slot = 1;
-    contract::Sysctls sysctls;
+    contract::Sysctls sysctls{};
     std::uint64_t generation = 1;
 };
 

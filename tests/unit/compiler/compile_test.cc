@@ -1,0 +1,173 @@
+#include "controlplane/compiler/compile.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+
+#include "controlplane/compiler/support.h"
+#include "controlplane/language/rule_parser.h"
+#include "dataplane/contract/snapshot_view.h"
+#include "tests/unit/language/random_rules.h"
+
+namespace sluice::compiler {
+namespace {
+
+using contract::Instruction;
+using contract::Opcode;
+using contract::RuleAction;
+
+// Rules from text, compiled, and looked at through a view.
+class Compiled {
+  public:
+    explicit Compiled(const std::vector<std::string>& texts, bool default_accept = false) {
+        for (const std::string& text : texts) {
+            auto rule = language::parse_rule(text, language::refusing_resolver());
+            EXPECT_TRUE(rule) << text;
+            rules_.push_back(*rule);
+        }
+        std::vector<RuleInput> inputs;
+        for (std::size_t i = 0; i < rules_.size(); ++i)
+            inputs.push_back(
+                {.rule = &rules_[i], .slot = static_cast<std::uint32_t>(i) + 2, .log_limit = 7});
+        auto image = compile({.rules = inputs, .default_accept = default_accept, .generation = 9});
+        EXPECT_TRUE(image) << image.error().message;
+        blocks_.resize(image->size() / sizeof(Block));
+        std::memcpy(blocks_.data(), image->data(), image->size());
+        auto view = contract::SnapshotView::validate(std::as_bytes(std::span(blocks_)));
+        EXPECT_TRUE(view) << view.error().message;
+        view_ = *view;
+    }
+
+    const contract::SnapshotView& view() const { return view_; }
+    const contract::RuleRecord& rule(std::size_t index) const { return view_.rules()[index]; }
+    std::span<const Instruction> tests(std::size_t index) const {
+        return view_.instructions().subspan(rule(index).first_instruction,
+                                            rule(index).header_count + rule(index).residual_count);
+    }
+
+  private:
+    struct alignas(64) Block {
+        std::byte bytes[64];
+    };
+    std::vector<language::Rule> rules_;
+    std::vector<Block> blocks_;
+    contract::SnapshotView view_;
+};
+
+TEST(Compile, AnEmptyRulesetIsTheDefaultRule) {
+    const Compiled denied({}), accepted({}, true);
+    ASSERT_EQ(denied.view().rules().size(), 1u);
+    EXPECT_EQ(denied.rule(0).action, RuleAction::deny);
+    EXPECT_EQ(denied.rule(0).number, 65535);
+    EXPECT_EQ(accepted.rule(0).action, RuleAction::allow);
+    EXPECT_EQ(accepted.view().rule_text(accepted.rule(0)), "allow ip from any to any");
+    EXPECT_EQ(denied.view().header().generation, 9u);
+}
+
+TEST(Compile, KeepsWhatARuleIs) {
+    const Compiled compiled({"100 set 5 deny log tcp from any to me 22 in // no entry"});
+    const contract::RuleRecord& rule = compiled.rule(0);
+    EXPECT_EQ(rule.number, 100);
+    EXPECT_EQ(rule.set, 5);
+    EXPECT_EQ(rule.slot, 2u);
+    EXPECT_EQ(rule.log_limit, 7u);
+    EXPECT_EQ(rule.flags, contract::rule_flag::log);
+    EXPECT_EQ(compiled.view().rule_text(rule), "deny log tcp from any to me 22 in // no entry");
+}
+
+TEST(Compile, HeaderTestsStandBeforeResidualTests) {
+    const Compiled compiled({"100 prob 0.5 allow tcp from any to any verrevpath in",
+                             "200 allow ip from any to any { in or verrevpath }"});
+    EXPECT_EQ(compiled.rule(0).header_count, 2u);
+    EXPECT_EQ(compiled.rule(0).residual_count, 2u);
+    // A block that mixes both kinds is residual as a whole.
+    EXPECT_EQ(compiled.rule(1).header_count, 0u);
+    EXPECT_EQ(compiled.rule(1).residual_count, 2u);
+    EXPECT_EQ(compiled.tests(1)[0].flags, contract::kOrNext);
+    EXPECT_EQ(compiled.tests(1)[1].flags, 0);
+}
+
+TEST(Compile, OutIsNotIn) {
+    const Compiled compiled({"100 allow ip from any to any out"});
+    ASSERT_EQ(compiled.tests(0).size(), 1u);
+    EXPECT_EQ(compiled.tests(0)[0].opcode, Opcode::direction_in);
+    EXPECT_EQ(compiled.tests(0)[0].flags, contract::kNegated);
+}
+
+TEST(Compile, SkiptoGoesToTheFirstRuleThatIsNotLowerAndNeverBack) {
+    const Compiled compiled({
+        "100 skipto 300 ip from any to any",   // 0 → 4
+        "200 skipto 250 ip from any to any",   // 1 → 4
+        "200 skipto 100 ip from any to any",   // 2 → 4: behind its siblings
+        "200 count ip from any to any",        // 3
+        "300 skipto 60000 ip from any to any"  // 4 → 5, the default rule
+    });
+    EXPECT_EQ(compiled.rule(0).target, 4u);
+    EXPECT_EQ(compiled.rule(1).target, 4u);
+    EXPECT_EQ(compiled.rule(2).target, 4u);
+    EXPECT_EQ(compiled.rule(4).target, 5u);
+}
+
+TEST(Compile, NamesOfInterfacesAreKeptOnce) {
+    const Compiled compiled({"100 allow ip from any to any via em0",
+                             "200 allow ip from any to any recv em0",
+                             "300 allow ip from any to any via em*"});
+    ASSERT_EQ(compiled.view().interface_tests().size(), 2u);
+    EXPECT_EQ(compiled.tests(0)[0].data, compiled.tests(1)[0].data);
+    EXPECT_EQ(compiled.view().interface_tests()[1].kind, contract::InterfaceTest::Kind::glob);
+}
+
+TEST(Compile, OnlyRulesThatNameTheLinkLayerJudgeOtherFrames) {
+    const Compiled compiled({"100 deny ip from any to any mac-type 0x0806",
+                             "200 deny ip from any to any not mac-type 0x0800,0x86dd",
+                             "300 deny ip from any to any MAC any 02:00:00:00:00:01",
+                             "400 deny ip from any to any bridged", "500 deny ip from any to any"});
+    for (std::size_t named = 0; named < 4; ++named)
+        EXPECT_TRUE((compiled.rule(named).flags & contract::rule_flag::link_layer) != 0) << named;
+    EXPECT_FALSE((compiled.rule(4).flags & contract::rule_flag::link_layer) != 0);
+}
+
+TEST(Compile, AChanceOfOneAlwaysWins) {
+    const Compiled compiled(
+        {"100 prob 1 allow ip from any to any", "200 prob 0.5 allow ip from any to any"});
+    EXPECT_GT(compiled.tests(0)[0].argument, 0x7fffffffu);
+    EXPECT_EQ(compiled.tests(1)[0].argument, 0x3fffffffu);
+}
+
+TEST(Compile, ALongInterfaceNameIsRefused) {
+    auto rule = language::parse_rule("100 allow ip from any to any via " + std::string(15, 'x'),
+                                     language::refusing_resolver());
+    ASSERT_TRUE(rule);
+    std::get<language::InterfaceName>(
+        std::get<language::InterfaceMatch>(rule->options[0].any_of[0].match).what)
+        .pattern = std::string(40, 'x');
+    const RuleInput input{.rule = &*rule, .slot = 2};
+    const auto image = compile({.rules = {&input, 1}});
+    ASSERT_FALSE(image);
+    EXPECT_EQ(image.error().status, ExitStatus::data);
+}
+
+TEST(Compile, TheSameRulesGiveTheSameBytes) {
+    std::mt19937_64 random(7);
+    language::GeneratorOptions options;
+    options.accept = is_carried_out;
+    for (int round = 0; round < 50; ++round) {
+        std::vector<language::Rule> rules;
+        for (int i = 0; i < 20; ++i) {
+            rules.push_back(language::random_rule(random, options));
+            rules.back().number = static_cast<std::uint16_t>(i + 1);
+        }
+        std::vector<RuleInput> inputs;
+        for (const language::Rule& rule : rules)
+            inputs.push_back({.rule = &rule, .slot = 2u + rule.number});
+        const auto first = compile({.rules = inputs});
+        const auto second = compile({.rules = inputs});
+        ASSERT_TRUE(first) << first.error().message;
+        ASSERT_TRUE(second);
+        EXPECT_EQ(*first, *second);
+    }
+}
+
+}  // namespace
+}  // namespace sluice::compiler

@@ -1,0 +1,48 @@
+#include "controlplane/compiler/support.h"
+
+#include <gtest/gtest.h>
+
+#include "controlplane/compiler/compile.h"
+#include "controlplane/language/rule_parser.h"
+
+namespace sluice::compiler {
+namespace {
+
+language::Rule example_of(const language::ConstructInfo& info) {
+    auto rule = language::parse_rule(info.example, language::refusing_resolver());
+    EXPECT_TRUE(rule) << info.example;
+    rule->number = 100;
+    return *rule;
+}
+
+// Every keyword of the language either works or is refused with a message and an exit status; there
+// is no third way.
+TEST(Support, EveryConstructIsCarriedOutOrRefusedByName) {
+    for (const language::ConstructInfo& info : language::all_constructs()) {
+        const language::Rule rule = example_of(info);
+        const RuleInput input{.rule = &rule, .slot = 2};
+        const auto image = compile({.rules = {&input, 1}});
+        const auto why = unsupported(rule);
+        if (is_carried_out(info.construct) && !why) {
+            EXPECT_TRUE(image) << info.example << ": " << image.error().message;
+            continue;
+        }
+        ASSERT_TRUE(why) << info.name;
+        EXPECT_EQ(why->rfind("not supported yet: ", 0), 0u) << *why;
+        ASSERT_FALSE(image) << info.example;
+        EXPECT_EQ(image.error().status, ExitStatus::unavailable);
+        EXPECT_EQ(image.error().message, *why);
+    }
+}
+
+TEST(Support, NamesTheConstructThatIsMissing) {
+    auto rule = language::parse_rule("100 allow tcp from table(1) to any 80",
+                                     language::refusing_resolver());
+    ASSERT_TRUE(rule);
+    const auto why = unsupported(*rule);
+    ASSERT_TRUE(why);
+    EXPECT_NE(why->find("table"), std::string::npos) << *why;
+}
+
+}  // namespace
+}  // namespace sluice::compiler
