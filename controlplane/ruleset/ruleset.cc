@@ -1,0 +1,207 @@
+#include "controlplane/ruleset/ruleset.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "controlplane/language/printer.h"
+
+namespace sluice::ruleset {
+namespace {
+
+RulePointer make_default_rule(bool accept, std::uint32_t slot) {
+    language::Rule rule;
+    rule.number = language::kDefaultRuleNumber;
+    rule.set = kReservedSet;
+    rule.action.kind = accept ? language::ActionKind::allow : language::ActionKind::deny;
+    rule.body = language::Body{};
+    StoredRule stored{.rule = std::move(rule), .text = {}, .slot = slot, .log_limit = 0};
+    stored.text = language::print_rule(stored.rule);
+    return std::make_shared<const StoredRule>(std::move(stored));
+}
+
+Error no_slot_left(std::uint32_t capacity) {
+    return {ExitStatus::unavailable,
+            "the data plane has counters for " + std::to_string(capacity) +
+                " rules and all are in use; set slot_capacity in sluice.toml higher"};
+}
+
+}  // namespace
+
+Ruleset::Ruleset(bool default_accept, std::uint32_t slot_capacity)
+    : slots_(slot_capacity), default_accept_(default_accept) {
+    // Slot 1; a data plane with fewer than two slots is refused before it comes here.
+    default_rule_ = make_default_rule(default_accept, slots_.allocate().value_or(1));
+}
+
+Result<Ruleset> Ruleset::restore(std::vector<Restored> rules, bool default_accept,
+                                 std::uint32_t default_slot, std::uint32_t slot_capacity,
+                                 const contract::Sysctls& sysctls) {
+    Ruleset result(default_accept, slot_capacity);
+    result.sysctls_ = sysctls;
+    std::vector<std::uint32_t> used = {default_slot};
+    std::uint16_t last_number = 1;
+    for (const Restored& restored : rules) {
+        if (restored.rule.number < last_number || restored.rule.number > kLastNumber)
+            return Error{ExitStatus::data, "rule numbers are out of order"};
+        last_number = restored.rule.number;
+        used.push_back(restored.slot);
+    }
+    std::unordered_set<std::uint32_t> seen;
+    for (const std::uint32_t slot : used)
+        if (slot == 0 || slot >= slot_capacity || !seen.insert(slot).second)
+            return Error{ExitStatus::data, "counter slot " + std::to_string(slot) +
+                                               " does not exist or is used twice"};
+    for (Restored& restored : rules) {
+        StoredRule stored{.rule = std::move(restored.rule),
+                          .text = {},
+                          .slot = restored.slot,
+                          .log_limit = restored.log_limit};
+        stored.text = language::print_rule(stored.rule);
+        result.insert(std::make_shared<const StoredRule>(std::move(stored)));
+    }
+    result.default_rule_ = make_default_rule(default_accept, default_slot);
+    result.slots_.restore(used);
+    return result;
+}
+
+std::uint16_t Ruleset::automatic_number() const {
+    std::uint16_t last = 0;
+    for (std::size_t i = kChunkCount; i-- > 0 && last == 0;)
+        if (chunks_[i] && !chunks_[i]->empty())
+            last = chunks_[i]->back()->rule.number;
+    const std::uint32_t next = last + sysctls_.autoinc_step;
+    // ipfw(8): no room behind the last rule, so its number is used once more.
+    return next > kLastNumber ? std::max<std::uint16_t>(last, 1) : static_cast<std::uint16_t>(next);
+}
+
+Result<RulePointer> Ruleset::add(language::Rule rule) {
+    if (rule.number == language::kDefaultRuleNumber)
+        return Error{ExitStatus::unavailable,
+                     "rule 65535 is the default rule: it cannot be added or replaced"};
+    if (rule.number == 0)
+        rule.number = automatic_number();
+    const std::optional<std::uint32_t> slot = slots_.allocate();
+    if (!slot)
+        return no_slot_left(slots_.capacity());
+    StoredRule stored{.rule = std::move(rule), .text = {}, .slot = *slot, .log_limit = 0};
+    if (stored.rule.log) {
+        // As ipfw(8) does it: the limit of the moment becomes the rule's own, and is listed.
+        std::optional<std::uint32_t>& amount = stored.rule.log->amount;
+        if (!amount && sysctls_.verbose_limit != 0)
+            amount = sysctls_.verbose_limit;
+        stored.log_limit = amount.value_or(0);
+    }
+    stored.text = language::print_rule(stored.rule);
+    RulePointer pointer = std::make_shared<const StoredRule>(std::move(stored));
+    insert(pointer);
+    return pointer;
+}
+
+Ruleset::Chunk& Ruleset::writable_chunk(std::size_t index) {
+    std::shared_ptr<Chunk>& chunk = chunks_[index];
+    if (!chunk)
+        chunk = std::make_shared<Chunk>();
+    else if (chunk.use_count() > 1)
+        chunk = std::make_shared<Chunk>(*chunk);
+    return *chunk;
+}
+
+void Ruleset::insert(RulePointer rule) {
+    Chunk& chunk = writable_chunk(chunk_of(rule->rule.number));
+    const auto behind = std::upper_bound(
+        chunk.begin(), chunk.end(), rule->rule.number,
+        [](std::uint16_t number, const RulePointer& r) { return number < r->rule.number; });
+    chunk.insert(behind, std::move(rule));
+    ++size_;
+}
+
+template <typename Predicate>
+std::size_t Ruleset::remove_if(std::uint16_t first, std::uint16_t last, Predicate predicate) {
+    std::size_t removed = 0;
+    for (std::size_t i = chunk_of(first); i <= chunk_of(last); ++i) {
+        if (!chunks_[i])
+            continue;
+        const auto doomed = [&](const RulePointer& r) {
+            return r->rule.number >= first && r->rule.number <= last && predicate(*r);
+        };
+        if (std::none_of(chunks_[i]->begin(), chunks_[i]->end(), doomed))
+            continue;
+        Chunk& chunk = writable_chunk(i);
+        for (const RulePointer& rule : chunk)
+            if (doomed(rule))
+                slots_.release(rule->slot);
+        removed += std::erase_if(chunk, doomed);
+    }
+    size_ -= removed;
+    return removed;
+}
+
+std::size_t Ruleset::remove(language::RuleRange range, std::optional<std::uint8_t> set) {
+    return remove_if(range.first, std::min(range.last, kLastNumber),
+                     [&](const StoredRule& r) { return !set || r.rule.set == *set; });
+}
+
+std::size_t Ruleset::remove_set(std::uint8_t set) {
+    return remove_if(0, kLastNumber, [&](const StoredRule& r) { return r.rule.set == set; });
+}
+
+std::size_t Ruleset::flush() {
+    return remove_if(0, kLastNumber,
+                     [](const StoredRule& r) { return r.rule.set != kReservedSet; });
+}
+
+std::vector<RulePointer> Ruleset::rules() const {
+    std::vector<RulePointer> result;
+    result.reserve(size_ + 1);  // callers often append the default rule
+    for (const auto& chunk : chunks_)
+        if (chunk)
+            result.insert(result.end(), chunk->begin(), chunk->end());
+    return result;
+}
+
+std::vector<RulePointer> Ruleset::find(language::RuleRange range,
+                                       std::optional<std::uint8_t> set) const {
+    std::vector<RulePointer> result;
+    const auto take = [&](const RulePointer& rule) {
+        const std::uint16_t number = rule->rule.number;
+        if (number >= range.first && number <= range.last && (!set || rule->rule.set == *set))
+            result.push_back(rule);
+    };
+    for (std::size_t i = chunk_of(range.first); i <= chunk_of(range.last); ++i)
+        if (chunks_[i])
+            std::for_each(chunks_[i]->begin(), chunks_[i]->end(), take);
+    take(default_rule_);
+    return result;
+}
+
+void Ruleset::set_default_accept(bool accept) {
+    default_accept_ = accept;
+    default_rule_ = make_default_rule(accept, default_rule_->slot);
+}
+
+SysctlFacts Ruleset::sysctl_facts() const {
+    return {.default_accept = default_accept_,
+            .static_count = static_cast<std::uint32_t>(size_ + 1)};
+}
+
+bool Ruleset::renumber_slots(std::uint32_t capacity) {
+    if (size_ + 2 > capacity)
+        return false;
+    SlotAllocator slots(capacity);
+    const auto moved = [&slots](const RulePointer& old) {
+        StoredRule rule = *old;
+        rule.slot = slots.allocate().value_or(0);
+        return std::make_shared<const StoredRule>(std::move(rule));
+    };
+    default_rule_ = moved(default_rule_);
+    for (std::size_t i = 0; i < kChunkCount; ++i) {
+        if (!chunks_[i] || chunks_[i]->empty())
+            continue;
+        for (RulePointer& rule : writable_chunk(i))
+            rule = moved(rule);
+    }
+    slots_ = std::move(slots);
+    return true;
+}
+
+}  // namespace sluice::ruleset

@@ -1,0 +1,47 @@
+#include "controlplane/ruleset/canonical_text.h"
+
+#include <gtest/gtest.h>
+
+#include "controlplane/language/construct.h"
+#include "controlplane/language/printer.h"
+#include "controlplane/language/rule_parser.h"
+
+namespace sluice::ruleset {
+namespace {
+
+// Whatever can be said in a rule arrives at the control plane as it was meant.
+TEST(CanonicalText, EveryConstructComesBackEqual) {
+    for (const auto& construct : language::all_constructs()) {
+        const auto rule = language::parse_rule(construct.example, language::refusing_resolver());
+        ASSERT_TRUE(rule) << construct.example;
+        const std::string text = language::print_rule(*rule);
+        auto again = parse_canonical(text);
+        ASSERT_TRUE(again) << text << ": " << again.error().text();
+        again->number = rule->number;
+        again->set = rule->set;
+        EXPECT_EQ(*again, *rule) << text;
+    }
+}
+
+TEST(CanonicalText, ACommentMayHoldWhatWouldEndALine) {
+    const auto rule = parse_canonical("allow ip from any to any // see #5, or not // at all");
+    ASSERT_TRUE(rule);
+    EXPECT_EQ(rule->comment, "see #5, or not // at all");
+    EXPECT_EQ(language::print_rule(*rule), "allow ip from any to any // see #5, or not // at all");
+}
+
+TEST(CanonicalText, NumberAndSetMayStandInFront) {
+    const auto rule = parse_canonical("  100 set 7  deny ip from any to any");
+    ASSERT_TRUE(rule);
+    EXPECT_EQ(rule->number, 100);
+    EXPECT_EQ(rule->set, 7);
+}
+
+TEST(CanonicalText, NothingIsAnError) {
+    EXPECT_FALSE(parse_canonical(""));
+    EXPECT_FALSE(parse_canonical("   "));
+    EXPECT_FALSE(parse_canonical("allow ip from www.example.org to any"));
+}
+
+}  // namespace
+}  // namespace sluice::ruleset

@@ -1,0 +1,245 @@
+#include "controlplane/ruleset/ruleset.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <random>
+#include <set>
+
+#include "controlplane/language/printer.h"
+#include "controlplane/language/rule_parser.h"
+
+namespace sluice::ruleset {
+namespace {
+
+language::Rule rule(std::string_view text) {
+    auto parsed = language::parse_rule(text, language::refusing_resolver());
+    EXPECT_TRUE(parsed) << text;
+    return *parsed;
+}
+
+std::uint16_t add(Ruleset& set, std::string_view text) {
+    const auto added = set.add(rule(text));
+    EXPECT_TRUE(added) << text;
+    return (*added)->rule.number;
+}
+
+std::vector<unsigned> numbers(const Ruleset& set) {
+    std::vector<unsigned> result;
+    for (const auto& r : set.rules())
+        result.push_back(r->rule.number);
+    return result;
+}
+
+TEST(Numbering, AutomaticNumbersStepByAHundred) {
+    Ruleset set(false);
+    EXPECT_EQ(add(set, "allow ip from any to any"), 100);
+    EXPECT_EQ(add(set, "allow ip from any to any"), 200);
+    EXPECT_EQ(add(set, "250 allow ip from any to any"), 250);
+    EXPECT_EQ(add(set, "allow ip from any to any"), 350);
+    EXPECT_EQ(add(set, "0 allow ip from any to any"), 450);
+}
+
+TEST(Numbering, TheStepIsASysctl) {
+    Ruleset set(false);
+    ASSERT_TRUE(write_sysctl(set.sysctls(), "net.inet.ip.fw.autoinc_step", "10"));
+    EXPECT_EQ(add(set, "allow ip from any to any"), 10);
+    EXPECT_EQ(add(set, "allow ip from any to any"), 20);
+}
+
+TEST(Numbering, NoRoomBehindTheLastReusesItsNumber) {
+    Ruleset set(false);
+    EXPECT_EQ(add(set, "65434 allow ip from any to any"), 65434);
+    EXPECT_EQ(add(set, "deny ip from any to any"), 65534);
+    EXPECT_EQ(add(set, "count ip from any to any"), 65534);
+    EXPECT_EQ(set.rules().back()->text, "count ip from any to any");
+    Ruleset other(false);
+    add(other, "65500 allow ip from any to any");
+    EXPECT_EQ(add(other, "deny ip from any to any"), 65500);
+}
+
+TEST(Numbering, EqualNumbersKeepTheOrderOfInsertion) {
+    Ruleset set(false);
+    add(set, "500 allow ip from any to any");
+    add(set, "300 count tcp from any to any");
+    add(set, "300 count udp from any to any");
+    add(set, "400 deny ip from any to any");
+    add(set, "300 count icmp from any to any");
+    std::vector<std::string> texts;
+    for (const auto& r : set.find({300, 300}))
+        texts.push_back(r->text);
+    EXPECT_EQ(texts,
+              (std::vector<std::string>{"count tcp from any to any", "count udp from any to any",
+                                        "count icmp from any to any"}));
+    EXPECT_EQ(numbers(set), (std::vector<unsigned>{300, 300, 300, 400, 500}));
+}
+
+TEST(Numbering, TheDefaultRuleIsNobodysToAdd) {
+    Ruleset set(false);
+    const auto added = set.add(rule("65535 deny ip from any to any"));
+    ASSERT_FALSE(added);
+    EXPECT_EQ(added.error().status, ExitStatus::unavailable);
+    EXPECT_EQ(set.size(), 0u);
+}
+
+TEST(DefaultRule, FollowsTheSetting) {
+    EXPECT_EQ(Ruleset(false).default_rule()->text, "deny ip from any to any");
+    EXPECT_EQ(Ruleset(true).default_rule()->text, "allow ip from any to any");
+    EXPECT_EQ(Ruleset(true).default_rule()->rule.set, kReservedSet);
+    EXPECT_EQ(Ruleset(true).find({0, 65535}).size(), 1u);
+}
+
+TEST(Deletion, NumbersRangesAndSets) {
+    Ruleset set(false);
+    for (const char* text :
+         {"100 allow ip from any to any", "100 deny ip from any to any",
+          "200 set 5 count ip from any to any", "300 count ip from any to any",
+          "40000 set 5 count ip from any to any", "65534 count ip from any to any"})
+        add(set, text);
+    EXPECT_EQ(set.remove({100, 100}), 2u);
+    EXPECT_EQ(set.remove({100, 100}), 0u);
+    EXPECT_EQ(set.remove({200, 300}, std::uint8_t{7}), 0u);
+    EXPECT_EQ(set.remove_set(5), 2u);
+    EXPECT_EQ(set.remove({301, 65535}), 1u);  // clamped: 65535 stays
+    EXPECT_EQ(set.remove({65535, 65535}), 0u);
+    EXPECT_EQ(numbers(set), std::vector<unsigned>{300});
+    EXPECT_EQ(set.size(), 1u);
+}
+
+TEST(Deletion, FlushSparesSet31) {
+    Ruleset set(true);
+    add(set, "allow ip from any to any");
+    add(set, "500 set 31 allow tcp from any to any 22");
+    EXPECT_EQ(set.flush(), 1u);
+    EXPECT_EQ(numbers(set), std::vector<unsigned>{500});
+    EXPECT_EQ(set.remove_set(31), 1u);
+    EXPECT_EQ(set.default_rule()->rule.number, 65535);
+}
+
+// rule_test.sh of dummynet, as far as it needs no tables and no moving of sets.
+TEST(Deletion, DummynetRuleTest) {
+    Ruleset set(false);
+    add(set, "allow ip from any to any");
+    set.flush();
+    add(set, "allow ip from any to any");
+    add(set, "allow ip from any to { 1.2.3.4 or 2.3.4.5 }");
+    add(set, "allow { dst-ip 1.2.3.4 or dst-ip 2.3.4.5 }");
+    EXPECT_EQ(numbers(set), (std::vector<unsigned>{100, 200, 300}));
+    EXPECT_EQ(set.remove({200, 200}), 1u);
+    EXPECT_EQ(numbers(set), (std::vector<unsigned>{100, 300}));
+}
+
+TEST(LogLimit, IsFixedWhenTheRuleIsAdded) {
+    Ruleset set(false);
+    ASSERT_TRUE(write_sysctl(set.sysctls(), "net.inet.ip.fw.verbose_limit", "7"));
+    add(set, "100 allow log ip from any to any");
+    add(set, "200 allow log logamount 500 ip from any to any");
+    add(set, "300 allow log logamount 0 ip from any to any");
+    add(set, "400 allow ip from any to any");
+    ASSERT_TRUE(write_sysctl(set.sysctls(), "net.inet.ip.fw.verbose_limit", "9"));
+    std::vector<unsigned> limits;
+    for (const auto& r : set.rules())
+        limits.push_back(r->log_limit);
+    EXPECT_EQ(limits, (std::vector<unsigned>{7, 500, 0, 0}));
+}
+
+TEST(Copy, IsIndependent) {
+    Ruleset set(false);
+    add(set, "100 allow ip from any to any");
+    set.published();
+    Ruleset copy = set;
+    add(copy, "100 deny ip from any to any");
+    add(copy, "200 deny ip from any to any");
+    copy.remove({100, 100});
+    EXPECT_EQ(numbers(set), std::vector<unsigned>{100});
+    EXPECT_EQ(numbers(copy), std::vector<unsigned>{200});
+    // The slots of the thrown-away copy are free in the original.
+    EXPECT_EQ((*set.add(rule("allow ip from any to any")))->slot, 3u);
+}
+
+TEST(Slots, RulesKeepTheirsAndFullIsAnError) {
+    Ruleset set(false, 4);  // 0 is reserved, 1 is the default rule
+    add(set, "100 allow ip from any to any");
+    add(set, "200 allow ip from any to any");
+    const auto full = set.add(rule("300 allow ip from any to any"));
+    ASSERT_FALSE(full);
+    EXPECT_EQ(full.error().status, ExitStatus::unavailable);
+    set.published();
+    set.remove({100, 100});
+    EXPECT_FALSE(set.add(rule("300 allow ip from any to any")));
+    set.published();
+    EXPECT_TRUE(set.add(rule("300 allow ip from any to any")));
+    EXPECT_EQ(set.find({200, 200}).front()->slot, 3u);
+}
+
+TEST(Slots, RenumberingNeedsRoom) {
+    Ruleset set(false);
+    for (int i = 0; i < 10; ++i)
+        add(set, "allow ip from any to any");
+    set.published();
+    set.remove({100, 100});
+    EXPECT_FALSE(set.renumber_slots(10));
+    ASSERT_TRUE(set.renumber_slots(11));
+    std::set<std::uint32_t> slots = {set.default_rule()->slot};
+    for (const auto& r : set.rules())
+        slots.insert(r->slot);
+    EXPECT_EQ(slots.size(), 10u);
+    EXPECT_EQ(*slots.begin(), 1u);
+    EXPECT_EQ(*slots.rbegin(), 10u);
+}
+
+TEST(Restore, GivesTheSameRulesetBack) {
+    Ruleset set(true);
+    add(set, "100 allow log logamount 4 ip from any to any");
+    add(set, "100 set 31 deny ip from any to any");
+    add(set, "300 count ip from any to any");
+    set.remove({100, 100}, std::uint8_t{0});
+    std::vector<Ruleset::Restored> restored;
+    for (const auto& r : set.rules())
+        restored.push_back({r->rule, r->slot, r->log_limit});
+    auto again = Ruleset::restore(restored, true, set.default_rule()->slot, 64, set.sysctls());
+    ASSERT_TRUE(again);
+    EXPECT_EQ(numbers(*again), numbers(set));
+    for (std::size_t i = 0; i < set.size(); ++i) {
+        EXPECT_EQ(again->rules()[i]->rule, set.rules()[i]->rule);
+        EXPECT_EQ(again->rules()[i]->slot, set.rules()[i]->slot);
+    }
+    EXPECT_EQ((*again->add(rule("deny ip from any to any")))->slot, 2u);  // the gap
+}
+
+TEST(Restore, RefusesNonsense) {
+    const language::Rule a = rule("100 allow ip from any to any");
+    const language::Rule b = rule("50 allow ip from any to any");
+    EXPECT_FALSE(Ruleset::restore({{a, 2, 0}, {b, 3, 0}}, false, 1, 64, {}));  // order
+    EXPECT_FALSE(Ruleset::restore({{a, 1, 0}}, false, 1, 64, {}));             // slot twice
+    EXPECT_FALSE(Ruleset::restore({{a, 0, 0}}, false, 1, 64, {}));             // reserved slot
+    EXPECT_FALSE(Ruleset::restore({{a, 64, 0}}, false, 1, 64, {}));            // beyond the end
+}
+
+// 100,000 rules in random order, and one more on a copy, in a time that nobody notices.
+TEST(Size, AHundredThousandRules) {
+    Ruleset set(false);
+    std::mt19937 random(1);
+    language::Rule one = rule("allow tcp from 10.0.0.0/8 to any 80");
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < 100'000; ++i) {
+        one.number = static_cast<std::uint16_t>(1 + random() % 65534);
+        ASSERT_TRUE(set.add(one));
+    }
+    set.published();
+    const auto loaded = std::chrono::steady_clock::now();
+    for (int i = 0; i < 100; ++i) {
+        Ruleset copy = set;
+        ASSERT_TRUE(copy.add(one));
+    }
+    const auto added = std::chrono::steady_clock::now();
+    EXPECT_EQ(set.rules().size(), 100'000u);
+    EXPECT_LT(loaded - start, std::chrono::seconds(10));
+    EXPECT_LT((added - loaded) / 100, std::chrono::milliseconds(10));
+    RecordProperty("load_ms", static_cast<int>((loaded - start) / std::chrono::milliseconds(1)));
+    RecordProperty("add_us",
+                   static_cast<int>((added - loaded) / 100 / std::chrono::microseconds(1)));
+}
+
+}  // namespace
+}  // namespace sluice::ruleset
