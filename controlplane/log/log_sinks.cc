@@ -1,0 +1,166 @@
+#include "controlplane/log/log_sinks.h"
+
+#include <spdlog/logger.h>
+#include <spdlog/sinks/base_sink.h>
+#include <spdlog/sinks/basic_file_sink.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <ctime>
+#include <optional>
+
+namespace sluice::log {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kComplaintInterval{10};
+constexpr std::chrono::seconds kRetryInterval{1};
+constexpr std::string_view kIdentity = "ipfw: ";
+
+// Passes one complaint on in ten seconds.
+class RareComplaint {
+  public:
+    explicit RareComplaint(Complain complain) : complain_(std::move(complain)) {}
+
+    void operator()(const std::string& sentence) {
+        const auto now = Clock::now();
+        if (last_ && now - *last_ < kComplaintInterval)
+            return;
+        last_ = now;
+        complain_(sentence);
+    }
+
+  private:
+    Complain complain_;
+    std::optional<Clock::time_point> last_;
+};
+
+// The name of this host up to the first dot, as syslogd writes it.
+std::string host_name() {
+    char name[256] = {};
+    if (gethostname(name, sizeof name - 1) != 0 || name[0] == '\0')
+        return "localhost";
+    const std::string full = name;
+    return full.substr(0, full.find('.'));
+}
+
+std::shared_ptr<spdlog::logger> make_logger(spdlog::sink_ptr sink, RareComplaint& complaint,
+                                            std::string place) {
+    auto logger = std::make_shared<spdlog::logger>("ipfw", std::move(sink));
+    logger->set_pattern("%v");
+    logger->set_error_handler([&complaint, place = std::move(place)](const std::string& reason) {
+        complaint("cannot write log lines to " + place + ": " + reason);
+    });
+    return logger;
+}
+
+class FileSink final : public LogSink {
+  public:
+    FileSink(std::string path, Complain complain)
+        : path_(std::move(path)), host_(host_name()), complaint_(std::move(complain)) {
+        open();
+    }
+
+    void write(std::string_view line, std::uint64_t time_ms, Priority priority) override {
+        if (!logger_ && Clock::now() >= next_try_)
+            open();
+        if (!logger_)
+            return;
+        if (time_ms / 1000 != stamp_second_ || stamp_.empty()) {
+            stamp_second_ = time_ms / 1000;
+            stamp_ = syslog_timestamp(time_ms);
+        }
+        logger_->log(priority == Priority::notice ? spdlog::level::warn : spdlog::level::info,
+                     "{} {} {}", stamp_, host_, line);
+    }
+
+    void flush() override {
+        if (logger_)
+            logger_->flush();
+    }
+
+    void reopen() override {
+        logger_.reset();
+        open();
+    }
+
+  private:
+    // spdlog throws when it cannot open a file: this is where that ends.
+    void open() {
+        try {
+            logger_ = make_logger(std::make_shared<spdlog::sinks::basic_file_sink_st>(path_),
+                                  complaint_, path_);
+        } catch (const spdlog::spdlog_ex& problem) {
+            complaint_("cannot open the log file " + path_ + ": " + problem.what() +
+                       "; log lines are not written to it until it can be opened");
+            next_try_ = Clock::now() + kRetryInterval;
+        }
+    }
+
+    std::string path_;
+    std::string host_;
+    RareComplaint complaint_;
+    std::shared_ptr<spdlog::logger> logger_;
+    Clock::time_point next_try_;
+    std::uint64_t stamp_second_ = 0;
+    std::string stamp_;
+};
+
+// spdlog's own syslog sink has no level that becomes LOG_NOTICE, which the limit notice needs.
+class AuthprivSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+  public:
+    AuthprivSink() { openlog("ipfw", LOG_NDELAY, LOG_AUTHPRIV); }
+    ~AuthprivSink() override { closelog(); }
+
+  protected:
+    void sink_it_(const spdlog::details::log_msg& message) override {
+        const int priority = message.level == spdlog::level::warn ? LOG_NOTICE : LOG_INFO;
+        syslog(LOG_AUTHPRIV | priority, "%.*s", static_cast<int>(message.payload.size()),
+               message.payload.data());
+    }
+    void flush_() override {}
+};
+
+class SyslogSink final : public LogSink {
+  public:
+    explicit SyslogSink(Complain complain)
+        : complaint_(std::move(complain)),
+          logger_(make_logger(std::make_shared<AuthprivSink>(), complaint_, "syslog")) {}
+
+    void write(std::string_view line, std::uint64_t, Priority priority) override {
+        // syslogd puts the identity in front itself.
+        if (line.starts_with(kIdentity))
+            line.remove_prefix(kIdentity.size());
+        logger_->log(priority == Priority::notice ? spdlog::level::warn : spdlog::level::info, "{}",
+                     line);
+    }
+    void flush() override {}
+    void reopen() override {}
+
+  private:
+    RareComplaint complaint_;
+    std::shared_ptr<spdlog::logger> logger_;
+};
+
+}  // namespace
+
+std::unique_ptr<LogSink> make_file_sink(std::string path, Complain complain) {
+    return std::make_unique<FileSink>(std::move(path), std::move(complain));
+}
+
+std::unique_ptr<LogSink> make_syslog_sink(Complain complain) {
+    return std::make_unique<SyslogSink>(std::move(complain));
+}
+
+std::string syslog_timestamp(std::uint64_t time_ms) {
+    const auto seconds = static_cast<std::time_t>(time_ms / 1000);
+    std::tm local{};
+    char text[32] = {};
+    if (localtime_r(&seconds, &local) == nullptr ||
+        std::strftime(text, sizeof text, "%b %e %H:%M:%S", &local) == 0)
+        return "Jan  1 00:00:00";
+    return text;
+}
+
+}  // namespace sluice::log

@@ -1,0 +1,37 @@
+#include "controlplane/log/log_writer.h"
+
+#include "controlplane/log/log_line.h"
+
+namespace sluice::log {
+
+std::size_t LogWriter::drain(std::span<contract::LogRing> rings, LogLimiter& limiter,
+                             std::span<const std::string> interface_names) {
+    std::size_t taken = 0;
+    for (contract::LogRing& ring : rings) {
+        contract::LogRecord record;
+        for (std::size_t n = 0; n < kMaximumPerRing && ring.pop(record); ++n) {
+            ++taken;
+            const LogDecision decision = limiter.admit(record);
+            if (decision.write)
+                write(format_line(record, interface_names), record.time_ms, Priority::info);
+            if (decision.limit_reached)
+                write(format_limit_notice(record), record.time_ms, Priority::notice);
+        }
+    }
+    if (taken != 0)
+        for (const auto& sink : sinks_)
+            sink->flush();
+    return taken;
+}
+
+void LogWriter::write(std::string_view line, std::uint64_t time_ms, Priority priority) {
+    for (const auto& sink : sinks_)
+        sink->write(line, time_ms, priority);
+}
+
+void LogWriter::reopen() {
+    for (const auto& sink : sinks_)
+        sink->reopen();
+}
+
+}  // namespace sluice::log

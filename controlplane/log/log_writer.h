@@ -1,0 +1,38 @@
+// From log rings to log lines.
+//
+// `drain` empties the rings in turn, at most kMaximumPerRing records of each, so that a flood of
+// log lines cannot keep the daemon from its other work; what does not fit waits in the ring, or is
+// dropped and counted there. Limits are enforced exactly (log_limiter.h).
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "controlplane/log/log_limiter.h"
+#include "controlplane/log/log_sinks.h"
+#include "dataplane/contract/log_ring.h"
+
+namespace sluice::log {
+
+inline constexpr std::size_t kMaximumPerRing = 4096;
+
+class LogWriter {
+  public:
+    explicit LogWriter(std::vector<std::unique_ptr<LogSink>> sinks) : sinks_(std::move(sinks)) {}
+
+    // Returns the number of records taken out of the rings.
+    std::size_t drain(std::span<contract::LogRing> rings, LogLimiter& limiter,
+                      std::span<const std::string> interface_names);
+
+    void reopen();
+
+  private:
+    void write(std::string_view line, std::uint64_t time_ms, Priority priority);
+
+    std::vector<std::unique_ptr<LogSink>> sinks_;
+};
+
+}  // namespace sluice::log

@@ -1,0 +1,102 @@
+#include "controlplane/log/log_limiter.h"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+#include "controlplane/log/log_writer.h"
+
+namespace sluice::log {
+namespace {
+
+contract::LogRecord record(std::uint32_t slot, std::uint32_t limit) {
+    contract::LogRecord r;
+    r.slot = slot;
+    r.log_limit = limit;
+    r.rule_number = 100;
+    return r;
+}
+
+// Scenario 32: logamount 3, five packets, resetlog, two packets.
+TEST(LogLimiter, TheLastLineIsFollowedByTheNotice) {
+    std::vector<contract::SlotAnnotation> annotations(4);
+    LogLimiter limiter(annotations);
+    int lines = 0, notices = 0;
+    const auto packet = [&] {
+        const LogDecision decision = limiter.admit(record(2, 3));
+        lines += decision.write;
+        notices += decision.limit_reached;
+        EXPECT_TRUE(decision.write || !decision.limit_reached);
+    };
+    for (int i = 0; i < 5; ++i)
+        packet();
+    EXPECT_EQ(lines, 3);
+    EXPECT_EQ(notices, 1);
+    limiter.rearm(2);
+    EXPECT_EQ(annotations[2].log_epoch, 1u);
+    packet();
+    packet();
+    EXPECT_EQ(lines, 5);
+    EXPECT_EQ(notices, 1);
+}
+
+TEST(LogLimiter, ZeroIsNoLimit) {
+    std::vector<contract::SlotAnnotation> annotations(4);
+    LogLimiter limiter(annotations);
+    for (int i = 0; i < 1000; ++i)
+        EXPECT_TRUE(limiter.admit(record(1, 0)).write);
+    EXPECT_EQ(annotations[1].logged, 0u);
+}
+
+TEST(LogLimiter, SlotsOutsideAreHarmless) {
+    std::vector<contract::SlotAnnotation> annotations(4);
+    LogLimiter limiter(annotations);
+    EXPECT_TRUE(limiter.admit(record(4, 1)).write);
+    limiter.rearm(0xffffffff);
+    LogLimiter().rearm(0);
+}
+
+class CollectingSink : public LogSink {
+  public:
+    explicit CollectingSink(std::vector<std::string>& lines) : lines_(lines) {}
+    void write(std::string_view line, std::uint64_t, Priority priority) override {
+        lines_.push_back((priority == Priority::notice ? "notice " : "info ") + std::string(line));
+    }
+    void flush() override {}
+    void reopen() override {}
+
+  private:
+    std::vector<std::string>& lines_;
+};
+
+// Two workers stop at three lines each; together they may write three.
+TEST(LogWriter, ALimitHoldsOverAllWorkers) {
+    std::vector<contract::SlotAnnotation> annotations(4);
+    LogLimiter limiter(annotations);
+    std::vector<std::string> lines;
+    std::vector<std::unique_ptr<LogSink>> sinks;
+    sinks.push_back(std::make_unique<CollectingSink>(lines));
+    LogWriter writer(std::move(sinks));
+
+    constexpr std::uint32_t kCapacity = 16;
+    const std::size_t stride = contract::log_ring_stride(kCapacity);
+    std::vector<std::byte> memory(2 * stride + 64);
+    auto base = reinterpret_cast<std::uintptr_t>(memory.data());
+    base = (base + 63) / 64 * 64;
+    std::vector<contract::LogRing> rings;
+    for (std::size_t i = 0; i < 2; ++i) {
+        rings.push_back(
+            contract::LogRing::create(reinterpret_cast<void*>(base + i * stride), kCapacity));
+        for (int n = 0; n < 3; ++n)
+            rings.back().push(record(1, 3));
+    }
+    const std::vector<std::string> names;
+    EXPECT_EQ(writer.drain(rings, limiter, names), 6u);
+    ASSERT_EQ(lines.size(), 4u);
+    EXPECT_EQ(lines[2].substr(0, 9), "info ipfw");
+    EXPECT_EQ(lines[3], "notice ipfw: limit 3 reached on entry 100");
+    EXPECT_EQ(writer.drain(rings, limiter, names), 0u);
+}
+
+}  // namespace
+}  // namespace sluice::log
