@@ -1,0 +1,60 @@
+#include "replay/capture.h"
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+namespace sluice::replay {
+
+namespace {
+
+constexpr std::uint32_t kMagicMicroseconds = 0xa1b2c3d4, kMagicNanoseconds = 0xa1b23c4d;
+constexpr std::uint32_t kLinkTypeEthernet = 1;
+constexpr std::size_t kFileHeaderSize = 24, kRecordHeaderSize = 16, kMaximumFrame = 256 * 1024;
+
+std::uint32_t word_at(const std::vector<char>& file, std::size_t offset, bool swap) {
+    std::uint32_t word;
+    std::memcpy(&word, file.data() + offset, sizeof word);
+    return swap ? __builtin_bswap32(word) : word;
+}
+
+}  // namespace
+
+Result<std::vector<CapturedFrame>> read_capture(const std::string& path) {
+    std::ifstream stream(path, std::ios::binary);
+    if (!stream)
+        return Error{ExitStatus::usage, "cannot open the capture file " + path};
+    const std::vector<char> file{std::istreambuf_iterator<char>(stream), {}};
+    auto refuse = [&](const std::string& why) {
+        return Error{ExitStatus::data, path + ": " + why};
+    };
+    if (file.size() < kFileHeaderSize)
+        return refuse("this is no pcap file: it is shorter than a pcap header");
+    const std::uint32_t magic = word_at(file, 0, false);
+    const bool swap = magic == __builtin_bswap32(kMagicMicroseconds) ||
+                      magic == __builtin_bswap32(kMagicNanoseconds);
+    if (!swap && magic != kMagicMicroseconds && magic != kMagicNanoseconds)
+        return refuse("this is no pcap file (pcapng can be converted with editcap -F pcap)");
+    if ((word_at(file, 20, swap) & 0xffff) != kLinkTypeEthernet)
+        return refuse("the link type is not Ethernet");
+
+    std::vector<CapturedFrame> frames;
+    for (std::size_t at = kFileHeaderSize; at < file.size();) {
+        if (file.size() - at < kRecordHeaderSize)
+            return refuse("the header of packet " + std::to_string(frames.size()) + " is cut off");
+        const std::size_t length = word_at(file, at + 8, swap);
+        at += kRecordHeaderSize;
+        if (length > kMaximumFrame || length > file.size() - at)
+            return refuse("packet " + std::to_string(frames.size()) + " is cut off or too long");
+        CapturedFrame frame;
+        frame.bytes.resize(length);
+        std::memcpy(frame.bytes.data(), file.data() + at, length);
+        frames.push_back(std::move(frame));
+        at += length;
+    }
+    return frames;
+}
+
+}  // namespace sluice::replay

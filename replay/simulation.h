@@ -1,0 +1,64 @@
+// A ruleset, compiled, with N engines around it: what the data plane is, without its ports.
+//
+// Packets are taken in order, each by the worker that its flow hashes to, so that N workers must
+// give the answers of one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/result.h"
+#include "controlplane/log/log_limiter.h"
+#include "controlplane/ruleset/listing.h"
+#include "controlplane/ruleset/ruleset.h"
+#include "dataplane/program/engine.h"
+
+namespace sluice::replay {
+
+// The way of one packet: the tees that it passed, then the end.
+struct Outcome {
+    struct Tee {
+        std::uint16_t port = 0;
+        std::int32_t rule_number = 0;
+    };
+    std::vector<Tee> tees;
+    program::Verdict verdict;
+};
+
+class Simulation {
+  public:
+    static Result<std::unique_ptr<Simulation>> create(const ruleset::Ruleset& rules,
+                                                      const packet::Environment& environment,
+                                                      unsigned worker_count, std::uint64_t seed);
+    ~Simulation();
+
+    // `frame` starts at the Ethernet header. Log lines that the packet causes are appended to
+    // `log`.
+    Outcome pass(std::span<const std::byte> frame, const packet::Passage& passage,
+                 std::uint64_t sequence, std::uint64_t now_ms, std::vector<std::string>& log);
+
+    // As `ipfw show` lists them, with the counters of all workers summed.
+    std::vector<ruleset::ListedRule> listing() const;
+
+    const program::Runtime& runtime() const { return *runtime_; }
+
+  private:
+    struct Worker;
+
+    Simulation(const ruleset::Ruleset& rules, std::unique_ptr<const program::Runtime> runtime);
+    void drain(Worker& worker, std::vector<std::string>& log);
+
+    ruleset::Ruleset rules_;
+    std::unique_ptr<const program::Runtime> runtime_;
+    std::vector<std::string> interface_names_;
+    std::vector<contract::SlotAnnotation> annotations_;
+    log::LogLimiter limiter_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+// `accept`, `unreach:3`, `tee:5@100>fwd:10.0.0.1:80`…: the column `verdict` of a replay.
+std::string to_text(const Outcome& outcome, const program::Runtime& runtime);
+
+}  // namespace sluice::replay
