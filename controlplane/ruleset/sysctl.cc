@@ -30,7 +30,7 @@ constexpr SysctlKind kNotYet = SysctlKind::not_supported;
 constexpr std::array kTable = {
     Entry{{"net.inet.ip.fw.autoinc_step", kWritable, "distance of automatic rule numbers, 1 to 1000"}, &Sysctls::autoinc_step},
     Entry{{"net.inet.ip.fw.curr_dyn_buckets", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.debug", kWritable, "debugging messages"}, &Sysctls::debug},
+    Entry{{"net.inet.ip.fw.debug", kNotYet, "debugging messages"}},
     Entry{{kDefaultRule, kReadOnly, "number of the default rule"}},
     Entry{{kDefaultToAccept, kReadOnly, "1: the default rule allows; set default_action in sluice.toml"}},
     Entry{{"net.inet.ip.fw.dyn_ack_lifetime", kNotYet, "dynamic rules"}},
@@ -49,7 +49,7 @@ constexpr std::array kTable = {
     Entry{{"net.inet.ip.fw.enable", kWritable, "0: IPv4 packets pass without rules"}, &Sysctls::enable},
     Entry{{"net.inet.ip.fw.nat64_debug", kNotYet, "NAT64"}},
     Entry{{"net.inet.ip.fw.nat64_direct_output", kNotYet, "NAT64"}},
-    Entry{{"net.inet.ip.fw.one_pass", kWritable, "1: a packet that leaves a pipe or a NAT is accepted"}, &Sysctls::one_pass},
+    Entry{{"net.inet.ip.fw.one_pass", kNotYet, "pipes and NAT"}},
     Entry{{"net.inet.ip.fw.skipto_cache", kNotYet, "a cache that this engine does not have"}},
     Entry{{kStaticCount, kReadOnly, "number of rules"}},
     Entry{{"net.inet.ip.fw.tables_max", kNotYet, "tables"}},

@@ -1,0 +1,215 @@
+#include "controlplane/cli/cli.h"
+
+#include "controlplane/cli/client.h"
+#include "controlplane/cli/confirm.h"
+#include "controlplane/cli/rule_source.h"
+#include "controlplane/cli/script_builder.h"
+#include "controlplane/compiler/support.h"
+#include "controlplane/language/printer.h"
+#include "controlplane/language/rule_file.h"
+#include "controlplane/language/usage.h"
+
+namespace sluice::cli {
+namespace {
+
+using language::Command;
+using language::Flags;
+using language::Invocation;
+using service::Request;
+using service::Response;
+
+// Flags of the command line hold for every line of a file.
+Flags merged(const Flags& outer, const Flags& inner) {
+    Flags flags = inner;
+    flags.counters |= outer.counters;
+    flags.action_and_comment_only |= outer.action_and_comment_only;
+    flags.compact |= outer.compact;
+    flags.dynamic |= outer.dynamic;
+    flags.dynamic_only |= outer.dynamic_only;
+    flags.expired |= outer.expired;
+    flags.force |= outer.force;
+    flags.values_as_addresses |= outer.values_as_addresses;
+    flags.test_only |= outer.test_only;
+    flags.resolve_names |= outer.resolve_names;
+    flags.quiet |= outer.quiet;
+    flags.sets |= outer.sets;
+    flags.timestamps |= outer.timestamps;
+    flags.raw_timestamps |= outer.raw_timestamps;
+    flags.verbose |= outer.verbose;
+    return flags;
+}
+
+void warn(const Invocation& invocation, const Flags& flags, std::uint32_t line, Output& output) {
+    if (!flags.quiet)
+        for (const std::string& warning : invocation.warnings)
+            output.complain("warning: " + warning, line);
+}
+
+// `-n`: what the command means, without a daemon. Whatever parses is fine.
+void dry_run(const Command& command, const Flags& flags, std::uint32_t line, Output& output) {
+    if (const auto* add = std::get_if<language::AddCommand>(&command)) {
+        ruleset::ListedRule rule;
+        rule.number = add->rule.number;
+        rule.set = add->rule.set;
+        rule.text = language::print_rule(add->rule);
+        if (!flags.quiet)
+            output.out += echo(rule, flags);
+        if (const auto reason = compiler::unsupported(add->rule))
+            output.complain("warning: " + *reason + "; the appliance refuses this rule", line);
+        return;
+    }
+    const auto operations = operations_for(command, flags, line);
+    if (!operations)
+        output.complain("warning: " + operations.error().message, line);
+    else if (std::holds_alternative<language::ListCommand>(command))
+        output.complain("nothing is listed with -n, which asks no daemon", line);
+}
+
+// A flush that is not forced is asked about, where there is somebody to ask.
+bool goes_ahead(const Command& command, const Flags& flags) {
+    return !std::holds_alternative<language::FlushCommand>(command) || flags.force || flags.quiet ||
+           !can_ask() || confirmed();
+}
+
+// Sends the operations; none is no reason to talk to anybody.
+bool carry_out(const Request& request, Response& response, Output& output) {
+    if (request.operations.empty())
+        return true;
+    Result<Response> answer = exchange(control_socket_path(), request);
+    if (!answer) {
+        output.complain(answer.error().message);
+        output.status = answer.error().status;
+        return false;
+    }
+    response = std::move(*answer);
+    if (response.status == ExitStatus::ok && response.results.size() != request.operations.size()) {
+        response.status = ExitStatus::software;
+        response.message = "sluice-controlplane answers something else than it was asked";
+    }
+    if (response.status == ExitStatus::ok)
+        return true;
+    output.complain(response.message, response.line);
+    output.status = response.status;
+    return false;
+}
+
+// Zeros in place of counters deserve a word.
+void explain_zeros(const Command& command, const Flags& flags, const Response& response,
+                   std::uint32_t line, Output& output) {
+    if (std::holds_alternative<language::ListCommand>(command) && !response.results.empty() &&
+        !response.data_plane && (flags.counters || flags.timestamps || flags.raw_timestamps))
+        output.complain("sluice-dataplane is not running: counters are shown as 0", line);
+}
+
+struct Step {
+    const Invocation* invocation;
+    Flags flags;
+    std::uint32_t line;
+    std::size_t first;  // of its results
+    std::size_t count;
+};
+
+void finish(const Step& step, const Response& response, Output& output) {
+    explain_zeros(step.invocation->command, step.flags, response, step.line, output);
+    show_results(step.invocation->command, step.flags,
+                 std::span(response.results).subspan(step.first, step.count), step.line, output);
+}
+
+// Reads, checks and sends a rule file; it takes effect as a whole or not at all.
+void run_file(const language::FileCommand& file, const Flags& flags, Output& output) {
+    const Result<std::string> text = read_rules(file);
+    if (!text) {
+        output.complain(text.error().message);
+        output.status = text.error().status;
+        return;
+    }
+    const language::RuleFile rules = language::parse_file(*text, language::system_resolver());
+    for (const language::FileError& error : rules.errors) {
+        output.err += error.text() + "\n";
+        if (output.status == ExitStatus::ok)
+            output.status = error.error.status;
+    }
+    if (output.status != ExitStatus::ok)
+        return;
+
+    Request request{.whole = true, .operations = {}};
+    std::vector<Step> steps;
+    for (const language::FileLine& entry : rules.lines) {
+        const auto line = static_cast<std::uint32_t>(entry.line);
+        const Flags here = merged(flags, entry.invocation.flags);
+        const Command& command = entry.invocation.command;
+        warn(entry.invocation, here, line, output);
+        if (here.test_only) {
+            dry_run(command, here, line, output);
+            continue;
+        }
+        if (!goes_ahead(command, here))
+            continue;
+        Result<std::vector<service::Operation>> operations = operations_for(command, here, line);
+        if (!operations) {
+            output.complain(operations.error().message, line);
+            if (output.status == ExitStatus::ok)
+                output.status = operations.error().status;
+            continue;
+        }
+        steps.push_back(
+            {&entry.invocation, here, line, request.operations.size(), operations->size()});
+        std::move(operations->begin(), operations->end(), std::back_inserter(request.operations));
+    }
+    Response response;
+    if (output.status != ExitStatus::ok || !carry_out(request, response, output))
+        return;
+    for (const Step& step : steps)
+        finish(step, response, output);
+}
+
+void run_command(const Invocation& invocation, Output& output) {
+    const Flags& flags = invocation.flags;
+    if (flags.help || std::holds_alternative<language::HelpCommand>(invocation.command)) {
+        output.out += language::usage();
+        return;
+    }
+    warn(invocation, flags, 0, output);
+    if (const auto* file = std::get_if<language::FileCommand>(&invocation.command))
+        return run_file(*file, flags, output);
+    if (flags.test_only)
+        return dry_run(invocation.command, flags, 0, output);
+    Result<std::vector<service::Operation>> operations =
+        operations_for(invocation.command, flags, 0);
+    if (!operations) {
+        output.complain(operations.error().message);
+        output.status = operations.error().status;
+        return;
+    }
+    if (!goes_ahead(invocation.command, flags))
+        return;
+    const std::size_t count = operations->size();
+    Response response;
+    if (carry_out({.whole = false, .operations = std::move(*operations)}, response, output))
+        finish({&invocation, flags, 0, 0, count}, response, output);
+}
+
+}  // namespace
+
+Output execute(const std::vector<std::string>& arguments) {
+    Output output;
+    if (arguments.empty()) {
+        output.err = language::usage();
+        output.status = ExitStatus::usage;
+        return output;
+    }
+    if (arguments.size() == 1 && arguments.front() == "--version") {
+        output.out = "ipfw (Sluice) " SLUICE_VERSION "\n";
+        return output;
+    }
+    const auto invocation = language::parse_command_line(arguments, language::system_resolver());
+    if (!invocation) {
+        output.complain(invocation.error().text());
+        output.status = invocation.error().status;
+        return output;
+    }
+    run_command(*invocation, output);
+    return output;
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,25 @@
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "controlplane/cli/cli.h"
+#include "replay/replay.h"
+
+int main(int argc, char** argv) {
+    // The commands that ipfw(8) does not have, and that need no daemon.
+    if (argc > 1 && std::string_view(argv[1]) == "replay")
+        return sluice::replay::run(argc - 2, argv + 2);
+    const sluice::cli::Output output =
+        sluice::cli::execute(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+    std::fwrite(output.err.data(), 1, output.err.size(), stderr);
+    const bool written =
+        std::fwrite(output.out.data(), 1, output.out.size(), stdout) == output.out.size() &&
+        std::fflush(stdout) == 0;
+    if (!written && output.status == sluice::ExitStatus::ok) {
+        std::perror("ipfw: standard output");
+        return static_cast<int>(sluice::ExitStatus::os);
+    }
+    return static_cast<int>(output.status);
+}

@@ -1,0 +1,143 @@
+#include "controlplane/cli/output.h"
+
+#include <algorithm>
+
+#include "controlplane/language/printer.h"
+#include "controlplane/ruleset/canonical_text.h"
+
+namespace sluice::cli {
+namespace {
+
+using language::Flags;
+using ruleset::ListedRule;
+using service::OperationResult;
+
+ruleset::ListingOptions listing_options(const Flags& flags) {
+    return {.counters = flags.counters,
+            .timestamps = flags.timestamps,
+            .raw_timestamps = flags.raw_timestamps,
+            .sets = flags.sets};
+}
+
+bool printed_anew(const Flags& flags) {
+    return flags.compact || flags.action_and_comment_only || flags.resolve_names;
+}
+
+void show_list(const language::ListCommand& list, const Flags& flags,
+               std::span<const OperationResult> results, std::uint32_t line, Output& output) {
+    const ruleset::ListingOptions options = listing_options(flags);
+    std::vector<ListedRule> all;
+    std::vector<std::size_t> ends;  // of each result in `all`
+    for (const OperationResult& result : results) {
+        for (const ListedRule& rule : result.rules)
+            all.push_back(as_shown(rule, flags));
+        ends.push_back(all.size());
+    }
+    if (list.targets.empty()) {
+        output.out += ruleset::format_listing(all, options);
+        return;
+    }
+    const ruleset::CounterWidths widths = ruleset::counter_widths(all);
+    std::size_t next = 0;
+    auto end = ends.begin();
+    for (const auto& target : list.targets) {
+        if (!target.range) {
+            output.complain("invalid rule number: " + target.text, line);
+            output.status = ExitStatus::usage;
+            continue;
+        }
+        if (end == ends.end())
+            return;
+        if (next == *end) {
+            const auto [first, last] = *target.range;
+            output.complain(first == last ? "rule " + std::to_string(first) + " does not exist"
+                                          : "no rules in range " + std::to_string(first) + "-" +
+                                                std::to_string(last),
+                            line);
+            output.status = ExitStatus::unavailable;
+        }
+        for (; next < *end; ++next)
+            output.out += ruleset::format_rule(all[next], options, widths) + "\n";
+        ++end;
+    }
+}
+
+// All sets but 31, which cannot be disabled, are shown; none can be disabled yet.
+std::string set_show_line() {
+    std::string text = "enable";
+    for (unsigned set = 0; set + 1 < language::kSetCount; ++set)
+        text += " " + std::to_string(set);
+    return text + "\n";
+}
+
+void show_sysctls(const OperationResult& result, bool values_only, bool quiet, Output& output) {
+    for (const service::SysctlReport& report : result.sysctls) {
+        if (report.previous && quiet)
+            continue;
+        if (!values_only)
+            output.out += report.name + ": ";
+        if (report.previous)
+            output.out += std::to_string(*report.previous) + " -> ";
+        output.out += std::to_string(report.value) + "\n";
+    }
+}
+
+}  // namespace
+
+void Output::complain(const std::string& text, std::uint32_t line) {
+    err += line == 0 ? "ipfw: " : "Line " + std::to_string(line) + ": ";
+    err += text;
+    err += '\n';
+}
+
+ListedRule as_shown(ListedRule rule, const Flags& flags) {
+    if (!printed_anew(flags))
+        return rule;
+    const auto parsed = ruleset::parse_canonical(rule.text);
+    if (!parsed)
+        return rule;
+    rule.text =
+        language::print_rule(*parsed, {.compact = flags.compact || flags.action_and_comment_only,
+                                       .action_and_comment_only = flags.action_and_comment_only,
+                                       .resolve_names = flags.resolve_names,
+                                       .resolver = &language::system_resolver()});
+    return rule;
+}
+
+std::string echo(const ListedRule& rule, const Flags& flags) {
+    const ListedRule shown = as_shown(rule, flags);
+    return ruleset::format_rule(shown, listing_options(flags),
+                                ruleset::counter_widths({&shown, 1})) +
+           "\n";
+}
+
+void show_results(const language::Command& command, const Flags& flags,
+                  std::span<const OperationResult> results, std::uint32_t line, Output& output) {
+    if (const auto* list = std::get_if<language::ListCommand>(&command)) {
+        if (!flags.dynamic_only)
+            show_list(*list, flags, results, line, output);
+        return;
+    }
+    if (std::holds_alternative<language::SetShowCommand>(command)) {
+        output.out += set_show_line();
+        return;
+    }
+    const auto* sysctl = std::get_if<language::SysctlCommand>(&command);
+    for (const OperationResult& result : results) {
+        if (result.status != ExitStatus::ok)
+            output.status = result.status;
+        if (sysctl != nullptr)
+            show_sysctls(result, sysctl->values_only, flags.quiet, output);
+        if (flags.quiet)
+            continue;
+        if (std::holds_alternative<language::AddCommand>(command))
+            for (const ListedRule& rule : result.rules)
+                output.out += echo(rule, flags);
+        for (const std::string& text : result.lines)
+            output.out += text + "\n";
+        for (const std::string& text : result.complaints)
+            output.complain(text, line);
+    }
+}
+
+}  // namespace sluice::cli

@@ -1,0 +1,24 @@
+// Commands → the operations that the control plane is asked for.
+//
+// A command may need none (`set show`, `-D list`), one, or several (`sysctl a=1 b`). Commands that
+// the appliance does not have yet are refused here by name, with status 69.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/result.h"
+#include "controlplane/language/command.h"
+#include "controlplane/service/protocol.h"
+
+namespace sluice::cli {
+
+// `line` is that of the rule file, 0 for a single command.
+Result<std::vector<service::Operation>> operations_for(const language::Command& command,
+                                                       const language::Flags& flags,
+                                                       std::uint32_t line);
+
+// What follows `add` in canonical form, with number and set.
+std::string rule_text(const language::Rule& rule);
+
+}  // namespace sluice::cli

@@ -1,0 +1,279 @@
+#include "controlplane/service/controller.h"
+
+#include <algorithm>
+
+#include "controlplane/compiler/compile.h"
+#include "controlplane/service/restore.h"
+
+namespace sluice::service {
+namespace {
+
+using ruleset::Ruleset;
+
+constexpr std::chrono::milliseconds kLogInterval{20};
+constexpr std::chrono::seconds kLossInterval{10};
+constexpr std::size_t kMaximumWaiting = 256;
+
+Result<std::vector<std::byte>> compile(const Ruleset& ruleset, std::uint64_t generation) {
+    const auto rules = ruleset.rules();
+    std::vector<compiler::RuleInput> inputs;
+    inputs.reserve(rules.size());
+    for (const auto& rule : rules)
+        inputs.push_back({.rule = &rule->rule, .slot = rule->slot, .log_limit = rule->log_limit});
+    return compiler::compile({.rules = inputs,
+                              .default_accept = ruleset.default_accept(),
+                              .default_slot = ruleset.default_rule()->slot,
+                              .sysctls = ruleset.sysctls(),
+                              .generation = generation});
+}
+
+}  // namespace
+
+Controller::Controller(EventLoop& loop, const ControllerOptions& options,
+                       log::LogWriter& log_writer, Report report)
+    : loop_(loop),
+      log_writer_(log_writer),
+      report_(std::move(report)),
+      link_(loop, options.dataplane_socket,
+            {.up = [this](DataplaneGreeting greeting) { on_up(std::move(greeting)); },
+             .down = [this](const std::string& reason, bool was_up) { on_down(reason, was_up); },
+             .answered = [this](Result<std::uint64_t> answer) { on_answered(answer); }}),
+      ruleset_(options.default_accept),
+      default_accept_(options.default_accept) {
+    link_.set_answer_timeout(options.answer_timeout);
+}
+
+Controller::~Controller() {
+    loop_.cancel(log_timer_);
+    loop_.cancel(loss_timer_);
+}
+
+void Controller::start() {
+    log_timer_ = loop_.every(kLogInterval, [this] { drain_logs(); });
+    loss_timer_ = loop_.every(kLossInterval, [this] { report_lost_lines(); });
+    link_.start();
+}
+
+void Controller::drain_logs() {
+    log_writer_.drain(memory_.log_rings(), limiter_, interface_names_);
+}
+
+std::uint64_t Controller::lost_in_rings() {
+    std::uint64_t lost = 0;
+    for (const contract::LogRing& ring : memory_.log_rings())
+        lost += ring.dropped();
+    return lost;
+}
+
+void Controller::report_lost_lines() {
+    const std::uint64_t lost = lost_in_rings();
+    if (lost > lost_lines_)
+        report_(std::to_string(lost - lost_lines_) +
+                " log lines were lost because they came faster than they can be written");
+    lost_lines_ = lost;
+}
+
+// ---- The data plane comes and goes -------------------------------------------------------------
+
+void Controller::on_up(DataplaneGreeting greeting) {
+    const contract::Hello& hello = greeting.hello;
+    const bool restarted = hello.boot_id != boot_id_;
+    boot_id_ = hello.boot_id;
+    last_offered_ = std::max(last_offered_, hello.generation);
+    memory_ = std::move(greeting.memory);
+    limiter_ = log::LogLimiter(memory_.annotations());
+    interface_names_ = std::move(greeting.interface_names);
+    lost_lines_ = lost_in_rings();
+
+    if (!greeted_ && hello.generation != 0) {
+        const Result<Done> adopted = adopt(hello, greeting.snapshot.get());
+        if (!adopted) {
+            foreign_ = adopted.error().message;
+            report_("sluice-dataplane runs a ruleset that cannot be read back (" + *foreign_ +
+                    "): it goes on filtering with it, and changes are refused; restart "
+                    "sluice-dataplane to begin anew");
+            return;
+        }
+        greeted_ = true;
+        generation_ = hello.generation;
+        report_("connected to sluice-dataplane; its ruleset of " +
+                std::to_string(ruleset_.size() + 1) + " rules, generation " +
+                std::to_string(generation_) + ", has been taken over");
+        // The settings may have changed since then.
+        if (ruleset_.default_accept() != default_accept_) {
+            ruleset_.set_default_accept(default_accept_);
+            push();
+        }
+        return;
+    }
+    foreign_.reset();
+    const bool in_step = greeted_ && !restarted && hello.generation == generation_;
+    greeted_ = true;
+    if (in_step) {
+        report_("connected to sluice-dataplane again, generation " + std::to_string(generation_));
+        return;
+    }
+    report_("connected to sluice-dataplane");
+    // Its counters are all zero, so slots may be dealt anew; they may have become fewer, too.
+    if (restarted && !ruleset_.renumber_slots(hello.slot_capacity)) {
+        foreign_ = "it has counters for " + std::to_string(hello.slot_capacity) +
+                   " rules, and the ruleset needs " + std::to_string(ruleset_.size() + 2) +
+                   "; set slot_capacity in sluice.toml higher";
+        return report_("the ruleset cannot be given to sluice-dataplane: " + *foreign_);
+    }
+    push();
+}
+
+// The ruleset that the data plane runs becomes ours.
+Result<Done> Controller::adopt(const contract::Hello& hello, int snapshot) {
+    Result<Ruleset> restored = restore_from_snapshot(snapshot, hello);
+    if (!restored)
+        return restored.error();
+    ruleset_ = std::move(*restored);
+    return Done{};
+}
+
+void Controller::on_down(const std::string& reason, bool was_up) {
+    report_(reason + (was_up ? "; rules cannot be changed until it is back" : ""));
+    drain_logs();
+    // The counters of a data plane that is gone mean nothing any more.
+    memory_ = SharedMemory();
+    limiter_ = log::LogLimiter();
+    if (pending_) {
+        const Reply reply = std::exchange(pending_, std::nullopt)->reply;
+        if (reply)
+            reply(refused({ExitStatus::unavailable,
+                           reason + " while it took the new ruleset over: nothing was changed"}));
+    }
+    next_change();
+}
+
+// Gives the data plane our ruleset as it is.
+void Controller::push() {
+    const Result<Done> offered =
+        offer({.ruleset = ruleset_, .generation = 0, .clear = {}, .results = {}, .reply = {}});
+    if (!offered)
+        report_("the ruleset cannot be given to sluice-dataplane: " + offered.error().message);
+}
+
+// ---- Requests ----------------------------------------------------------------------------------
+
+void Controller::submit(Request request, Reply reply) {
+    const bool changes =
+        std::any_of(request.operations.begin(), request.operations.end(), changes_something);
+    if (!changes)
+        return change(request, reply);
+    if (waiting_.size() >= kMaximumWaiting)
+        return reply(refused({ExitStatus::unavailable, "too many changes are waiting"}));
+    waiting_.push_back({std::move(request), std::move(reply)});
+    next_change();
+}
+
+void Controller::next_change() {
+    while (!pending_ && !waiting_.empty()) {
+        const Change next = std::move(waiting_.front());
+        waiting_.pop_front();
+        if (const std::optional<Error> reason = cannot_change())
+            next.reply(refused(*reason));
+        else
+            change(next.request, next.reply);
+    }
+}
+
+std::optional<Error> Controller::cannot_change() const {
+    if (!link_.up())
+        return Error{ExitStatus::unavailable,
+                     "sluice-dataplane is not running: rules can be listed but not changed; start "
+                     "it with `sluice-dataplane --config /etc/sluice/sluice.toml`"};
+    if (foreign_)
+        return Error{ExitStatus::unavailable,
+                     "sluice-dataplane runs a ruleset that is not ours: " + *foreign_};
+    return std::nullopt;
+}
+
+// Carries a request out: at once if it only reads, else up to the offer.
+void Controller::change(const Request& request, const Reply& reply) {
+    Result<ScriptOutcome, ScriptError> outcome =
+        run_script(request, ruleset_, [this](std::uint32_t slot) { return memory_.totals(slot); });
+    if (!outcome)
+        return reply(refused(outcome.error().error, outcome.error().line));
+    if (!outcome->changed) {
+        clear(outcome->clear);
+        return reply(ready(std::move(outcome->results)));
+    }
+    const Result<Done> offered = offer({.ruleset = std::move(outcome->ruleset),
+                                        .generation = 0,
+                                        .clear = std::move(outcome->clear),
+                                        .results = std::move(outcome->results),
+                                        .reply = reply});
+    if (!offered)
+        reply(refused(offered.error()));
+}
+
+Result<Done> Controller::offer(Pending pending) {
+    pending.generation = last_offered_ + 1;
+    const Result<std::vector<std::byte>> image = compile(pending.ruleset, pending.generation);
+    if (!image)
+        return image.error();
+    // New rules begin at zero. No running rule counts in their slots, so this may be done before
+    // the data plane agrees; lines that earlier owners of the slots logged are written first.
+    drain_logs();
+    for (const std::uint32_t slot : pending.ruleset.fresh_slots()) {
+        memory_.take_baseline(slot);
+        limiter_.rearm(slot);
+    }
+    last_offered_ = pending.generation;
+    const Result<Done> offered = link_.offer(*image, pending.generation);
+    if (!offered)
+        return offered.error();
+    pending_ = std::move(pending);
+    return Done{};
+}
+
+void Controller::on_answered(const Result<std::uint64_t>& answer) {
+    Pending done = std::move(*std::exchange(pending_, std::nullopt));
+    if (!answer) {
+        const std::string sentence =
+            "sluice-dataplane refuses the ruleset: " + answer.error().message;
+        report_(sentence);
+        if (done.reply)
+            done.reply(refused({ExitStatus::unavailable, sentence}));
+        return next_change();
+    }
+    generation_ = *answer;
+    ruleset_ = std::move(done.ruleset);
+    ruleset_.published();
+    clear(done.clear);
+    if (done.reply)
+        done.reply(ready(std::move(done.results)));
+    next_change();
+}
+
+void Controller::clear(const std::vector<ClearOrder>& orders) {
+    if (orders.empty())
+        return;
+    drain_logs();  // what was logged before counts before
+    for (const ClearOrder& order : orders) {
+        if (!order.log_only)
+            memory_.take_baseline(order.slot);
+        limiter_.rearm(order.slot);
+    }
+}
+
+Response Controller::ready(std::vector<OperationResult> results) const {
+    Response response;
+    response.generation = generation_;
+    response.data_plane = link_.up();
+    response.results = std::move(results);
+    return response;
+}
+
+Response Controller::refused(const Error& error, std::uint32_t line) const {
+    Response response = ready({});
+    response.status = error.status;
+    response.message = error.message;
+    response.line = line;
+    return response;
+}
+
+}  // namespace sluice::service

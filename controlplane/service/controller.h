@@ -1,0 +1,108 @@
+// The heart of sluice-controlplane: requests in, snapshots out.
+//
+// Purpose. Holds the ruleset that runs, and the link to the data plane that runs it. A request that
+// changes something is carried out on a copy (script.h), compiled, offered, and becomes the ruleset
+// only when every worker runs it; its client is answered then. One change is under way at a time,
+// the others wait in order; requests that only read are answered at once.
+// Start. At the first greeting the data plane may be running already: its snapshot holds numbers,
+// sets, slots, limits and text of all rules, and they become ours, so that a control plane that
+// crashed comes back with the same rules and the counters go on. If it runs nothing it gets what we
+// have. After that our ruleset counts: a data plane that was restarted gets it anew.
+// Failure. No data plane: changes are refused with a sentence that says so, reads work. A data
+// plane that dies in the middle of a change: the change is refused and the old ruleset is pushed
+// when it is back.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "controlplane/log/log_writer.h"
+#include "controlplane/ruleset/ruleset.h"
+#include "controlplane/service/dataplane_link.h"
+#include "controlplane/service/protocol.h"
+#include "controlplane/service/script.h"
+
+namespace sluice::service {
+
+struct ControllerOptions {
+    std::string dataplane_socket;
+    bool default_accept = false;
+    std::chrono::milliseconds answer_timeout{10'000};  // for an offer
+};
+
+class Controller {
+  public:
+    using Reply = std::function<void(const Response&)>;
+    // For the operator: what happens with the data plane.
+    using Report = std::function<void(const std::string& sentence)>;
+
+    Controller(EventLoop& loop, const ControllerOptions& options, log::LogWriter& log_writer,
+               Report report);
+    ~Controller();
+    Controller(const Controller&) = delete;
+    Controller& operator=(const Controller&) = delete;
+
+    void start();
+    void submit(Request request, Reply reply);
+    void drain_logs();
+
+    std::uint64_t generation() const { return generation_; }
+    const ruleset::Ruleset& ruleset() const { return ruleset_; }
+
+  private:
+    struct Change {
+        Request request;
+        Reply reply;
+    };
+    // What was offered and is not answered yet. Without a reply: our own push.
+    struct Pending {
+        ruleset::Ruleset ruleset;
+        std::uint64_t generation = 0;
+        std::vector<ClearOrder> clear;
+        std::vector<OperationResult> results;
+        Reply reply;
+    };
+
+    void on_up(DataplaneGreeting greeting);
+    void on_down(const std::string& reason, bool was_up);
+    void on_answered(const Result<std::uint64_t>& answer);
+    Result<Done> adopt(const contract::Hello& hello, int snapshot);
+    void push();
+    void next_change();
+    void change(const Request& request, const Reply& reply);
+    Result<Done> offer(Pending pending);
+    void clear(const std::vector<ClearOrder>& orders);
+    std::uint64_t lost_in_rings();
+    void report_lost_lines();
+    Response ready(std::vector<OperationResult> results) const;
+    Response refused(const Error& error, std::uint32_t line = 0) const;
+    std::optional<Error> cannot_change() const;
+
+    EventLoop& loop_;
+    log::LogWriter& log_writer_;
+    Report report_;
+    DataplaneLink link_;
+    EventLoop::TimerId log_timer_ = 0;
+    EventLoop::TimerId loss_timer_ = 0;
+    std::uint64_t lost_lines_ = 0;  // that the log rings had no room for, as far as reported
+
+    ruleset::Ruleset ruleset_;
+    bool default_accept_;           // from the settings
+    std::uint64_t generation_ = 0;  // that runs; 0: none yet
+    std::uint64_t last_offered_ = 0;
+    bool greeted_ = false;  // the ruleset is the data plane's, or was given to it once
+    std::optional<std::string> foreign_;  // why the running snapshot could not be read back
+    std::uint64_t boot_id_ = 0;
+
+    SharedMemory memory_;
+    log::LogLimiter limiter_;
+    std::vector<std::string> interface_names_;
+    std::optional<Pending> pending_;
+    std::deque<Change> waiting_;
+};
+
+}  // namespace sluice::service

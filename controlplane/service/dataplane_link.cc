@@ -1,0 +1,278 @@
+#include "controlplane/service/dataplane_link.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace sluice::service {
+namespace {
+
+using contract::MessageHeader;
+using contract::MessageType;
+
+constexpr std::chrono::milliseconds kRetryInterval{200};
+constexpr std::chrono::milliseconds kHelloTimeout{2'000};
+constexpr std::size_t kMaximumDescriptors = 8;
+constexpr std::size_t kDescriptorsWithoutSnapshot = 3;
+constexpr std::size_t kReceiveBuffer = 4096;
+static_assert(kReceiveBuffer > sizeof(contract::Hello));
+
+std::string last_error(const char* what) {
+    return std::string(what) + ": " + std::strerror(errno);
+}
+
+// A NUL-terminated string in an array that may lack its NUL.
+template <std::size_t N>
+std::string text_of(const char (&array)[N]) {
+    return std::string(array, strnlen(array, N));
+}
+
+template <typename Message>
+bool take(std::span<const std::byte> bytes, Message& message) {
+    if (bytes.size() != sizeof message)
+        return false;
+    std::memcpy(&message, bytes.data(), sizeof message);
+    return message.header.length == sizeof message;
+}
+
+// A sealed memfd that holds the image.
+Result<UniqueFd> sealed_file(std::span<const std::byte> image) {
+    UniqueFd fd(memfd_create("sluice-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    if (!fd)
+        return Error{ExitStatus::os, last_error("memfd_create")};
+    for (std::size_t done = 0; done < image.size();) {
+        const ssize_t n = write(fd.get(), image.data() + done, image.size() - done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return Error{ExitStatus::os, last_error("no memory for the snapshot")};
+        done += static_cast<std::size_t>(n);
+    }
+    if (fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+        return Error{ExitStatus::os, last_error("sealing the snapshot")};
+    return fd;
+}
+
+bool send_with_descriptor(int socket, const contract::Offer& offer, int descriptor) {
+    iovec part{const_cast<contract::Offer*>(&offer), sizeof offer};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    cmsghdr* head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof(int));
+    std::memcpy(CMSG_DATA(head), &descriptor, sizeof descriptor);
+    return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+           static_cast<ssize_t>(sizeof offer);
+}
+
+struct Received {
+    std::vector<std::byte> bytes;
+    std::vector<UniqueFd> descriptors;
+    bool truncated = false;
+    bool again = false;   // nothing there
+    bool closed = false;  // end, or an error
+};
+
+Received receive(int socket) {
+    Received result;
+    result.bytes.resize(kReceiveBuffer);
+    iovec part{result.bytes.data(), result.bytes.size()};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaximumDescriptors)] = {};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    result.again = n < 0 && (errno == EAGAIN || errno == EINTR);
+    result.closed = n == 0 || (n < 0 && !result.again);
+    result.bytes.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    if (n <= 0)
+        return result;
+    result.truncated = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+    for (cmsghdr* head = CMSG_FIRSTHDR(&message); head != nullptr;
+         head = CMSG_NXTHDR(&message, head)) {
+        if (head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
+            continue;
+        const std::size_t count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (std::size_t i = 0; i < count; ++i) {
+            int fd = -1;
+            std::memcpy(&fd, CMSG_DATA(head) + i * sizeof(int), sizeof fd);
+            result.descriptors.emplace_back(fd);
+        }
+    }
+    return result;
+}
+
+}  // namespace
+
+DataplaneLink::DataplaneLink(EventLoop& loop, std::string path, Callbacks callbacks)
+    : loop_(loop), path_(std::move(path)), callbacks_(std::move(callbacks)) {}
+
+DataplaneLink::~DataplaneLink() {
+    if (socket_)
+        loop_.forget(socket_.get());
+    if (retry_timer_)
+        loop_.cancel(*retry_timer_);
+    if (answer_timer_)
+        loop_.cancel(*answer_timer_);
+}
+
+void DataplaneLink::start() {
+    try_connect();
+}
+
+void DataplaneLink::retry() {
+    if (retry_timer_)
+        return;
+    retry_timer_ = loop_.after(kRetryInterval, [this] {
+        retry_timer_.reset();
+        try_connect();
+    });
+}
+
+void DataplaneLink::try_connect() {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path_.size() >= sizeof address.sun_path)
+        return close("the path of the socket is too long: " + path_);
+    std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
+    socket_ = UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!socket_)
+        return close(last_error("socket"));
+    if (connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+        const bool absent = errno == ENOENT || errno == ECONNREFUSED;
+        const std::string reason = last_error(path_.c_str());
+        socket_.reset();
+        return close(absent ? "sluice-dataplane is not running" : reason);
+    }
+    loop_.watch(socket_.get(), EPOLLIN, [this](std::uint32_t) { readable(); });
+    answer_timer_ = loop_.after(kHelloTimeout, [this] {
+        answer_timer_.reset();
+        close("sluice-dataplane does not greet");
+    });
+}
+
+void DataplaneLink::close(const std::string& reason) {
+    if (socket_) {
+        loop_.forget(socket_.get());
+        socket_.reset();
+    }
+    if (answer_timer_)
+        loop_.cancel(*std::exchange(answer_timer_, std::nullopt));
+    offered_.reset();
+    const bool was_up = std::exchange(up_, false);
+    retry();
+    if (was_up || reason != last_reason_) {
+        last_reason_ = reason;
+        callbacks_.down(reason, was_up);
+    }
+}
+
+void DataplaneLink::readable() {
+    Received received = receive(socket_.get());
+    if (received.again)
+        return;
+    if (received.closed)
+        return close("sluice-dataplane has closed the connection");
+    MessageHeader header;
+    if (received.truncated || received.bytes.size() < sizeof header)
+        return close("sluice-dataplane sends messages of another format");
+    std::memcpy(&header, received.bytes.data(), sizeof header);
+    if (header.magic != contract::kMessageMagic || header.version != contract::kMessageVersion)
+        return close("sluice-dataplane speaks version " + std::to_string(header.version) +
+                     " of the contract, sluice-controlplane version " +
+                     std::to_string(contract::kMessageVersion) +
+                     "; install both from the same release");
+    switch (header.type) {
+        case MessageType::hello:
+            return receive_hello(received.bytes, std::move(received.descriptors));
+        case MessageType::accepted:
+        case MessageType::rejected:
+            return receive_answer(received.bytes);
+        case MessageType::offer:
+            break;
+    }
+    close("sluice-dataplane sends a message that it should not send");
+}
+
+void DataplaneLink::receive_hello(std::span<const std::byte> message,
+                                  std::vector<UniqueFd> descriptors) {
+    DataplaneGreeting greeting;
+    contract::Hello& hello = greeting.hello;
+    if (up_ || !take(message, hello))
+        return close("sluice-dataplane sends a greeting of another format");
+    const std::size_t expected = kDescriptorsWithoutSnapshot + (hello.generation != 0 ? 1 : 0);
+    if (descriptors.size() != expected || hello.worker_count == 0 || hello.slot_capacity < 2 ||
+        hello.port_count > contract::kMaximumPorts)
+        return close("sluice-dataplane sends a greeting that makes no sense");
+    Result<SharedMemory> memory =
+        SharedMemory::map(hello, descriptors[0].get(), descriptors[1].get(), descriptors[2].get());
+    if (!memory)
+        return close(memory.error().message);
+    greeting.memory = std::move(*memory);
+    if (hello.generation != 0)
+        greeting.snapshot = std::move(descriptors[3]);
+    for (std::uint32_t i = 0; i < hello.port_count; ++i)
+        greeting.interface_names.push_back(text_of(hello.ports[i].name));
+    if (answer_timer_)
+        loop_.cancel(*std::exchange(answer_timer_, std::nullopt));
+    up_ = true;
+    last_reason_.clear();
+    callbacks_.up(std::move(greeting));
+}
+
+void DataplaneLink::receive_answer(std::span<const std::byte> message) {
+    contract::Accepted accepted;
+    contract::Rejected rejected;
+    if (!up_) {
+        // A data plane that has a control plane already says so instead of greeting.
+        return close(take(message, rejected)
+                         ? "sluice-dataplane refuses the connection: " + text_of(rejected.reason)
+                         : "sluice-dataplane does not greet");
+    }
+    const bool yes = take(message, accepted) && accepted.header.type == MessageType::accepted;
+    const bool no = take(message, rejected) && rejected.header.type == MessageType::rejected;
+    const std::uint64_t generation = yes ? accepted.generation : rejected.generation;
+    if ((!yes && !no) || !offered_ || *offered_ != generation)
+        return close("sluice-dataplane answers what it was not asked");
+    offered_.reset();
+    if (answer_timer_)
+        loop_.cancel(*std::exchange(answer_timer_, std::nullopt));
+    if (yes)
+        callbacks_.answered(generation);
+    else
+        callbacks_.answered(Error{ExitStatus::unavailable, text_of(rejected.reason)});
+}
+
+Result<Done> DataplaneLink::offer(std::span<const std::byte> image, std::uint64_t generation) {
+    Result<UniqueFd> file = sealed_file(image);
+    if (!file)
+        return file.error();
+    contract::Offer offer;
+    offer.header.length = sizeof offer;
+    offer.generation = generation;
+    offer.size = image.size();
+    if (!send_with_descriptor(socket_.get(), offer, file->get()))
+        return Error{ExitStatus::unavailable,
+                     last_error("the snapshot cannot be handed to sluice-dataplane")};
+    offered_ = generation;
+    answer_timer_ = loop_.after(answer_timeout_, [this] {
+        answer_timer_.reset();
+        close("sluice-dataplane does not answer");
+    });
+    return Done{};
+}
+
+}  // namespace sluice::service

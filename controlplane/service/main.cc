@@ -1,0 +1,144 @@
+// sluice-controlplane: owns the rules, gives them to the data plane, writes the log.
+
+#include <getopt.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "common/unique_fd.h"
+#include "config/settings.h"
+#include "controlplane/log/log_line.h"
+#include "controlplane/log/log_writer.h"
+#include "controlplane/service/control_server.h"
+#include "controlplane/service/controller.h"
+#include "controlplane/service/event_loop.h"
+#include "controlplane/service/notify.h"
+
+namespace {
+
+using namespace sluice;
+
+constexpr char kUsage[] =
+    "usage: sluice-controlplane [--config PATH]\n"
+    "\n"
+    "The control plane of Sluice: keeps the ruleset that ipfw(8) edits, compiles it and hands it\n"
+    "to sluice-dataplane, and writes the log.\n"
+    "\n"
+    "  -c, --config PATH  settings (default /etc/sluice/sluice.toml)\n"
+    "  -h, --help         this text\n"
+    "  -V, --version      version\n"
+    "\n"
+    "SIGHUP opens the log file anew; SIGTERM and SIGINT end the program. The data plane goes on\n"
+    "filtering without it.\n";
+
+void report(const std::string& sentence) {
+    std::fprintf(stderr, "sluice-controlplane: %s\n", log::printable(sentence).c_str());
+}
+
+int fail(const Error& error) {
+    report(error.message);
+    return static_cast<int>(error.status);
+}
+
+// Signals arrive through the loop, like everything else.
+Result<UniqueFd> signal_descriptor() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGHUP, SIGINT, SIGTERM})
+        sigaddset(&signals, signal);
+    sigprocmask(SIG_BLOCK, &signals, nullptr);
+    UniqueFd fd(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!fd)
+        return Error{ExitStatus::os, std::string("signalfd: ") + std::strerror(errno)};
+    return fd;
+}
+
+log::LogWriter make_log_writer(const config::ControlPlane& settings) {
+    std::vector<std::unique_ptr<log::LogSink>> sinks;
+    if (!settings.log_file.empty())
+        sinks.push_back(log::make_file_sink(settings.log_file, report));
+    if (settings.syslog)
+        sinks.push_back(log::make_syslog_sink(report));
+    return log::LogWriter(std::move(sinks));
+}
+
+int serve(const config::Settings& settings) {
+    Result<UniqueFd> signals = signal_descriptor();
+    if (!signals)
+        return fail(signals.error());
+    Result<std::unique_ptr<service::EventLoop>> created = service::EventLoop::create();
+    if (!created)
+        return fail(created.error());
+    service::EventLoop& loop = **created;
+    log::LogWriter log_writer = make_log_writer(settings.controlplane);
+    service::Controller controller(loop,
+                                   {.dataplane_socket = settings.dataplane.socket,
+                                    .default_accept = settings.controlplane.default_accept},
+                                   log_writer, report);
+    const auto server = service::ControlServer::listen(
+        loop, settings.controlplane.control_socket, settings.controlplane.control_group,
+        [&controller](service::Request request, service::ControlServer::Reply reply) {
+            controller.submit(std::move(request), std::move(reply));
+        });
+    if (!server)
+        return fail(server.error());
+
+    const int fd = signals->get();
+    loop.watch(fd, EPOLLIN, [&](std::uint32_t) {
+        signalfd_siginfo info{};
+        while (read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
+            if (info.ssi_signo == SIGHUP)
+                log_writer.reopen();
+            else
+                loop.stop();
+        }
+    });
+    controller.start();
+    service::notify_ready();
+    loop.run();
+    controller.drain_logs();
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::string path = config::kDefaultPath;
+    static const option kOptions[] = {{"config", required_argument, nullptr, 'c'},
+                                      {"help", no_argument, nullptr, 'h'},
+                                      {"version", no_argument, nullptr, 'V'},
+                                      {nullptr, 0, nullptr, 0}};
+    for (int c = 0; (c = getopt_long(argc, argv, "c:hV", kOptions, nullptr)) != -1;) {
+        switch (c) {
+            case 'c':
+                path = optarg;
+                break;
+            case 'h':
+                std::fputs(kUsage, stdout);
+                return 0;
+            case 'V':
+                std::puts("sluice-controlplane " SLUICE_VERSION);
+                return 0;
+            default:
+                std::fputs(kUsage, stderr);
+                return static_cast<int>(ExitStatus::usage);
+        }
+    }
+    if (optind != argc) {
+        std::fputs(kUsage, stderr);
+        return static_cast<int>(ExitStatus::usage);
+    }
+    const Result<config::Settings> settings = config::load(path);
+    if (!settings)
+        return fail(settings.error());
+    umask(0027);
+    signal(SIGPIPE, SIG_IGN);
+    return serve(*settings);
+}

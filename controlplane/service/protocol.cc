@@ -1,0 +1,431 @@
+#include "controlplane/service/protocol.h"
+
+#include <array>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+namespace sluice::service {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMaximumDepth = 12;
+constexpr std::size_t kLengthSize = 4;
+
+// ---- Writing -----------------------------------------------------------------------------------
+
+json ranges_json(const std::vector<language::RuleRange>& ranges) {
+    json list = json::array();
+    for (const language::RuleRange& range : ranges)
+        list.push_back({range.first, range.last});
+    return list;
+}
+
+void put_set(json& object, const std::optional<std::uint8_t>& set) {
+    if (set)
+        object["in_set"] = *set;
+}
+
+struct OperationWriter {
+    json& object;
+
+    void operator()(const AddOperation& add) const {
+        object["do"] = "add";
+        object["rule"] = add.rule;
+    }
+    void operator()(const language::DeleteCommand& remove) const {
+        object["do"] = "delete";
+        object["rules"] = ranges_json(remove.rules);
+        object["sets"] = remove.sets;
+        put_set(object, remove.in_set);
+    }
+    void operator()(const language::FlushCommand& flush) const {
+        object["do"] = "flush";
+        put_set(object, flush.in_set);
+    }
+    void operator()(const language::ZeroCommand& zero) const {
+        object["do"] = zero.log_only ? "resetlog" : "zero";
+        object["numbers"] = zero.rules;
+        put_set(object, zero.in_set);
+    }
+    void operator()(const ListOperation& list) const {
+        object["do"] = "list";
+        object["rules"] = ranges_json(list.rules);
+        put_set(object, list.in_set);
+    }
+    void operator()(const ReadSysctlOperation& read) const {
+        object["do"] = "read";
+        object["names"] = read.names;
+    }
+    void operator()(const WriteSysctlOperation& write) const {
+        object["do"] = "write";
+        object["name"] = write.name;
+        object["value"] = write.value;
+    }
+};
+
+// Bytes that are no UTF-8 are replaced, never thrown at.
+std::string dumped(const json& value) {
+    return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// ---- Reading -----------------------------------------------------------------------------------
+
+// Brackets inside strings do not count. Runs before the JSON library, whose own recursion and
+// destructors are none of our business then.
+bool too_deep(std::string_view text) {
+    std::size_t depth = 0;
+    bool in_string = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (in_string) {
+            if (c == '\\')
+                ++i;
+            else if (c == '"')
+                in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '[' || c == '{') {
+            if (++depth > kMaximumDepth)
+                return true;
+        } else if ((c == ']' || c == '}') && depth > 0) {
+            --depth;
+        }
+    }
+    return false;
+}
+
+Error malformed(std::string_view what) {
+    return {ExitStatus::software, "malformed message on the control socket: " + std::string(what)};
+}
+
+// One object of a message. A field that is wrong makes `problem` not empty; the reads after it go
+// on harmlessly, so that a decoder reads its fields in a row and looks once at the end.
+class Reader {
+  public:
+    Reader(const json& object, std::string& problem) : object_(object), problem_(problem) {
+        if (!object_.is_object())
+            fail("expected an object");
+    }
+
+    const json* field(const char* name) const {
+        if (!object_.is_object())
+            return nullptr;
+        const auto at = object_.find(name);
+        return at == object_.end() ? nullptr : &*at;
+    }
+
+    std::uint64_t number(const char* name, std::uint64_t maximum, std::uint64_t otherwise = 0) {
+        const json* value = field(name);
+        return value == nullptr ? otherwise : as_number(*value, maximum, name);
+    }
+
+    bool boolean(const char* name) {
+        const json* value = field(name);
+        if (value == nullptr)
+            return false;
+        if (!value->is_boolean())
+            fail(name);
+        return value->is_boolean() && value->get<bool>();
+    }
+
+    std::string string(const char* name) {
+        const json* value = field(name);
+        return value == nullptr ? std::string() : as_string(*value, name);
+    }
+
+    // Calls `take` for each element of a list that may be absent.
+    template <typename Take>
+    void each(const char* name, Take take) {
+        const json* value = field(name);
+        if (value == nullptr)
+            return;
+        if (!value->is_array())
+            return fail(name);
+        for (const json& element : *value)
+            take(element);
+    }
+
+    std::vector<std::string> strings(const char* name) {
+        std::vector<std::string> result;
+        each(name, [&](const json& e) { result.push_back(as_string(e, name)); });
+        return result;
+    }
+
+    template <typename T>
+    std::vector<T> numbers(const char* name, std::uint64_t maximum) {
+        std::vector<T> result;
+        each(name,
+             [&](const json& e) { result.push_back(static_cast<T>(as_number(e, maximum, name))); });
+        return result;
+    }
+
+    std::vector<language::RuleRange> ranges(const char* name) {
+        std::vector<language::RuleRange> result;
+        each(name, [&](const json& e) {
+            if (!e.is_array() || e.size() != 2)
+                return fail(name);
+            const auto first = as_number(e[0], language::kDefaultRuleNumber, name);
+            const auto last = as_number(e[1], language::kDefaultRuleNumber, name);
+            if (first > last)
+                return fail(name);
+            result.push_back({static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(last)});
+        });
+        return result;
+    }
+
+    std::optional<std::uint8_t> set() {
+        if (field("in_set") == nullptr)
+            return std::nullopt;
+        return static_cast<std::uint8_t>(number("in_set", language::kSetCount - 1));
+    }
+
+    std::uint64_t as_number(const json& value, std::uint64_t maximum, const char* name) {
+        if (!value.is_number_unsigned() || value.get<std::uint64_t>() > maximum) {
+            fail(name);
+            return 0;
+        }
+        return value.get<std::uint64_t>();
+    }
+
+    std::string as_string(const json& value, const char* name) {
+        if (!value.is_string()) {
+            fail(name);
+            return {};
+        }
+        return value.get<std::string>();
+    }
+
+    void fail(std::string_view what) {
+        if (problem_.empty())
+            problem_ = what;
+    }
+
+  private:
+    const json& object_;
+    std::string& problem_;
+};
+
+constexpr std::uint64_t kMaximum32 = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint64_t kMaximum64 = std::numeric_limits<std::uint64_t>::max();
+
+Operation read_operation(const json& value, std::string& problem) {
+    Reader in(value, problem);
+    Operation operation;
+    operation.line = static_cast<std::uint32_t>(in.number("line", kMaximum32));
+    operation.forgive = in.boolean("forgive");
+    const std::string verb = in.string("do");
+    if (verb == "add") {
+        operation.what = AddOperation{in.string("rule")};
+    } else if (verb == "delete") {
+        operation.what = language::DeleteCommand{
+            .rules = in.ranges("rules"),
+            .sets = in.numbers<std::uint8_t>("sets", language::kSetCount - 1),
+            .in_set = in.set()};
+    } else if (verb == "flush") {
+        operation.what = language::FlushCommand{.in_set = in.set()};
+    } else if (verb == "zero" || verb == "resetlog") {
+        operation.what = language::ZeroCommand{
+            .rules = in.numbers<std::uint16_t>("numbers", language::kDefaultRuleNumber),
+            .in_set = in.set(),
+            .log_only = verb == "resetlog"};
+    } else if (verb == "list") {
+        operation.what = ListOperation{.rules = in.ranges("rules"), .in_set = in.set()};
+    } else if (verb == "read") {
+        operation.what = ReadSysctlOperation{in.strings("names")};
+    } else if (verb == "write") {
+        operation.what = WriteSysctlOperation{in.string("name"), in.string("value")};
+    } else {
+        in.fail("an operation that this control plane does not know");
+    }
+    return operation;
+}
+
+// [number, set, text, packets, bytes, last match]
+ruleset::ListedRule read_rule(const json& value, Reader& in) {
+    if (!value.is_array() || value.size() != 6) {
+        in.fail("rules");
+        return {};
+    }
+    return {
+        .number = static_cast<std::uint16_t>(
+            in.as_number(value[0], language::kDefaultRuleNumber, "rules")),
+        .set = static_cast<std::uint8_t>(in.as_number(value[1], language::kSetCount - 1, "rules")),
+        .text = in.as_string(value[2], "rules"),
+        .packets = in.as_number(value[3], kMaximum64, "rules"),
+        .bytes = in.as_number(value[4], kMaximum64, "rules"),
+        .last_match_s = in.as_number(value[5], kMaximum64, "rules")};
+}
+
+SysctlReport read_sysctl_report(const json& value, std::string& problem) {
+    Reader in(value, problem);
+    SysctlReport report;
+    report.name = in.string("name");
+    report.value = static_cast<std::uint32_t>(in.number("value", kMaximum32));
+    if (in.field("previous") != nullptr)
+        report.previous = static_cast<std::uint32_t>(in.number("previous", kMaximum32));
+    return report;
+}
+
+OperationResult read_result(const json& value, std::string& problem) {
+    Reader in(value, problem);
+    OperationResult result;
+    result.status = static_cast<ExitStatus>(in.number("status", 255));
+    result.lines = in.strings("lines");
+    result.complaints = in.strings("complaints");
+    in.each("rules", [&](const json& e) { result.rules.push_back(read_rule(e, in)); });
+    in.each("sysctls",
+            [&](const json& e) { result.sysctls.push_back(read_sysctl_report(e, problem)); });
+    return result;
+}
+
+// The outermost object, with its version checked.
+Result<json> parse(std::string_view text) {
+    if (text.size() > kMaximumMessageSize)
+        return malformed("too long");
+    if (too_deep(text))
+        return malformed("nested too deeply");
+    json value = json::parse(text, nullptr, false);
+    if (!value.is_object())
+        return malformed("no JSON object");
+    const auto version = value.find("version");
+    if (version == value.end() || !version->is_number_unsigned())
+        return malformed("no version");
+    if (version->get<std::uint64_t>() != kProtocolVersion)
+        return Error{ExitStatus::unavailable,
+                     "ipfw and sluice-controlplane speak different versions of the control "
+                     "protocol (" +
+                         dumped(*version) + " and " + std::to_string(kProtocolVersion) +
+                         "); install both from the same release and restart sluice-controlplane"};
+    return value;
+}
+
+json result_json(const OperationResult& result) {
+    json object = json::object();
+    object["status"] = static_cast<unsigned>(result.status);
+    if (!result.lines.empty())
+        object["lines"] = result.lines;
+    if (!result.complaints.empty())
+        object["complaints"] = result.complaints;
+    if (!result.rules.empty()) {
+        json& rules = object["rules"] = json::array();
+        for (const ruleset::ListedRule& rule : result.rules)
+            rules.push_back(
+                {rule.number, rule.set, rule.text, rule.packets, rule.bytes, rule.last_match_s});
+    }
+    if (!result.sysctls.empty()) {
+        json& sysctls = object["sysctls"] = json::array();
+        for (const SysctlReport& report : result.sysctls) {
+            json entry = {{"name", report.name}, {"value", report.value}};
+            if (report.previous)
+                entry["previous"] = *report.previous;
+            sysctls.push_back(std::move(entry));
+        }
+    }
+    return object;
+}
+
+}  // namespace
+
+bool changes_something(const Operation& operation) {
+    return !std::holds_alternative<ListOperation>(operation.what) &&
+           !std::holds_alternative<ReadSysctlOperation>(operation.what);
+}
+
+Response refusal(const Error& error) {
+    Response response;
+    response.status = error.status;
+    response.message = error.message;
+    return response;
+}
+
+std::string encode(const Request& request) {
+    json operations = json::array();
+    for (const Operation& operation : request.operations) {
+        json object = json::object();
+        if (operation.line != 0)
+            object["line"] = operation.line;
+        if (operation.forgive)
+            object["forgive"] = true;
+        std::visit(OperationWriter{object}, operation.what);
+        operations.push_back(std::move(object));
+    }
+    return dumped({{"version", kProtocolVersion},
+                   {"whole", request.whole},
+                   {"operations", std::move(operations)}});
+}
+
+std::string encode(const Response& response) {
+    json results = json::array();
+    for (const OperationResult& result : response.results)
+        results.push_back(result_json(result));
+    return dumped({{"version", kProtocolVersion},
+                   {"status", static_cast<unsigned>(response.status)},
+                   {"message", response.message},
+                   {"line", response.line},
+                   {"generation", response.generation},
+                   {"data_plane", response.data_plane},
+                   {"results", std::move(results)}});
+}
+
+Result<Request> decode_request(std::string_view text) {
+    const Result<json> value = parse(text);
+    if (!value)
+        return value.error();
+    std::string problem;
+    Reader in(*value, problem);
+    Request request;
+    request.whole = in.boolean("whole");
+    in.each("operations",
+            [&](const json& e) { request.operations.push_back(read_operation(e, problem)); });
+    if (request.operations.empty())
+        in.fail("no operations");
+    if (!problem.empty())
+        return malformed(problem);
+    return request;
+}
+
+Result<Response> decode_response(std::string_view text) {
+    const Result<json> value = parse(text);
+    if (!value)
+        return value.error();
+    std::string problem;
+    Reader in(*value, problem);
+    Response response;
+    response.status = static_cast<ExitStatus>(in.number("status", 255));
+    response.message = in.string("message");
+    response.line = static_cast<std::uint32_t>(in.number("line", kMaximum32));
+    response.generation = in.number("generation", kMaximum64);
+    response.data_plane = in.boolean("data_plane");
+    in.each("results", [&](const json& e) { response.results.push_back(read_result(e, problem)); });
+    if (!problem.empty())
+        return malformed(problem);
+    return response;
+}
+
+std::string framed(std::string_view body) {
+    const auto size = static_cast<std::uint32_t>(body.size());
+    std::string message;
+    message.reserve(kLengthSize + body.size());
+    for (unsigned shift = 0; shift < 32; shift += 8)
+        message += static_cast<char>(size >> shift & 0xff);
+    message += body;
+    return message;
+}
+
+Result<std::optional<std::string>> FrameReader::next() {
+    if (buffer_.size() < kLengthSize)
+        return std::optional<std::string>();
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < kLengthSize; ++i)
+        size |= std::size_t{static_cast<unsigned char>(buffer_[i])} << (8 * i);
+    if (size == 0 || size > kMaximumMessageSize)
+        return malformed("a length of " + std::to_string(size) + " bytes");
+    if (buffer_.size() < kLengthSize + size)
+        return std::optional<std::string>();
+    std::optional<std::string> message(buffer_.substr(kLengthSize, size));
+    buffer_.erase(0, kLengthSize + size);
+    return message;
+}
+
+}  // namespace sluice::service

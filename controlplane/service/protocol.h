@@ -1,0 +1,130 @@
+// What `ipfw` and the control plane say to each other on the control socket.
+//
+// A message is its length (4 bytes, little endian, without themselves) and that many bytes of JSON.
+// A request is a script: operations that take effect together. With `whole` (a rule file) any
+// failing operation makes the script fail and nothing changes; without it (a single command) an
+// operation may do a part and say so in its status, as `ipfw delete 100 200` does when there is no
+// rule 200. Rules travel as canonical text: the control plane trusts no client's parser.
+//
+// Decoding is total: whatever the bytes are, the result is a value or a sentence. Depth and size
+// are limited before the JSON library sees a message.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/result.h"
+#include "controlplane/language/command.h"
+#include "controlplane/ruleset/listing.h"
+
+namespace sluice::service {
+
+inline constexpr int kProtocolVersion = 1;
+inline constexpr std::size_t kMaximumMessageSize = std::size_t{64} << 20;
+inline constexpr char kDefaultControlSocket[] = "/run/sluice/control.sock";
+inline constexpr char kControlSocketVariable[] = "SLUICE_CONTROL_SOCKET";
+
+// ---- Operations --------------------------------------------------------------------------------
+
+struct AddOperation {
+    std::string rule;  // what follows `add`: `100 set 2 allow ip from any to any`
+    bool operator==(const AddOperation&) const = default;
+};
+
+struct ListOperation {
+    std::vector<language::RuleRange> rules;  // empty: all
+    std::optional<std::uint8_t> in_set;
+    bool operator==(const ListOperation&) const = default;
+};
+
+struct ReadSysctlOperation {
+    std::vector<std::string> names;  // empty: all
+    bool operator==(const ReadSysctlOperation&) const = default;
+};
+
+struct WriteSysctlOperation {
+    std::string name;
+    std::string value;
+    bool operator==(const WriteSysctlOperation&) const = default;
+};
+
+struct Operation {
+    std::uint32_t line = 0;  // of the rule file, 0: none
+    bool forgive = false;    // -f or -q: a target that is not there is no failure
+    std::variant<AddOperation, language::DeleteCommand, language::FlushCommand,
+                 language::ZeroCommand, ListOperation, ReadSysctlOperation, WriteSysctlOperation>
+        what;
+    bool operator==(const Operation&) const = default;
+};
+
+struct Request {
+    bool whole = false;
+    std::vector<Operation> operations;
+    bool operator==(const Request&) const = default;
+};
+
+// False: the operation only reads.
+bool changes_something(const Operation& operation);
+
+// ---- Answers -----------------------------------------------------------------------------------
+
+struct SysctlReport {
+    std::string name;
+    std::uint32_t value = 0;
+    std::optional<std::uint32_t> previous;  // after a write
+    bool operator==(const SysctlReport&) const = default;
+};
+
+struct OperationResult {
+    ExitStatus status = ExitStatus::ok;
+    std::vector<std::string> lines;          // for standard output, not with -q
+    std::vector<std::string> complaints;     // for standard error, not with -q
+    std::vector<ruleset::ListedRule> rules;  // list; add: the new rule
+    std::vector<SysctlReport> sysctls;
+    bool operator==(const OperationResult&) const = default;
+};
+
+struct Response {
+    ExitStatus status = ExitStatus::ok;    // anything else: nothing was changed
+    std::string message;                   // then: why
+    std::uint32_t line = 0;                // then: of the failing operation
+    std::uint64_t generation = 0;          // that the data plane runs
+    bool data_plane = false;               // it is there; without it counters are shown as 0
+    std::vector<OperationResult> results;  // one per operation
+    bool operator==(const Response&) const = default;
+};
+
+// An answer without results.
+Response refusal(const Error& error);
+
+// ---- Bytes -------------------------------------------------------------------------------------
+
+std::string encode(const Request& request);
+std::string encode(const Response& response);
+Result<Request> decode_request(std::string_view json);
+Result<Response> decode_response(std::string_view json);
+
+// The message with its length in front. REQUIRES: json.size() <= kMaximumMessageSize.
+std::string framed(std::string_view json);
+
+// Collects bytes until a message is complete. Memory grows with what has arrived, not with what a
+// length promises.
+class FrameReader {
+  public:
+    void append(std::string_view bytes) { buffer_.append(bytes); }
+
+    // A complete message, none yet, or an error: the length is not one that we take.
+    Result<std::optional<std::string>> next();
+
+    bool empty() const { return buffer_.empty(); }
+
+  private:
+    std::string buffer_;
+};
+
+}  // namespace sluice::service

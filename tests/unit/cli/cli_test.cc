@@ -1,0 +1,332 @@
+// The whole command against a control plane that runs in a thread, with a data plane that says yes.
+
+#include "controlplane/cli/cli.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include "controlplane/service/control_server.h"
+#include "controlplane/service/controller.h"
+#include "tests/unit/service/fake_dataplane.h"
+
+namespace sluice::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Splits at blanks; that is all the quoting the tests need.
+std::vector<std::string> words(const std::string& line) {
+    std::istringstream stream(line);
+    std::vector<std::string> result;
+    for (std::string word; stream >> word;)
+        result.push_back(word);
+    return result;
+}
+
+class CliTest : public testing::Test {
+  protected:
+    CliTest() {
+        char name[] = "/tmp/sluice-cli-XXXXXX";
+        folder_ = mkdtemp(name);
+        setenv(service::kControlSocketVariable, (folder_ + "/control.sock").c_str(), 1);
+        // Whoever runs the tests may sit at a terminal: nobody is asked.
+        null_ = open("/dev/null", O_RDONLY);
+        old_input_ = dup(STDIN_FILENO);
+        dup2(null_, STDIN_FILENO);
+    }
+    ~CliTest() override {
+        stop();
+        dup2(old_input_, STDIN_FILENO);
+        close(old_input_);
+        close(null_);
+        std::filesystem::remove_all(folder_);
+    }
+
+    void start(bool with_dataplane = true) {
+        std::atomic<bool> ready = false;
+        thread_ = std::thread([this, &ready, with_dataplane] {
+            const auto loop = *service::EventLoop::create();
+            std::unique_ptr<service::FakeDataplane> dataplane;
+            if (with_dataplane)
+                dataplane = std::make_unique<service::FakeDataplane>(*loop, folder_ + "/dp.sock");
+            log::LogWriter log_writer({});
+            service::Controller controller(*loop,
+                                           {.dataplane_socket = folder_ + "/dp.sock",
+                                            .default_accept = false,
+                                            .answer_timeout = std::chrono::seconds(5)},
+                                           log_writer, [](const std::string&) {});
+            const auto server = *service::ControlServer::listen(
+                *loop, folder_ + "/control.sock", "",
+                [&](service::Request request, service::ControlServer::Reply reply) {
+                    controller.submit(std::move(request), std::move(reply));
+                });
+            controller.start();
+            while (with_dataplane && controller.generation() == 0)
+                loop->turn(milliseconds(10));
+            ready = true;
+            while (!stop_)
+                loop->turn(milliseconds(5));
+        });
+        while (!ready)
+            std::this_thread::sleep_for(milliseconds(1));
+    }
+    void stop() {
+        if (!thread_.joinable())
+            return;
+        stop_ = true;
+        thread_.join();
+        stop_ = false;
+    }
+
+    static Output ipfw(const std::string& line) { return execute(words(line)); }
+    static int status(const std::string& line) { return static_cast<int>(ipfw(line).status); }
+    static std::string list() { return ipfw("list").out; }
+    std::string file(const std::string& text) {
+        const std::string path = folder_ + "/rules";
+        std::ofstream(path) << text;
+        return path;
+    }
+
+    std::string folder_;
+    std::thread thread_;
+    std::atomic<bool> stop_ = false;
+    int null_ = -1, old_input_ = -1;
+};
+
+constexpr char kDefault[] = "65535 deny ip from any to any\n";
+
+TEST_F(CliTest, SaysThatTheControlPlaneIsMissing) {
+    const Output output = ipfw("list");
+    EXPECT_EQ(output.status, ExitStatus::unavailable);
+    EXPECT_NE(output.err.find("sluice-controlplane is not running"), std::string::npos);
+    EXPECT_NE(output.err.find(folder_ + "/control.sock"), std::string::npos);
+}
+
+TEST_F(CliTest, SaysThatTheDataPlaneIsMissing) {
+    start(false);
+    const Output output = ipfw("add allow ip from any to any");
+    EXPECT_EQ(output.status, ExitStatus::unavailable);
+    EXPECT_NE(output.err.find("sluice-dataplane is not running"), std::string::npos);
+    const Output listed = ipfw("show");
+    EXPECT_EQ(listed.out, "65535 0 0 deny ip from any to any\n");
+    EXPECT_EQ(listed.status, ExitStatus::ok);
+    EXPECT_NE(listed.err.find("counters are shown as 0"), std::string::npos);
+    EXPECT_EQ(ipfw("list").err, "");
+}
+
+TEST_F(CliTest, AddListDeleteFlush) {
+    start();
+    EXPECT_EQ(ipfw("add pass tcp from any to me 22 in").out,
+              "00100 allow tcp from any to me 22 in\n");
+    EXPECT_EQ(ipfw("add 50 deny all from 10.0.0.0/8 to any").out,
+              "00050 deny ip from 10.0.0.0/8 to any\n");
+    EXPECT_EQ(ipfw("-q add count ip from any to any").out, "");
+    EXPECT_EQ(list(),
+              "00050 deny ip from 10.0.0.0/8 to any\n"
+              "00100 allow tcp from any to me 22 in\n"
+              "00200 count ip from any to any\n" +
+                  std::string(kDefault));
+    EXPECT_EQ(ipfw("show 100").out, "00100 0 0 allow tcp from any to me 22 in\n");
+    EXPECT_EQ(status("delete 50"), 0);
+    const Output absent = ipfw("delete 50 100");
+    EXPECT_EQ(absent.status, ExitStatus::unavailable);
+    EXPECT_EQ(absent.err, "ipfw: rule 50 not found\n");
+    EXPECT_EQ(list(), "00200 count ip from any to any\n" + std::string(kDefault));
+    EXPECT_EQ(ipfw("flush").out, "Flushed all rules.\n");
+    EXPECT_EQ(ipfw("-q flush").out, "");
+    EXPECT_EQ(list(), kDefault);
+}
+
+// vectors/exit_codes.tsv, as far as a daemon answers.
+TEST_F(CliTest, ExitStatuses) {
+    start();
+    EXPECT_EQ(status("add 65535 deny ip from any to any"), 69);
+    EXPECT_EQ(status("add pipe 1 ip from any to any"), 69);
+    EXPECT_EQ(status("add allow tcp from any to any keep-state"), 69);
+    EXPECT_EQ(status("delete 12345"), 69);  // even though standard input is no terminal
+    EXPECT_EQ(status("-f delete 12345"), 0);
+    EXPECT_EQ(status("-q delete 12345"), 0);
+    EXPECT_EQ(status("list 12345"), 69);
+    EXPECT_EQ(status("list abc"), 64);
+    EXPECT_EQ(status("zero 12345"), 69);
+    EXPECT_EQ(status("zero 65535"), 0);
+    EXPECT_EQ(status("zero 70000"), 65);
+    EXPECT_EQ(status("zero abc"), 64);
+    EXPECT_EQ(status("-q zero 12345"), 0);
+    EXPECT_EQ(status("relative.rules"), 64);
+    EXPECT_EQ(status("/no/such/file"), 64);
+    EXPECT_EQ(status("table 1 add 1.2.3.4"), 69);
+    EXPECT_EQ(status("set disable 5"), 69);
+    EXPECT_EQ(status("nat 1 config ip 1.2.3.4"), 69);
+    EXPECT_EQ(status(""), 64);
+    EXPECT_EQ(status("-h"), 0);
+    EXPECT_EQ(status("sysctl net.inet.ip.fw.verbos=1"), 65);
+    EXPECT_EQ(status("sysctl net.inet.ip.fw.dyn_max=1"), 69);
+    EXPECT_EQ(status("sysctl net.inet.ip.fw.static_count=1"), 69);
+    EXPECT_EQ(list(), kDefault);
+}
+
+TEST_F(CliTest, ForcedDeleteKeepsItsMessage) {
+    start();
+    EXPECT_EQ(ipfw("-f delete 12345").err, "ipfw: rule 12345 not found\n");
+    EXPECT_EQ(ipfw("-q delete 12345").err, "");
+}
+
+TEST_F(CliTest, Sysctls) {
+    start();
+    EXPECT_EQ(ipfw("sysctl -w net.inet.ip.fw.verbose=1").out, "net.inet.ip.fw.verbose: 0 -> 1\n");
+    EXPECT_EQ(ipfw("sysctl net.inet.ip.fw.verbose").out, "net.inet.ip.fw.verbose: 1\n");
+    EXPECT_EQ(status("disable verbose"), 0);
+    EXPECT_EQ(ipfw("sysctl -n net.inet.ip.fw.verbose").out, "0\n");
+    EXPECT_NE(ipfw("sysctl -a").out.find("net.inet.ip.fw.autoinc_step: 100\n"), std::string::npos);
+    EXPECT_EQ(status("sysctl net.inet.ip.fw.autoinc_step=10"), 0);
+    EXPECT_EQ(ipfw("add allow ip from any to any").out, "00010 allow ip from any to any\n");
+}
+
+TEST_F(CliTest, AFileIsCommittedAsAWhole) {
+    start();
+    const std::string path = file(
+        "# comment\n"
+        "-q flush\n"
+        "add 100 allow ip from any to any via lo0   # loopback\n"
+        "\n"
+        "add deny log tcp from any to any 23, 25 // no telnet\n"
+        "list\n");
+    const Output output = ipfw(path);
+    EXPECT_EQ(output.status, ExitStatus::ok) << output.err;
+    EXPECT_EQ(output.out,
+              "00100 allow ip from any to any via lo0\n"
+              "00200 deny log tcp from any to any 23,25 // no telnet\n"
+              "00100 allow ip from any to any via lo0\n"
+              "00200 deny log tcp from any to any 23,25 // no telnet\n" +
+                  std::string(kDefault));
+    EXPECT_EQ(ipfw("-q " + path).out,
+              "00100 allow ip from any to any via lo0\n"
+              "00200 deny log tcp from any to any 23,25 // no telnet\n" +
+                  std::string(kDefault));
+}
+
+// Scenario 36: whatever is wrong with a line, wherever it is found out, nothing of the file is
+// active.
+TEST_F(CliTest, AFileWithABadLineChangesNothing) {
+    start();
+    struct Bad {
+        const char* line;
+        int status;
+    };
+    for (const Bad& bad : {Bad{"add alow ip from any to any", 65},         // the language
+                           Bad{"add 65535 allow ip from any to any", 69},  // the ruleset
+                           Bad{"add pipe 1 ip from any to any", 69},       // not carried out
+                           Bad{"set disable 4", 69}, Bad{"delete 777", 69},
+                           Bad{"sysctl net.inet.ip.fw.dyn_max=5", 69}}) {
+        const Output output =
+            ipfw(file("add allow ip from any to any\nadd deny ip from any to any\n" +
+                      std::string(bad.line) + "\nadd count ip from any to any\n"));
+        EXPECT_EQ(static_cast<int>(output.status), bad.status) << bad.line;
+        EXPECT_TRUE(output.err.starts_with("Line 3: ")) << output.err;
+        EXPECT_EQ(output.out, "");
+        EXPECT_EQ(list(), kDefault) << bad.line;
+    }
+    EXPECT_EQ(static_cast<int>(ipfw(file("add allow ip from any to any\n-f delete 777\n")).status),
+              0);
+}
+
+TEST_F(CliTest, APreprocessorSeesTheFileFirst) {
+    start();
+    const std::string path = file("add allow ip from any to any via IFACE\n");
+    EXPECT_EQ(ipfw("-p sed s/IFACE/em0/ " + path).out, "00100 allow ip from any to any via em0\n");
+    EXPECT_EQ(status("-p false " + path), 69);
+}
+
+TEST_F(CliTest, DryRunsNeedNobody) {
+    EXPECT_EQ(ipfw("-n add pass all from any to any").out, "00000 allow ip from any to any\n");
+    EXPECT_EQ(ipfw("-n -q add pass all from any to any").out, "");
+    const Output pipe = ipfw("-n add 10 pipe 1 ip from any to any");
+    EXPECT_EQ(pipe.out, "00010 pipe 1 ip from any to any\n");
+    EXPECT_EQ(pipe.status, ExitStatus::ok);
+    EXPECT_NE(pipe.err.find("warning: not supported yet: "), std::string::npos);
+    EXPECT_EQ(status("-n table 1 add 1.2.3.4"), 0);
+    EXPECT_EQ(status("-n flush"), 0);
+    const Output whole = ipfw("-n " + file("flush\nadd 1 deny ip from any to any\n"
+                                           "add queue 1 ip from any to any\n"));
+    EXPECT_EQ(whole.out, "00001 deny ip from any to any\n00000 queue 1 ip from any to any\n");
+    EXPECT_TRUE(whole.err.starts_with("Line 3: warning: not supported yet: ")) << whole.err;
+    EXPECT_EQ(whole.status, ExitStatus::ok);
+    EXPECT_EQ(status("-n " + file("add frobnicate ip from any to any\n")), 65);
+}
+
+TEST_F(CliTest, VersionAndHelp) {
+    EXPECT_TRUE(ipfw("--version").out.starts_with("ipfw (Sluice) "));
+    EXPECT_NE(ipfw("-h").out.find("COMMAND"), std::string::npos);
+    EXPECT_NE(ipfw("").err.find("COMMAND"), std::string::npos);
+}
+
+// A terminal on standard input, on which `typed` has been typed.
+class Terminal {
+  public:
+    explicit Terminal(const std::string& typed) : master_(posix_openpt(O_RDWR | O_NOCTTY)) {
+        grantpt(master_);
+        unlockpt(master_);
+        const int slave = open(ptsname(master_), O_RDWR | O_NOCTTY);
+        old_ = dup(STDIN_FILENO);
+        dup2(slave, STDIN_FILENO);
+        close(slave);
+        EXPECT_EQ(write(master_, typed.data(), typed.size()), static_cast<ssize_t>(typed.size()));
+        std::clearerr(stdin);
+    }
+    ~Terminal() {
+        dup2(old_, STDIN_FILENO);
+        close(old_);
+        close(master_);
+        std::clearerr(stdin);
+    }
+
+  private:
+    int master_, old_;
+};
+
+TEST_F(CliTest, AFlushOnATerminalIsAskedAbout) {
+    start();
+    ipfw("-q add allow ip from any to any");
+    testing::internal::CaptureStdout();
+    {
+        const Terminal terminal("what?\n\nno\n");
+        EXPECT_EQ(ipfw("flush").out, "");
+    }
+    EXPECT_EQ(testing::internal::GetCapturedStdout(),
+              "Are you sure? [yn] Are you sure? [yn] Are you sure? [yn] ");
+    testing::internal::CaptureStdout();
+    {
+        const Terminal terminal("\x04");  // end of input
+        EXPECT_EQ(static_cast<int>(ipfw("flush").status), 0);
+    }
+    {
+        const Terminal terminal("n\n");
+        ipfw(file("flush\nadd 7 count ip from any to any\n"));
+    }
+    testing::internal::GetCapturedStdout();
+    EXPECT_EQ(list(), "00007 count ip from any to any\n00100 allow ip from any to any\n" +
+                          std::string(kDefault));
+    testing::internal::CaptureStdout();
+    {
+        const Terminal terminal("Y\n");
+        EXPECT_EQ(ipfw("flush").out, "Flushed all rules.\n");
+    }
+    {
+        const Terminal terminal("");
+        EXPECT_EQ(ipfw("-f flush").out, "Flushed all rules.\n");
+    }
+    testing::internal::GetCapturedStdout();
+    EXPECT_EQ(list(), kDefault);
+}
+
+}  // namespace
+}  // namespace sluice::cli

@@ -1,0 +1,112 @@
+#include "controlplane/cli/output.h"
+
+#include <gtest/gtest.h>
+
+#include "controlplane/language/names.h"
+
+namespace sluice::cli {
+namespace {
+
+using service::OperationResult;
+
+Output shown(std::vector<std::string> arguments, std::vector<OperationResult> results,
+             std::uint32_t line = 0) {
+    const auto invocation = language::parse_command_line(arguments, language::refusing_resolver());
+    EXPECT_TRUE(invocation);
+    Output output;
+    show_results(invocation->command, invocation->flags, results, line, output);
+    return output;
+}
+
+OperationResult rules(std::vector<ruleset::ListedRule> list) {
+    OperationResult result;
+    result.rules = std::move(list);
+    return result;
+}
+
+const ruleset::ListedRule kHttp = {.number = 100,
+                                   .set = 4,
+                                   .text = "allow tcp from any to any 80 // web",
+                                   .packets = 12,
+                                   .bytes = 3456,
+                                   .last_match_s = 0};
+const ruleset::ListedRule kOption = {
+    .number = 200, .set = 0, .text = "count ip from any to any in", .packets = 1, .bytes = 40};
+
+TEST(Output, ListAndShow) {
+    EXPECT_EQ(shown({"list"}, {rules({kHttp, kOption})}).out,
+              "00100 allow tcp from any to any 80 // web\n00200 count ip from any to any in\n");
+    EXPECT_EQ(shown({"show"}, {rules({kHttp, kOption})}).out,
+              "00100 12 3456 allow tcp from any to any 80 // web\n"
+              "00200  1   40 count ip from any to any in\n");
+    EXPECT_EQ(shown({"-aS", "list"}, {rules({kHttp})}).out,
+              "00100 12 3456 set 4 allow tcp from any to any 80 // web\n");
+    EXPECT_EQ(shown({"-T", "list"}, {rules({kHttp})}).out,
+              "00100          0 allow tcp from any to any 80 // web\n");
+}
+
+TEST(Output, FlagsThatPrintRulesAnew) {
+    EXPECT_EQ(shown({"-b", "list"}, {rules({kHttp, kOption})}).out,
+              "00100 allow // web\n00200 count // ...\n");
+    EXPECT_EQ(shown({"-c", "list"}, {rules({kOption})}).out, "00200 count in\n");
+    EXPECT_EQ(shown({"-N", "list"}, {rules({kHttp})}).out,
+              "00100 allow tcp from any to any http // web\n");
+}
+
+TEST(Output, TargetsThatAreNotThere) {
+    const Output output = shown({"list", "100", "7", "abc", "10-20", "200"},
+                                {rules({kHttp}), rules({}), rules({}), rules({kOption})});
+    EXPECT_EQ(output.out,
+              "00100 allow tcp from any to any 80 // web\n00200 count ip from any to any in\n");
+    EXPECT_EQ(output.err,
+              "ipfw: rule 7 does not exist\n"
+              "ipfw: invalid rule number: abc\n"
+              "ipfw: no rules in range 10-20\n");
+    EXPECT_EQ(output.status, ExitStatus::unavailable);
+    EXPECT_EQ(shown({"list", "abc"}, {}).status, ExitStatus::usage);
+}
+
+TEST(Output, AddEchoesTheRule) {
+    EXPECT_EQ(shown({"add", "allow", "ip", "from", "any", "to", "any"}, {rules({kOption})}).out,
+              "00200 count ip from any to any in\n");
+    EXPECT_EQ(
+        shown({"-q", "add", "allow", "ip", "from", "any", "to", "any"}, {rules({kOption})}).out,
+        "");
+}
+
+TEST(Output, ComplaintsAndLines) {
+    OperationResult result;
+    result.status = ExitStatus::unavailable;
+    result.lines = {"Entry 100 cleared."};
+    result.complaints = {"Entry 7 not found"};
+    const Output loud = shown({"zero", "100", "7"}, {result});
+    EXPECT_EQ(loud.out, "Entry 100 cleared.\n");
+    EXPECT_EQ(loud.err, "ipfw: Entry 7 not found\n");
+    EXPECT_EQ(loud.status, ExitStatus::unavailable);
+    EXPECT_EQ(shown({"zero", "7"}, {result}, 12).err, "Line 12: Entry 7 not found\n");
+    result.status = ExitStatus::ok;  // as the control plane answers to -q
+    const Output quiet = shown({"-q", "zero", "100", "7"}, {result});
+    EXPECT_EQ(quiet.out + quiet.err, "");
+    EXPECT_EQ(quiet.status, ExitStatus::ok);
+}
+
+TEST(Output, Sysctls) {
+    OperationResult read, written;
+    read.sysctls = {{"net.inet.ip.fw.verbose", 1, std::nullopt}};
+    written.sysctls = {{"net.inet.ip.fw.verbose", 1, 0}};
+    EXPECT_EQ(shown({"sysctl", "net.inet.ip.fw.verbose"}, {read}).out,
+              "net.inet.ip.fw.verbose: 1\n");
+    EXPECT_EQ(shown({"sysctl", "-n", "net.inet.ip.fw.verbose"}, {read}).out, "1\n");
+    EXPECT_EQ(shown({"sysctl", "-w", "net.inet.ip.fw.verbose=1"}, {written}).out,
+              "net.inet.ip.fw.verbose: 0 -> 1\n");
+    EXPECT_EQ(shown({"-q", "sysctl", "-w", "net.inet.ip.fw.verbose=1"}, {written}).out, "");
+}
+
+TEST(Output, SetShow) {
+    const std::string text = shown({"set", "show"}, {}).out;
+    EXPECT_TRUE(text.starts_with("enable 0 1 2 "));
+    EXPECT_TRUE(text.ends_with(" 30\n"));
+}
+
+}  // namespace
+}  // namespace sluice::cli

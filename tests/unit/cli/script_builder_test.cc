@@ -1,0 +1,77 @@
+#include "controlplane/cli/script_builder.h"
+
+#include <gtest/gtest.h>
+
+#include "controlplane/language/rule_parser.h"
+
+namespace sluice::cli {
+namespace {
+
+using service::Operation;
+
+Result<std::vector<Operation>> build(std::vector<std::string> arguments) {
+    const auto invocation = language::parse_command_line(arguments, language::refusing_resolver());
+    EXPECT_TRUE(invocation) << arguments.back();
+    return operations_for(invocation->command, invocation->flags, 7);
+}
+
+TEST(ScriptBuilder, RulesTravelAsCanonicalText) {
+    const auto operations = build({"add", "100", "set", "3", "prob", "0.5", "pass", "log", "all",
+                                   "from", "1.2.3.4/32", "to", "any", "//", "why"});
+    ASSERT_TRUE(operations);
+    EXPECT_EQ(operations->at(0).what,
+              decltype(Operation::what)(service::AddOperation{
+                  "100 set 3 prob 0.500000 allow log ip from 1.2.3.4 to any // why"}));
+    EXPECT_EQ(operations->at(0).line, 7u);
+    EXPECT_FALSE(operations->at(0).forgive);
+}
+
+TEST(ScriptBuilder, WhatIsSentMeansTheSame) {
+    for (const char* text : {"65000 set 31 deny log logamount 5 tcp from any to me 22 in via em0",
+                             "count { ip4 or ip6 } from not 10.0.0.0/8 to any { in or frag }"}) {
+        const auto rule = language::parse_rule(text, language::refusing_resolver());
+        ASSERT_TRUE(rule) << text;
+        const auto again = language::parse_rule(rule_text(*rule), language::refusing_resolver());
+        ASSERT_TRUE(again) << rule_text(*rule);
+        EXPECT_EQ(*again, *rule);
+    }
+}
+
+TEST(ScriptBuilder, QuietAndForceForgive) {
+    EXPECT_TRUE(build({"-q", "delete", "100"})->at(0).forgive);
+    EXPECT_TRUE(build({"-f", "delete", "100"})->at(0).forgive);
+    EXPECT_FALSE(build({"delete", "100"})->at(0).forgive);
+}
+
+TEST(ScriptBuilder, EachTargetOfAListIsAnOperation) {
+    EXPECT_EQ(build({"list"})->size(), 1u);
+    EXPECT_EQ(build({"list", "100", "x", "200-300"})->size(), 2u);
+    EXPECT_EQ(build({"list", "x"})->size(), 0u);
+    EXPECT_EQ(build({"-D", "list"})->size(), 0u);
+}
+
+TEST(ScriptBuilder, SysctlsAreOperationsOfTheirOwn) {
+    const auto operations = build({"sysctl", "-w", "net.inet.ip.fw.verbose=1"});
+    ASSERT_EQ(operations->size(), 1u);
+    EXPECT_EQ(operations->at(0).what, decltype(Operation::what)(service::WriteSysctlOperation{
+                                          "net.inet.ip.fw.verbose", "1"}));
+    EXPECT_EQ(build({"sysctl", "-a"})->size(), 1u);
+    EXPECT_EQ(
+        build({"enable", "verbose"})->at(0).what,
+        decltype(Operation::what)(service::WriteSysctlOperation{"net.inet.ip.fw.verbose", "1"}));
+}
+
+TEST(ScriptBuilder, WhatTheApplianceDoesNotHaveIsRefusedByName) {
+    const std::vector<std::vector<std::string>> commands = {
+        {"table", "1", "add", "1.2.3.4"}, {"set", "disable", "5"}, {"set", "swap", "1", "2"},
+        {"set", "move", "1", "to", "2"},  {"-D", "delete", "100"}, {"pipe", "1", "config"}};
+    for (const auto& command : commands) {
+        const auto operations = build(command);
+        ASSERT_FALSE(operations) << command[0];
+        EXPECT_EQ(operations.error().status, ExitStatus::unavailable);
+        EXPECT_TRUE(operations.error().message.starts_with("not supported yet: "));
+    }
+}
+
+}  // namespace
+}  // namespace sluice::cli

@@ -1,0 +1,379 @@
+#include "controlplane/service/controller.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "controlplane/language/printer.h"
+#include "tests/unit/service/fake_dataplane.h"
+
+namespace sluice::service {
+namespace {
+
+using std::chrono::milliseconds;
+using Strings = std::vector<std::string>;
+
+class CollectingSink : public log::LogSink {
+  public:
+    explicit CollectingSink(Strings& lines) : lines_(lines) {}
+    void write(std::string_view line, std::uint64_t, log::Priority) override {
+        lines_.emplace_back(line);
+    }
+    void flush() override {}
+    void reopen() override {}
+
+  private:
+    Strings& lines_;
+};
+
+class ControllerTest : public testing::Test {
+  protected:
+    ControllerTest() : loop_(std::move(*EventLoop::create())) {
+        char name[] = "/tmp/sluice-ctl-XXXXXX";
+        folder_ = mkdtemp(name);
+        std::vector<std::unique_ptr<log::LogSink>> sinks;
+        sinks.push_back(std::make_unique<CollectingSink>(log_));
+        log_writer_ = std::make_unique<log::LogWriter>(std::move(sinks));
+    }
+    ~ControllerTest() override {
+        controller_.reset();
+        dataplane_.reset();
+        std::filesystem::remove_all(folder_);
+    }
+
+    void start_dataplane(FakeDataplane::Behaviour behaviour = {}) {
+        dataplane_ = std::make_unique<FakeDataplane>(*loop_, folder_ + "/dp.sock", behaviour);
+    }
+    void start_controller(bool accept = false) {
+        controller_ = std::make_unique<Controller>(
+            *loop_,
+            ControllerOptions{.dataplane_socket = folder_ + "/dp.sock",
+                              .default_accept = accept,
+                              .answer_timeout = milliseconds(200)},
+            *log_writer_, [this](const std::string& sentence) { reports_.push_back(sentence); });
+        controller_->start();
+    }
+    // Both, and the first ruleset is out.
+    void start() {
+        start_dataplane();
+        start_controller();
+        ASSERT_TRUE(wait([&] { return controller_->generation() == 1; }));
+    }
+
+    template <typename Condition>
+    bool wait(Condition condition) {
+        const auto end = EventLoop::Clock::now() + std::chrono::seconds(5);
+        while (!condition() && EventLoop::Clock::now() < end)
+            loop_->turn(milliseconds(10));
+        return condition();
+    }
+
+    Response submit(Request request) {
+        std::optional<Response> answer;
+        controller_->submit(std::move(request), [&](const Response& r) { answer = r; });
+        EXPECT_TRUE(wait([&] { return answer.has_value(); }));
+        return answer.value_or(Response{});
+    }
+    template <typename... What>
+    Response run(What... what) {
+        Request request{.whole = sizeof...(what) > 1, .operations = {}};
+        (request.operations.push_back(
+             {.line = static_cast<std::uint32_t>(request.operations.size() + 1),
+              .forgive = false,
+              .what = what}),
+         ...);
+        return submit(std::move(request));
+    }
+    Response add(const std::string& rule) { return run(AddOperation{rule}); }
+    std::vector<ruleset::ListedRule> list() {
+        const Response response = run(ListOperation{});
+        return response.results.empty() ? std::vector<ruleset::ListedRule>()
+                                        : response.results[0].rules;
+    }
+    Strings texts() {
+        Strings result;
+        for (const auto& rule : list())
+            result.push_back(std::to_string(rule.number) + " " + rule.text);
+        return result;
+    }
+
+    contract::LogRecord log_record(std::uint16_t rule, std::uint32_t limit) {
+        contract::LogRecord record;
+        record.rule_number = rule;
+        record.slot = dataplane_->slot_of(rule);
+        record.log_limit = limit;
+        record.receive_interface = 1;
+        return record;
+    }
+
+    std::unique_ptr<EventLoop> loop_;
+    std::string folder_;
+    Strings log_, reports_;
+    std::unique_ptr<log::LogWriter> log_writer_;
+    std::unique_ptr<FakeDataplane> dataplane_;
+    std::unique_ptr<Controller> controller_;
+};
+
+TEST_F(ControllerTest, AFreshDataPlaneGetsTheDefaultRule) {
+    start();
+    EXPECT_EQ(dataplane_->snapshot().rules().size(), 1u);
+    EXPECT_EQ(dataplane_->snapshot().rules()[0].action, contract::RuleAction::deny);
+    EXPECT_EQ(texts(), Strings{"65535 deny ip from any to any"});
+}
+
+TEST_F(ControllerTest, AnAddIsActiveWhenItIsAnswered) {
+    start();
+    const Response response = add("allow tcp from any to any 22");
+    EXPECT_EQ(response.status, ExitStatus::ok) << response.message;
+    EXPECT_EQ(response.generation, 2u);
+    EXPECT_EQ(dataplane_->generation(), 2u);
+    EXPECT_EQ(dataplane_->rules(), Strings{"100 allow tcp from any to any 22"});
+}
+
+TEST_F(ControllerTest, AScriptIsOneSnapshot) {
+    start();
+    const Response response =
+        run(AddOperation{"allow tcp from any to any 22"}, AddOperation{"deny ip from any to any"},
+            WriteSysctlOperation{"net.inet.ip.fw.verbose", "1"});
+    EXPECT_EQ(response.status, ExitStatus::ok) << response.message;
+    EXPECT_EQ(dataplane_->offers(), 2u);
+    EXPECT_EQ(dataplane_->rules().size(), 2u);
+    EXPECT_EQ(dataplane_->snapshot().sysctls().verbose, 1u);
+}
+
+// Scenario 36.
+TEST_F(ControllerTest, AFailedScriptChangesNothing) {
+    start();
+    add("100 count ip from any to any");
+    dataplane_->count(0, dataplane_->slot_of(100), 5, 500, 1000);
+    const auto before = list();
+    const Response response =
+        run(AddOperation{"200 allow ip from any to any"},
+            language::ZeroCommand{.rules = {100}, .in_set = {}, .log_only = false},
+            AddOperation{"65535 allow ip from any to any"});
+    EXPECT_EQ(response.status, ExitStatus::unavailable);
+    EXPECT_EQ(response.line, 3u);
+    EXPECT_EQ(list(), before);
+    EXPECT_EQ(controller_->generation(), 2u);
+    EXPECT_EQ(dataplane_->offers(), 2u);
+}
+
+TEST_F(ControllerTest, ARefusalOfTheDataPlaneChangesNothing) {
+    start();
+    dataplane_->behaviour.reject_with = "no more memory";
+    const Response response = add("allow ip from any to any");
+    EXPECT_EQ(response.status, ExitStatus::unavailable);
+    EXPECT_NE(response.message.find("no more memory"), std::string::npos);
+    EXPECT_EQ(texts().size(), 1u);
+    dataplane_->behaviour.reject_with.clear();
+    EXPECT_EQ(add("allow ip from any to any").status, ExitStatus::ok);
+    EXPECT_EQ(dataplane_->rules().size(), 1u);
+}
+
+TEST_F(ControllerTest, NothingChangedIsNotPublished) {
+    start();
+    EXPECT_EQ(run(language::FlushCommand{}).status, ExitStatus::ok);
+    EXPECT_EQ(run(WriteSysctlOperation{"net.inet.ip.fw.verbose", "0"}).status, ExitStatus::ok);
+    EXPECT_EQ(dataplane_->offers(), 1u);
+}
+
+TEST_F(ControllerTest, WithoutADataPlaneRulesCanOnlyBeListed) {
+    start_controller(true);
+    const Response refused = add("allow ip from any to any");
+    EXPECT_EQ(refused.status, ExitStatus::unavailable);
+    EXPECT_NE(refused.message.find("sluice-dataplane is not running"), std::string::npos);
+    const Response listed = run(ListOperation{});
+    EXPECT_EQ(listed.status, ExitStatus::ok);
+    EXPECT_FALSE(listed.data_plane);
+    EXPECT_EQ(texts(), Strings{"65535 allow ip from any to any"});
+}
+
+TEST_F(ControllerTest, CountersAreSummedAndZeroedByABaseline) {
+    start();
+    add("100 count ip from any to any");
+    const std::uint32_t slot = dataplane_->slot_of(100);
+    dataplane_->count(0, slot, 3, 300, 1000);
+    dataplane_->count(1, slot, 4, 400, 2000);
+    EXPECT_EQ(list()[0].packets, 7u);
+    EXPECT_EQ(list()[0].bytes, 700u);
+    EXPECT_EQ(list()[0].last_match_s, 2000u);
+    run(language::ZeroCommand{.rules = {100}, .in_set = {}, .log_only = false});
+    EXPECT_EQ(list()[0].packets, 0u);
+    EXPECT_EQ(list()[0].last_match_s, 0u);
+    dataplane_->count(1, slot, 1, 60, 3000);
+    EXPECT_EQ(list()[0].packets, 1u);
+    EXPECT_EQ(list()[0].bytes, 60u);
+    EXPECT_EQ(list()[0].last_match_s, 3000u);
+    run(language::ZeroCommand{.rules = {100}, .in_set = {}, .log_only = true});
+    EXPECT_EQ(list()[0].packets, 1u);
+}
+
+TEST_F(ControllerTest, CountersSurviveAReloadAndDoNotPassToOtherRules) {
+    start();
+    add("100 count ip from any to any");
+    add("200 count tcp from any to any");
+    const std::uint32_t slot = dataplane_->slot_of(100);
+    dataplane_->count(0, slot, 3, 300, 1000);
+    add("50 allow udp from any to any");
+    EXPECT_EQ(list()[1].packets, 3u);
+    run(language::DeleteCommand{.rules = {{100, 100}}, .sets = {}, .in_set = {}});
+    add("300 deny ip from any to any");
+    EXPECT_EQ(dataplane_->slot_of(300), slot);  // the slot is used again …
+    EXPECT_EQ(list()[2].packets, 0u);           // … and begins at zero
+}
+
+// Scenario 32, and the rule that gets the slot of a rule that has used its limit up.
+TEST_F(ControllerTest, LogLimits) {
+    start();
+    add("100 deny log logamount 3 ip from any to any");
+    const auto packets = [&](int n, std::uint16_t rule) {
+        log_.clear();
+        for (int i = 0; i < n; ++i)
+            dataplane_->log(static_cast<std::uint32_t>(i % 2), log_record(rule, 3));
+        controller_->drain_logs();
+        return log_;
+    };
+    const std::string line = "ipfw: 100 Deny MAC in via em1";
+    EXPECT_EQ(packets(5, 100), (Strings{line, line, line, "ipfw: limit 3 reached on entry 100"}));
+    run(language::ZeroCommand{.rules = {100}, .in_set = {}, .log_only = true});
+    EXPECT_EQ(dataplane_->annotation(dataplane_->slot_of(100)).log_epoch, 2u);  // added, reset
+    EXPECT_EQ(packets(2, 100), (Strings{line, line}));
+    EXPECT_EQ(packets(5, 100), (Strings{line, "ipfw: limit 3 reached on entry 100"}));
+    run(language::DeleteCommand{.rules = {{100, 100}}, .sets = {}, .in_set = {}});
+    add("500 deny log logamount 3 ip from any to any");
+    EXPECT_EQ(packets(1, 500), Strings{"ipfw: 500 Deny MAC in via em1"});
+}
+
+TEST_F(ControllerTest, ACrashedControlPlaneComesBackWithTheSameRules) {
+    start();
+    run(WriteSysctlOperation{"net.inet.ip.fw.verbose_limit", "5"},
+        AddOperation{"100 set 3 deny log tcp from any to any 23 // telnet #23"},
+        AddOperation{"100 prob 0.25 count ip6 from any to { 2001:db8::1 or me6 } in via em0"},
+        WriteSysctlOperation{"net.inet.ip.fw.verbose_limit", "9"});
+    run(AddOperation{"200 allow log ip from any to any"});
+    run(language::DeleteCommand{.rules = {{200, 200}}, .sets = {}, .in_set = {}});
+    dataplane_->count(0, dataplane_->slot_of(100), 8, 800, 1000);
+    run(language::ZeroCommand{.rules = {100}, .in_set = {}, .log_only = false});
+    dataplane_->count(0, dataplane_->slot_of(100), 2, 200, 2000);
+    const auto before = list();
+    const std::uint64_t generation = dataplane_->generation();
+    const std::size_t offers = dataplane_->offers();
+
+    controller_.reset();
+    start_controller();
+    ASSERT_TRUE(wait([&] { return controller_->generation() == generation; }));
+    EXPECT_EQ(list(), before);
+    EXPECT_EQ(list()[0].set, 3);
+    EXPECT_EQ(list()[0].packets, 2u);
+    EXPECT_EQ(dataplane_->offers(), offers);
+    EXPECT_EQ(controller_->ruleset().sysctls().verbose_limit, 9u);
+    EXPECT_EQ(controller_->ruleset().rules()[0]->log_limit, 5u);
+    // And it goes on from there.
+    EXPECT_EQ(add("300 deny ip from any to any").generation, generation + 1);
+    EXPECT_EQ(dataplane_->rules().size(), 3u);
+}
+
+TEST_F(ControllerTest, AnotherDefaultActionTakesEffectAtTheStart) {
+    start();
+    add("100 count ip from any to any");
+    controller_.reset();
+    start_controller(true);
+    ASSERT_TRUE(wait([&] { return dataplane_->generation() == 3; }));
+    EXPECT_EQ(dataplane_->snapshot().rules().back().action, contract::RuleAction::allow);
+    EXPECT_EQ(texts(), (Strings{"100 count ip from any to any", "65535 allow ip from any to any"}));
+}
+
+TEST_F(ControllerTest, ARestartedDataPlaneGetsTheRulesetAgain) {
+    start();
+    add("100 count ip from any to any");
+    dataplane_->count(0, dataplane_->slot_of(100), 8, 800, 1000);
+    dataplane_.reset();
+    ASSERT_TRUE(wait([&] { return !run(ListOperation{}).data_plane; }));
+    EXPECT_EQ(texts().size(), 2u);
+    EXPECT_EQ(list()[0].packets, 0u);
+    start_dataplane();
+    ASSERT_TRUE(wait([&] { return !dataplane_->rules().empty(); }));
+    EXPECT_EQ(dataplane_->rules(), Strings{"100 count ip from any to any"});
+    EXPECT_GT(dataplane_->generation(), 2u);
+    EXPECT_EQ(list()[0].packets, 0u);
+    EXPECT_EQ(add("allow ip from any to any").status, ExitStatus::ok);
+}
+
+TEST_F(ControllerTest, ADataPlaneWithTooFewSlotsIsToldApart) {
+    start();
+    for (int i = 0; i < 10; ++i)
+        add("count ip from any to any");
+    dataplane_.reset();
+    FakeDataplane::Behaviour small;
+    small.slot_capacity = 8;
+    start_dataplane(small);
+    ASSERT_TRUE(wait([&] { return reports_.back().find("slot_capacity") != std::string::npos; }));
+    const Response response = add("count ip from any to any");
+    EXPECT_EQ(response.status, ExitStatus::unavailable);
+    EXPECT_EQ(dataplane_->generation(), 0u);
+}
+
+TEST_F(ControllerTest, AConnectionThatBrokeIsJustTakenUpAgain) {
+    start();
+    add("100 count ip from any to any");
+    dataplane_->count(0, dataplane_->slot_of(100), 8, 800, 1000);
+    dataplane_->disconnect();
+    ASSERT_TRUE(wait([&] { return !run(ListOperation{}).data_plane; }));
+    ASSERT_TRUE(wait([&] { return run(ListOperation{}).data_plane; }));
+    EXPECT_EQ(dataplane_->offers(), 2u);
+    EXPECT_EQ(list()[0].packets, 8u);
+}
+
+TEST_F(ControllerTest, ADataPlaneThatDiesInTheMiddleOfAChange) {
+    start();
+    add("100 count ip from any to any");
+    dataplane_->behaviour.hang_up_on_offer = true;
+    const Response response = add("200 deny ip from any to any");
+    EXPECT_EQ(response.status, ExitStatus::unavailable);
+    EXPECT_NE(response.message.find("nothing was changed"), std::string::npos);
+    dataplane_->behaviour.hang_up_on_offer = false;
+    ASSERT_TRUE(wait([&] { return run(ListOperation{}).data_plane; }));
+    EXPECT_EQ(texts().size(), 2u);
+    EXPECT_EQ(dataplane_->rules().size(), 1u);
+    EXPECT_EQ(add("200 deny ip from any to any").status, ExitStatus::ok);
+}
+
+TEST_F(ControllerTest, ADataPlaneThatHangsStallsOnlyChanges) {
+    start();
+    dataplane_->behaviour.silent = true;
+    std::optional<Response> first, second;
+    const auto request = [](const char* rule) {
+        return Request{.whole = false,
+                       .operations = {{.line = 0, .forgive = false, .what = AddOperation{rule}}}};
+    };
+    controller_->submit(request("100 count ip from any to any"),
+                        [&](const Response& r) { first = r; });
+    controller_->submit(request("200 count ip from any to any"),
+                        [&](const Response& r) { second = r; });
+    EXPECT_EQ(texts().size(), 1u);  // answered at once
+    EXPECT_FALSE(first);
+    ASSERT_TRUE(wait([&] { return first && second; }));
+    EXPECT_EQ(first->status, ExitStatus::unavailable);
+    EXPECT_EQ(second->status, ExitStatus::unavailable);
+    EXPECT_EQ(texts().size(), 1u);
+}
+
+TEST_F(ControllerTest, ChangesOfSeveralClientsAreCarriedOutInOrder) {
+    start();
+    int answered = 0;
+    for (int i = 0; i < 20; ++i)
+        controller_->submit({.whole = false,
+                             .operations = {{.line = 0,
+                                             .forgive = false,
+                                             .what = AddOperation{"count ip from any to any"}}}},
+                            [&, i](const Response& r) {
+                                EXPECT_EQ(r.generation, static_cast<std::uint64_t>(i) + 2);
+                                EXPECT_EQ(answered++, i);
+                            });
+    ASSERT_TRUE(wait([&] { return answered == 20; }));
+    EXPECT_EQ(dataplane_->rules().size(), 20u);
+}
+
+}  // namespace
+}  // namespace sluice::service

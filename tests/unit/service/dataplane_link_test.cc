@@ -1,0 +1,170 @@
+#include "controlplane/service/dataplane_link.h"
+
+#include <gtest/gtest.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstring>
+
+#include "tests/unit/service/fake_dataplane.h"
+
+namespace sluice::service {
+namespace {
+
+using std::chrono::milliseconds;
+
+class DataplaneLinkTest : public testing::Test {
+  protected:
+    DataplaneLinkTest() : loop_(std::move(*EventLoop::create())) {
+        char name[] = "/tmp/sluice-link-XXXXXX";
+        folder_ = mkdtemp(name);
+        path_ = folder_ + "/dp.sock";
+        link_ = std::make_unique<DataplaneLink>(
+            *loop_, path_,
+            DataplaneLink::Callbacks{
+                .up = [this](DataplaneGreeting g) { greeting_ = std::move(g); },
+                .down = [this](const std::string& reason, bool) { reasons_.push_back(reason); },
+                .answered =
+                    [this](Result<std::uint64_t> answer) {
+                        answers_.push_back(answer ? std::to_string(*answer)
+                                                  : answer.error().message);
+                    }});
+    }
+    ~DataplaneLinkTest() override {
+        link_.reset();
+        unlink(path_.c_str());
+        rmdir(folder_.c_str());
+    }
+
+    template <typename Condition>
+    bool wait(Condition condition) {
+        const auto end = EventLoop::Clock::now() + std::chrono::seconds(5);
+        while (!condition() && EventLoop::Clock::now() < end)
+            loop_->turn(milliseconds(20));
+        return condition();
+    }
+
+    // A peer that sends these bytes to whoever connects, and nothing else.
+    UniqueFd listener(std::string bytes) {
+        UniqueFd fd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
+        EXPECT_EQ(bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+        EXPECT_EQ(listen(fd.get(), 4), 0);
+        const int number = fd.get();
+        loop_->watch(number, EPOLLIN, [this, number, bytes](std::uint32_t) {
+            peer_ = UniqueFd(accept4(number, nullptr, nullptr, SOCK_CLOEXEC));
+            EXPECT_EQ(send(peer_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+                      static_cast<ssize_t>(bytes.size()));
+        });
+        return fd;
+    }
+
+    template <typename Message>
+    static std::string bytes_of(Message message) {
+        message.header.length = sizeof message;
+        return std::string(reinterpret_cast<const char*>(&message), sizeof message);
+    }
+
+    std::unique_ptr<EventLoop> loop_;
+    std::string folder_, path_;
+    std::unique_ptr<DataplaneLink> link_;
+    UniqueFd peer_;
+    DataplaneGreeting greeting_;
+    std::vector<std::string> reasons_, answers_;
+};
+
+TEST_F(DataplaneLinkTest, WaitsForADataPlaneAndComplainsOnce) {
+    link_->start();
+    wait([&, end = EventLoop::Clock::now() + milliseconds(500)] {
+        return EventLoop::Clock::now() > end;
+    });
+    EXPECT_EQ(reasons_, std::vector<std::string>{"sluice-dataplane is not running"});
+    const FakeDataplane dataplane(*loop_, path_);
+    ASSERT_TRUE(wait([&] { return link_->up(); }));
+    EXPECT_EQ(greeting_.interface_names, (std::vector<std::string>{"em0", "em1"}));
+    EXPECT_EQ(greeting_.memory.log_rings().size(), 2u);
+    EXPECT_EQ(greeting_.memory.annotations().size(), 1024u);
+}
+
+TEST_F(DataplaneLinkTest, RefusesAnotherVersionInWords) {
+    contract::Hello hello;
+    hello.header.version = 99;
+    const UniqueFd fd = listener(bytes_of(hello));
+    link_->start();
+    ASSERT_TRUE(wait([&] { return !reasons_.empty(); }));
+    EXPECT_NE(reasons_[0].find("version 99"), std::string::npos) << reasons_[0];
+    EXPECT_FALSE(link_->up());
+    loop_->forget(fd.get());
+}
+
+TEST_F(DataplaneLinkTest, PassesOnWhyItIsNotWanted) {
+    contract::Rejected rejected;
+    rejected.header.type = contract::MessageType::rejected;
+    std::strcpy(rejected.reason, "there is another control plane");
+    const UniqueFd fd = listener(bytes_of(rejected));
+    link_->start();
+    ASSERT_TRUE(wait([&] { return !reasons_.empty(); }));
+    EXPECT_NE(reasons_[0].find("there is another control plane"), std::string::npos);
+    loop_->forget(fd.get());
+}
+
+TEST_F(DataplaneLinkTest, GreetingsThatMakeNoSenseAreRefused) {
+    contract::Hello no_descriptors;
+    no_descriptors.worker_count = 1;
+    no_descriptors.slot_capacity = 64;
+    contract::Offer wrong_way;
+    for (const std::string& bytes :
+         {bytes_of(no_descriptors), bytes_of(wrong_way), std::string("x"),
+          bytes_of(no_descriptors).substr(0, 100), std::string(5000, '\0')}) {
+        reasons_.clear();
+        unlink(path_.c_str());
+        const UniqueFd fd = listener(bytes);
+        link_->start();
+        ASSERT_TRUE(wait([&] { return !reasons_.empty(); }));
+        EXPECT_FALSE(link_->up());
+        loop_->forget(fd.get());
+        peer_.reset();
+    }
+}
+
+TEST_F(DataplaneLinkTest, SharedMemoryThatIsTooSmallIsRefused) {
+    FakeDataplane small(*loop_, path_);
+    link_->start();
+    ASSERT_TRUE(wait([&] { return link_->up(); }));
+    contract::Hello hello = greeting_.hello;
+    const UniqueFd tiny(memfd_create("tiny", MFD_CLOEXEC));
+    EXPECT_FALSE(SharedMemory::map(hello, tiny.get(), tiny.get(), tiny.get()));
+    ASSERT_EQ(ftruncate(tiny.get(), 1 << 20), 0);
+    EXPECT_FALSE(SharedMemory::map(hello, tiny.get(), tiny.get(), tiny.get()));
+}
+
+TEST_F(DataplaneLinkTest, ARefusalKeepsTheConnection) {
+    FakeDataplane dataplane(*loop_, path_);
+    link_->start();
+    ASSERT_TRUE(wait([&] { return link_->up(); }));
+    const std::vector<std::byte> nonsense(128);
+    ASSERT_TRUE(link_->offer(nonsense, 1));
+    ASSERT_TRUE(wait([&] { return !answers_.empty(); }));
+    EXPECT_NE(answers_[0], "1");
+    EXPECT_TRUE(link_->up());
+}
+
+TEST_F(DataplaneLinkTest, NoAnswerEndsTheConnection) {
+    FakeDataplane dataplane(*loop_, path_);
+    dataplane.behaviour.silent = true;
+    link_->set_answer_timeout(milliseconds(50));
+    link_->start();
+    ASSERT_TRUE(wait([&] { return link_->up(); }));
+    ASSERT_TRUE(link_->offer(std::vector<std::byte>(128), 1));
+    ASSERT_TRUE(wait([&] { return !reasons_.empty(); }));
+    EXPECT_EQ(reasons_[0], "sluice-dataplane does not answer");
+    EXPECT_TRUE(wait([&] { return link_->up(); }));  // and it is tried again
+    EXPECT_TRUE(answers_.empty());
+}
+
+}  // namespace
+}  // namespace sluice::service

@@ -1,0 +1,231 @@
+#include "tests/unit/service/fake_dataplane.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <random>
+
+namespace sluice::service {
+namespace {
+
+UniqueFd memory_file(std::size_t size) {
+    UniqueFd fd(memfd_create("fake-dataplane", MFD_CLOEXEC));
+    if (ftruncate(fd.get(), static_cast<off_t>(size)) != 0)
+        std::abort();
+    return fd;
+}
+
+std::byte* map(const UniqueFd& fd, std::size_t size, int protection) {
+    void* data = mmap(nullptr, size, protection, MAP_SHARED, fd.get(), 0);
+    if (data == MAP_FAILED)
+        std::abort();
+    return static_cast<std::byte*>(data);
+}
+
+constexpr int kBoth = PROT_READ | PROT_WRITE;
+
+}  // namespace
+
+FakeDataplane::FakeDataplane(EventLoop& loop, std::string path, Behaviour what)
+    : behaviour(std::move(what)), loop_(loop), path_(std::move(path)) {
+    std::random_device random;
+    boot_id_ = std::uint64_t{random()} << 32 | random() | 1;
+    const std::uint64_t stride = contract::counter_worker_stride(behaviour.slot_capacity);
+    contract::CounterHeader header;
+    header.worker_count = behaviour.workers;
+    header.slot_capacity = behaviour.slot_capacity;
+    header.worker_offset = 4096;
+    header.worker_stride = stride;
+    counters_size_ = header.worker_offset + behaviour.workers * stride;
+    counters_fd_ = memory_file(counters_size_);
+    counters_ = map(counters_fd_, counters_size_, kBoth);
+    std::memcpy(counters_, &header, sizeof header);
+
+    const std::size_t ring_stride = contract::log_ring_stride(behaviour.log_ring_capacity);
+    rings_fd_ = memory_file(ring_stride * behaviour.workers);
+    rings_memory_ = map(rings_fd_, ring_stride * behaviour.workers, kBoth);
+    for (std::uint32_t i = 0; i < behaviour.workers; ++i)
+        rings_.push_back(contract::LogRing::create(rings_memory_ + i * ring_stride,
+                                                   behaviour.log_ring_capacity));
+
+    const std::size_t annotations_size = behaviour.slot_capacity * sizeof(contract::SlotAnnotation);
+    annotations_fd_ = memory_file(annotations_size);
+    annotations_ =
+        reinterpret_cast<contract::SlotAnnotation*>(map(annotations_fd_, annotations_size, kBoth));
+
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
+    unlink(path_.c_str());
+    listener_ = UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0 ||
+        listen(listener_.get(), 4) != 0)
+        std::abort();
+    loop_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { greet(); });
+}
+
+FakeDataplane::~FakeDataplane() {
+    disconnect();
+    loop_.forget(listener_.get());
+    unlink(path_.c_str());
+    munmap(counters_, counters_size_);
+    munmap(rings_memory_,
+           contract::log_ring_stride(behaviour.log_ring_capacity) * behaviour.workers);
+    munmap(annotations_, behaviour.slot_capacity * sizeof(contract::SlotAnnotation));
+    if (image_ != nullptr)
+        munmap(image_, image_size_);
+}
+
+void FakeDataplane::disconnect() {
+    if (!peer_)
+        return;
+    loop_.forget(peer_.get());
+    peer_.reset();
+}
+
+template <typename Message>
+void FakeDataplane::send(Message message, const std::vector<int>& descriptors) {
+    message.header.length = sizeof message;
+    iovec part{&message, sizeof message};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 8)] = {};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    if (!descriptors.empty()) {
+        header.msg_control = control;
+        header.msg_controllen = CMSG_SPACE(sizeof(int) * descriptors.size());
+        cmsghdr* head = CMSG_FIRSTHDR(&header);
+        head->cmsg_level = SOL_SOCKET;
+        head->cmsg_type = SCM_RIGHTS;
+        head->cmsg_len = CMSG_LEN(sizeof(int) * descriptors.size());
+        std::memcpy(CMSG_DATA(head), descriptors.data(), sizeof(int) * descriptors.size());
+    }
+    if (sendmsg(peer_.get(), &header, MSG_NOSIGNAL) < 0)
+        disconnect();
+}
+
+void FakeDataplane::greet() {
+    UniqueFd peer(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!peer)
+        return;
+    disconnect();
+    peer_ = std::move(peer);
+    loop_.watch(peer_.get(), EPOLLIN, [this](std::uint32_t) { readable(); });
+    contract::Hello hello;
+    hello.boot_id = boot_id_;
+    hello.generation = generation_;
+    hello.process_id = 1;
+    hello.worker_count = behaviour.workers;
+    hello.port_count = 2;
+    hello.slot_capacity = behaviour.slot_capacity;
+    hello.log_ring_capacity = behaviour.log_ring_capacity;
+    std::memcpy(hello.ports[0].name, "em0", 4);
+    std::memcpy(hello.ports[1].name, "em1", 4);
+    std::vector<int> descriptors = {counters_fd_.get(), rings_fd_.get(), annotations_fd_.get()};
+    if (generation_ != 0)
+        descriptors.push_back(snapshot_fd_.get());
+    send(hello, descriptors);
+}
+
+void FakeDataplane::readable() {
+    contract::Offer offer;
+    iovec part{&offer, sizeof offer};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    const ssize_t n = recvmsg(peer_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n <= 0)
+        return disconnect();
+    cmsghdr* head = CMSG_FIRSTHDR(&header);
+    if (n != static_cast<ssize_t>(sizeof offer) || head == nullptr ||
+        offer.header.type != contract::MessageType::offer)
+        std::abort();
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(head), sizeof fd);
+    take_offer(offer, UniqueFd(fd));
+}
+
+void FakeDataplane::take_offer(const contract::Offer& offer, UniqueFd file) {
+    ++offers_;
+    if (behaviour.hang_up_on_offer)
+        return disconnect();
+    if (behaviour.silent)
+        return;
+    contract::Rejected rejected;
+    rejected.header.type = contract::MessageType::rejected;
+    rejected.generation = offer.generation;
+    const auto reject = [&](const std::string& reason) {
+        std::memcpy(rejected.reason, reason.data(),
+                    std::min(reason.size(), sizeof rejected.reason - 1));
+        send(rejected, {});
+    };
+    if (!behaviour.reject_with.empty())
+        return reject(behaviour.reject_with);
+    constexpr int kSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
+    if ((fcntl(file.get(), F_GET_SEALS) & kSeals) != kSeals)
+        return reject("not sealed");
+    if (offer.generation <= generation_)
+        return reject("the generation does not grow");
+    void* image = mmap(nullptr, offer.size, PROT_READ, MAP_SHARED, file.get(), 0);
+    if (image == MAP_FAILED)
+        return reject("cannot be mapped");
+    const auto view = contract::SnapshotView::validate(
+        {static_cast<const std::byte*>(image), static_cast<std::size_t>(offer.size)});
+    if (!view || view->header().generation != offer.generation) {
+        munmap(image, offer.size);
+        return reject(view ? "another generation" : view.error().message);
+    }
+    view_ = std::make_unique<contract::SnapshotView>(*view);
+    if (image_ != nullptr)
+        munmap(image_, image_size_);
+    image_ = image;
+    image_size_ = offer.size;
+    snapshot_fd_ = std::move(file);
+    generation_ = offer.generation;
+    contract::Accepted accepted;
+    accepted.header.type = contract::MessageType::accepted;
+    accepted.generation = generation_;
+    send(accepted, {});
+}
+
+std::vector<std::string> FakeDataplane::rules() const {
+    std::vector<std::string> result;
+    if (view_)
+        for (const contract::RuleRecord& rule : view_->rules().first(view_->rules().size() - 1))
+            result.push_back(std::to_string(rule.number) + " " +
+                             std::string(view_->rule_text(rule)));
+    return result;
+}
+
+std::uint32_t FakeDataplane::slot_of(std::uint16_t number) const {
+    if (view_)
+        for (const contract::RuleRecord& rule : view_->rules())
+            if (rule.number == number)
+                return rule.slot;
+    return 0;
+}
+
+void FakeDataplane::count(std::uint32_t worker, std::uint32_t slot, std::uint64_t packets,
+                          std::uint64_t bytes, std::uint64_t time_s) {
+    std::byte* block =
+        counters_ + 4096 + worker * contract::counter_worker_stride(behaviour.slot_capacity);
+    auto* rules =
+        reinterpret_cast<contract::RuleCounters*>(block + sizeof(contract::WorkerCounters));
+    contract::add(rules[slot].packets, packets);
+    contract::add(rules[slot].bytes, bytes);
+    contract::set(rules[slot].last_match_s, time_s);
+}
+
+bool FakeDataplane::log(std::uint32_t worker, const contract::LogRecord& record) {
+    return rings_[worker].push(record);
+}
+
+}  // namespace sluice::service

@@ -1,0 +1,81 @@
+// The other end of the contract, for tests: listens like sluice-dataplane, greets with real shared
+// memory, checks seals and image of each offer, and accepts it. Packets are "counted" and "logged"
+// by calls. Runs on the event loop of the test.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/unique_fd.h"
+#include "controlplane/service/event_loop.h"
+#include "dataplane/contract/annotations.h"
+#include "dataplane/contract/counters.h"
+#include "dataplane/contract/log_ring.h"
+#include "dataplane/contract/message.h"
+#include "dataplane/contract/snapshot_view.h"
+
+namespace sluice::service {
+
+class FakeDataplane {
+  public:
+    struct Behaviour {
+        std::uint32_t workers = 2;
+        std::uint32_t slot_capacity = 1024;
+        std::uint32_t log_ring_capacity = 64;
+        bool silent = false;      // takes offers and never answers
+        std::string reject_with;  // not empty: every offer is refused with this
+        bool hang_up_on_offer = false;
+    };
+
+    FakeDataplane(EventLoop& loop, std::string path) : FakeDataplane(loop, path, Behaviour()) {}
+    FakeDataplane(EventLoop& loop, std::string path, Behaviour behaviour);
+    ~FakeDataplane();
+    FakeDataplane(const FakeDataplane&) = delete;
+    FakeDataplane& operator=(const FakeDataplane&) = delete;
+
+    Behaviour behaviour;
+
+    std::uint64_t generation() const { return generation_; }
+    std::size_t offers() const { return offers_; }
+    bool connected() const { return static_cast<bool>(peer_); }
+    // The rules of the running snapshot as text with number, without the default rule.
+    std::vector<std::string> rules() const;
+    const contract::SnapshotView& snapshot() const { return *view_; }
+    // Slot of the first rule with this number in the running snapshot.
+    std::uint32_t slot_of(std::uint16_t number) const;
+
+    void count(std::uint32_t worker, std::uint32_t slot, std::uint64_t packets, std::uint64_t bytes,
+               std::uint64_t time_s);
+    bool log(std::uint32_t worker, const contract::LogRecord& record);
+    contract::SlotAnnotation& annotation(std::uint32_t slot) { return annotations_[slot]; }
+
+    // Hangs up without forgetting the snapshot.
+    void disconnect();
+
+  private:
+    void greet();
+    void readable();
+    void take_offer(const contract::Offer& offer, UniqueFd file);
+    template <typename Message>
+    void send(Message message, const std::vector<int>& descriptors);
+
+    EventLoop& loop_;
+    std::string path_;
+    UniqueFd listener_, peer_;
+    UniqueFd counters_fd_, rings_fd_, annotations_fd_, snapshot_fd_;
+    std::byte* counters_ = nullptr;
+    std::size_t counters_size_ = 0;
+    contract::SlotAnnotation* annotations_ = nullptr;
+    std::vector<contract::LogRing> rings_;
+    std::byte* rings_memory_ = nullptr;
+    std::uint64_t boot_id_;
+    std::uint64_t generation_ = 0;
+    std::size_t offers_ = 0;
+    void* image_ = nullptr;
+    std::size_t image_size_ = 0;
+    std::unique_ptr<contract::SnapshotView> view_;
+};
+
+}  // namespace sluice::service

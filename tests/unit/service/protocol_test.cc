@@ -1,0 +1,145 @@
+#include "controlplane/service/protocol.h"
+
+#include <gtest/gtest.h>
+
+namespace sluice::service {
+namespace {
+
+Request example_request() {
+    Request request{.whole = true, .operations = {}};
+    const auto put = [&](auto what) {
+        request.operations.push_back(
+            {.line = static_cast<std::uint32_t>(request.operations.size() + 1),
+             .forgive = request.operations.size() % 2 == 0,
+             .what = what});
+    };
+    put(AddOperation{"100 set 2 allow ip from any to any // \"quoted\" \\ text"});
+    put(language::DeleteCommand{.rules = {{1, 2}, {65535, 65535}}, .sets = {}, .in_set = 31});
+    put(language::DeleteCommand{.rules = {}, .sets = {0, 31}, .in_set = {}});
+    put(language::FlushCommand{});
+    put(language::FlushCommand{.in_set = 5});
+    put(language::ZeroCommand{.rules = {1, 65535}, .in_set = 7, .log_only = false});
+    put(language::ZeroCommand{.rules = {}, .in_set = {}, .log_only = true});
+    put(ListOperation{.rules = {{100, 200}}, .in_set = 3});
+    put(ReadSysctlOperation{{"a", "b"}});
+    put(WriteSysctlOperation{"net.inet.ip.fw.verbose", "1"});
+    return request;
+}
+
+TEST(Protocol, RequestsComeBackEqual) {
+    const Request request = example_request();
+    const auto again = decode_request(encode(request));
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(*again, request);
+}
+
+TEST(Protocol, AnswersComeBackEqual) {
+    Response response;
+    response.status = ExitStatus::unavailable;
+    response.message = "rule 5 not found";
+    response.line = 12;
+    response.generation = 0xffffffffffffffff;
+    response.data_plane = true;
+    OperationResult result;
+    result.status = ExitStatus::data;
+    result.lines = {"Flushed all rules."};
+    result.complaints = {"rule 5 not found"};
+    result.rules = {{.number = 65535,
+                     .set = 31,
+                     .text = "deny ip from any to any",
+                     .packets = 0xffffffffffffffff,
+                     .bytes = 1,
+                     .last_match_s = 2}};
+    result.sysctls = {{"x", 0xffffffff, 0}, {"y", 1, std::nullopt}};
+    response.results = {result, {}};
+    const auto again = decode_response(encode(response));
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(*again, response);
+}
+
+TEST(Protocol, BytesThatAreNoUtf8DoNotThrow) {
+    Request request;
+    request.operations.push_back(
+        {.line = 0, .forgive = false, .what = AddOperation{"\xff\xfe\x80"}});
+    EXPECT_TRUE(decode_request(encode(request)));
+}
+
+TEST(Protocol, RefusesWhatIsNoRequest) {
+    const std::string deep = R"({"version":1,"operations":)" + std::string(100000, '[');
+    const char* bad[] = {
+        "",
+        "{",
+        "[]",
+        "null",
+        "17",
+        "\"text\"",
+        R"({})",
+        R"({"version":"1"})",
+        R"({"version":1})",
+        R"({"version":1,"operations":[]})",
+        R"({"version":1,"operations":{}})",
+        R"({"version":1,"operations":[7]})",
+        R"({"version":1,"operations":[{}]})",
+        R"({"version":1,"operations":[{"do":"dance"}]})",
+        R"({"version":1,"operations":[{"do":7}]})",
+        R"({"version":1,"operations":[{"do":"add","rule":7}]})",
+        R"({"version":1,"operations":[{"do":"delete","rules":[[1]]}]})",
+        R"({"version":1,"operations":[{"do":"delete","rules":[[2,1]]}]})",
+        R"({"version":1,"operations":[{"do":"delete","rules":[[1,65536]]}]})",
+        R"({"version":1,"operations":[{"do":"delete","rules":[[-1,5]]}]})",
+        R"({"version":1,"operations":[{"do":"delete","sets":[32]}]})",
+        R"({"version":1,"operations":[{"do":"flush","in_set":99}]})",
+        R"({"version":1,"operations":[{"do":"zero","numbers":[1.5]}]})",
+        R"({"version":1,"operations":[{"do":"flush","line":-1}]})",
+        R"({"version":1,"operations":[{"do":"flush","forgive":"yes"}]})",
+        R"({"version":1,"whole":1,"operations":[{"do":"flush"}]})",
+        deep.c_str(),
+    };
+    for (const char* text : bad) {
+        const auto request = decode_request(text);
+        ASSERT_FALSE(request) << text;
+        EXPECT_NE(request.error().status, ExitStatus::ok);
+        EXPECT_FALSE(request.error().message.empty());
+    }
+}
+
+TEST(Protocol, AnotherVersionIsRefusedInWords) {
+    const auto request = decode_request(R"({"version":2,"operations":[{"do":"flush"}]})");
+    ASSERT_FALSE(request);
+    EXPECT_EQ(request.error().status, ExitStatus::unavailable);
+    EXPECT_NE(request.error().message.find("same release"), std::string::npos);
+}
+
+TEST(Protocol, BracketsInTextAreNoDepth) {
+    Request request;
+    request.operations.push_back(
+        {.line = 0, .forgive = false, .what = AddOperation{std::string(1000, '[') + "\\\"["}});
+    EXPECT_TRUE(decode_request(encode(request)));
+}
+
+TEST(Frames, ArriveInPieces) {
+    const std::string bytes = framed("hello") + framed("you");
+    FrameReader reader;
+    std::vector<std::string> got;
+    for (const char c : bytes) {
+        reader.append(std::string_view(&c, 1));
+        const auto message = reader.next();
+        ASSERT_TRUE(message);
+        if (*message)
+            got.push_back(**message);
+    }
+    EXPECT_EQ(got, (std::vector<std::string>{"hello", "you"}));
+    EXPECT_TRUE(reader.empty());
+}
+
+TEST(Frames, SenselessLengthsAreErrors) {
+    FrameReader zero;
+    zero.append(std::string(4, '\0'));
+    EXPECT_FALSE(zero.next());
+    FrameReader huge;
+    huge.append("\xff\xff\xff\xff");
+    EXPECT_FALSE(huge.next());
+}
+
+}  // namespace
+}  // namespace sluice::service

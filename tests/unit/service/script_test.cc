@@ -1,0 +1,199 @@
+#include "controlplane/service/script.h"
+
+#include <gtest/gtest.h>
+
+#include "dataplane/contract/annotations.h"
+
+namespace sluice::service {
+namespace {
+
+using ruleset::Ruleset;
+
+RuleTotals no_counters(std::uint32_t) {
+    return {};
+}
+RuleTotals some_counters(std::uint32_t slot) {
+    return {slot * 10, slot * 1000, 5};
+}
+
+template <typename... What>
+Request request(bool whole, What... what) {
+    Request r{.whole = whole, .operations = {}};
+    (r.operations.push_back({.line = static_cast<std::uint32_t>(r.operations.size() + 1),
+                             .forgive = false,
+                             .what = what}),
+     ...);
+    return r;
+}
+
+AddOperation add(std::string rule) {
+    return {std::move(rule)};
+}
+language::DeleteCommand remove(std::vector<language::RuleRange> rules) {
+    return {.rules = std::move(rules), .sets = {}, .in_set = {}};
+}
+language::ZeroCommand zero(std::vector<std::uint16_t> rules, bool log_only = false) {
+    return {.rules = std::move(rules), .in_set = {}, .log_only = log_only};
+}
+
+Ruleset with(std::vector<std::string> rules) {
+    Ruleset set(false);
+    Request r;
+    for (auto& rule : rules)
+        r.operations.push_back({.line = 0, .forgive = false, .what = add(rule)});
+    auto outcome = run_script(r, set, no_counters);
+    EXPECT_TRUE(outcome);
+    outcome->ruleset.published();
+    return outcome->ruleset;
+}
+
+TEST(Script, AddAnswersWithNumberAndCanonicalText) {
+    const auto outcome = run_script(request(false, add("pass all from any to 1.2.3.4/32")),
+                                    Ruleset(false), some_counters);
+    ASSERT_TRUE(outcome);
+    EXPECT_TRUE(outcome->changed);
+    ASSERT_EQ(outcome->results.size(), 1u);
+    const std::vector<ruleset::ListedRule> expected = {
+        {.number = 100, .set = 0, .text = "allow ip from any to 1.2.3.4"}};
+    EXPECT_EQ(outcome->results[0].rules, expected);
+}
+
+TEST(Script, AFailingLineIsNamed) {
+    const Ruleset before = with({"100 allow ip from any to any"});
+    const auto outcome =
+        run_script(request(true, add("deny tcp from any to any"), remove({{100, 100}}),
+                           add("65535 allow ip from any to any"), add("count ip from any to any")),
+                   before, no_counters);
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().line, 3u);
+    EXPECT_EQ(outcome.error().error.status, ExitStatus::unavailable);
+    EXPECT_EQ(before.size(), 1u);
+}
+
+TEST(Script, NamesAreNotResolvedHere) {
+    const auto outcome = run_script(request(false, add("allow ip from localhost to any")),
+                                    Ruleset(false), no_counters);
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().error.status, ExitStatus::no_host);
+}
+
+TEST(Script, WhatIsNotCarriedOutIsRefused) {
+    const auto outcome =
+        run_script(request(false, add("pipe 1 ip from any to any")), Ruleset(false), no_counters);
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().error.status, ExitStatus::unavailable);
+    EXPECT_TRUE(outcome.error().error.message.starts_with("not supported yet: "))
+        << outcome.error().error.message;
+}
+
+TEST(Script, DeleteDoesWhatItCanAndComplainsAboutTheRest) {
+    const Ruleset before = with({"100 allow ip from any to any", "200 deny ip from any to any",
+                                 "300 count ip from any to any"});
+    const auto outcome = run_script(
+        request(false, remove({{100, 100}, {150, 150}, {300, 400}, {500, 600}, {65535, 65535}})),
+        before, no_counters);
+    ASSERT_TRUE(outcome);
+    EXPECT_EQ(outcome->ruleset.size(), 1u);
+    EXPECT_EQ(outcome->results[0].status, ExitStatus::unavailable);
+    EXPECT_EQ(outcome->results[0].complaints,
+              (std::vector<std::string>{"rule 150 not found", "no rules in range 500-600",
+                                        "rule 65535 is the default rule: it cannot be deleted"}));
+    // In a file the same is a failure of the whole.
+    const auto whole =
+        run_script(request(true, remove({{100, 100}, {150, 150}})), before, no_counters);
+    ASSERT_FALSE(whole);
+    EXPECT_EQ(whole.error().error.message, "rule 150 not found");
+    // Unless -f or -q was given.
+    Request forgiving = request(true, remove({{150, 150}}));
+    forgiving.operations[0].forgive = true;
+    const auto forgiven = run_script(forgiving, before, no_counters);
+    ASSERT_TRUE(forgiven);
+    EXPECT_FALSE(forgiven->changed);
+    EXPECT_EQ(forgiven->results[0].status, ExitStatus::ok);
+    EXPECT_EQ(forgiven->results[0].complaints.size(), 1u);
+}
+
+TEST(Script, DeletingAnEmptySetIsComplainedAbout) {
+    const Ruleset before = with({"100 set 4 allow ip from any to any"});
+    const auto outcome = run_script(
+        request(false, language::DeleteCommand{.rules = {}, .sets = {4, 5}, .in_set = {}}), before,
+        no_counters);
+    ASSERT_TRUE(outcome);
+    EXPECT_EQ(outcome->ruleset.size(), 0u);
+    EXPECT_EQ(outcome->results[0].complaints, std::vector<std::string>{"no rules in set 5"});
+}
+
+TEST(Script, FlushSaysSoAndFlushOfASetIsOnlyThat) {
+    const Ruleset before =
+        with({"100 allow ip from any to any", "200 set 5 deny ip from any to any",
+              "300 set 31 count ip from any to any"});
+    const auto all = run_script(request(false, language::FlushCommand{}), before, no_counters);
+    ASSERT_TRUE(all);
+    EXPECT_EQ(all->ruleset.size(), 1u);
+    EXPECT_EQ(all->results[0].lines, std::vector<std::string>{"Flushed all rules."});
+    const auto five =
+        run_script(request(false, language::FlushCommand{.in_set = 5}), before, no_counters);
+    ASSERT_TRUE(five);
+    EXPECT_EQ(five->ruleset.size(), 2u);
+}
+
+TEST(Script, ZeroSparesSet31AndTheDefaultRule) {
+    const Ruleset before =
+        with({"100 allow ip from any to any", "200 set 31 deny ip from any to any"});
+    const auto all = run_script(request(false, zero({})), before, no_counters);
+    ASSERT_TRUE(all);
+    EXPECT_FALSE(all->changed);
+    ASSERT_EQ(all->clear.size(), 2u);
+    EXPECT_EQ(all->clear[0].slot, before.rules()[0]->slot);
+    EXPECT_FALSE(all->clear[0].log_only);
+    EXPECT_EQ(all->clear[1].slot, contract::kBogusSlot);
+    EXPECT_TRUE(all->clear[1].log_only);
+    EXPECT_EQ(all->results[0].lines, std::vector<std::string>{"Accounting cleared."});
+
+    const auto named = run_script(request(false, zero({65535, 200, 7}, true)), before, no_counters);
+    ASSERT_TRUE(named);
+    ASSERT_EQ(named->clear.size(), 2u);
+    EXPECT_TRUE(named->clear[0].log_only);
+    EXPECT_EQ(named->results[0].lines,
+              (std::vector<std::string>{"Entry 65535 logging count reset.",
+                                        "Entry 200 logging count reset."}));
+    EXPECT_EQ(named->results[0].complaints, std::vector<std::string>{"Entry 7 not found"});
+    EXPECT_EQ(named->results[0].status, ExitStatus::unavailable);
+}
+
+TEST(Script, AListInTheMiddleShowsWhatWillBe) {
+    const Ruleset before = with({"100 allow ip from any to any", "200 deny ip from any to any"});
+    const auto outcome =
+        run_script(request(true, zero({100}), add("150 count ip from any to any"), ListOperation{}),
+                   before, some_counters);
+    ASSERT_TRUE(outcome);
+    const auto& rules = outcome->results[2].rules;
+    ASSERT_EQ(rules.size(), 4u);
+    EXPECT_EQ(rules[0].packets, 0u);  // zeroed by the first line
+    EXPECT_EQ(rules[1].packets, 0u);  // new
+    EXPECT_EQ(rules[2].packets, before.rules()[1]->slot * 10u);
+    EXPECT_EQ(rules[3].number, 65535);
+}
+
+TEST(Script, Sysctls) {
+    const auto outcome = run_script(
+        request(false, WriteSysctlOperation{"net.inet.ip.fw.verbose", "1"},
+                ReadSysctlOperation{{"net.inet.ip.fw.static_count"}}, ReadSysctlOperation{}),
+        with({"100 allow ip from any to any"}), no_counters);
+    ASSERT_TRUE(outcome);
+    EXPECT_TRUE(outcome->changed);
+    EXPECT_EQ(outcome->results[0].sysctls,
+              (std::vector<SysctlReport>{{"net.inet.ip.fw.verbose", 1, 0}}));
+    EXPECT_EQ(outcome->results[1].sysctls[0].value, 2u);
+    EXPECT_GT(outcome->results[2].sysctls.size(), 8u);
+    const auto same =
+        run_script(request(false, WriteSysctlOperation{"net.inet.ip.fw.verbose", "0"}),
+                   Ruleset(false), no_counters);
+    ASSERT_TRUE(same);
+    EXPECT_FALSE(same->changed);
+    EXPECT_FALSE(
+        run_script(request(false, ReadSysctlOperation{{"no.such"}}), Ruleset(false), no_counters));
+}
+
+}  // namespace
+}  // namespace sluice::service
