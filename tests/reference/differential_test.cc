@@ -1,0 +1,70 @@
+// Random rulesets × random packets: the production engine must answer as the slow one.
+//
+// A normal run takes about twenty seconds. SLUICE_DIFFERENTIAL_SECONDS makes it longer,
+// SLUICE_DIFFERENTIAL_SEED starts elsewhere; a failure names the seed that shows it alone.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <set>
+
+#include "controlplane/compiler/support.h"
+#include "controlplane/language/construct.h"
+#include "tests/reference/random_rules.h"
+#include "tests/reference/scenario.h"
+
+namespace sluice::reference {
+namespace {
+
+constexpr unsigned kPacketsPerScenario = 150;
+
+std::uint64_t setting(const char* name, std::uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text != nullptr ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+TEST(Differential, EngineAnswersAsTheReference) {
+    const auto end = std::chrono::steady_clock::now() +
+                     std::chrono::seconds(setting("SLUICE_DIFFERENTIAL_SECONDS", 20));
+    const std::uint64_t first_seed = setting("SLUICE_DIFFERENTIAL_SEED", 1);
+    std::uint64_t seed = first_seed;
+    for (; std::chrono::steady_clock::now() < end; ++seed) {
+        const Scenario scenario = random_scenario(seed, kPacketsPerScenario);
+        if (!difference(scenario))
+            continue;
+        const Scenario small = shrink(scenario);
+        FAIL() << "seed " << seed << ": " << *difference(small) << "\n" << describe(small);
+    }
+    std::cout << (seed - first_seed) << " rulesets, " << (seed - first_seed) * kPacketsPerScenario
+              << " packets agree\n";
+    EXPECT_GT(seed, first_seed);
+}
+
+// What the table says is carried out must be among what the generator says.
+TEST(Differential, GeneratorUsesEveryConstructThatIsCarriedOut) {
+    std::set<language::Construct> seen;
+    for (std::uint64_t seed = 1; seed < 400; ++seed) {
+        Random random(seed);
+        for (const language::Rule& rule : parse_rules(random_ruleset(random, 40)))
+            for (const language::Construct construct : language::constructs_of(rule))
+                seen.insert(construct);
+    }
+    for (const language::ConstructInfo& construct : language::all_constructs())
+        EXPECT_EQ(seen.contains(construct.construct), compiler::is_carried_out(construct.construct))
+            << construct.name << ", as in: " << construct.example;
+}
+
+// The oracle is only worth something if packets get past the first rule in all ways there are.
+TEST(Differential, PacketsReachAllVerdicts) {
+    std::set<std::string> verdicts;
+    for (std::uint64_t seed = 1; seed < 60; ++seed)
+        for (const std::string& verdict : verdicts_of(random_scenario(seed, kPacketsPerScenario)))
+            verdicts.insert(verdict);
+    const std::set<std::string> wanted = {"accept", "deny",   "unreach", "unreach6", "reset",
+                                          "reset6", "divert", "tee",     "fwd"};
+    EXPECT_EQ(verdicts, wanted);
+}
+
+}  // namespace
+}  // namespace sluice::reference

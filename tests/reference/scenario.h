@@ -1,0 +1,43 @@
+// One ruleset, one world, some packets: run through the production engine and through the slow one,
+// and the first difference told. A failing scenario can be made small.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "controlplane/language/model.h"
+#include "dataplane/contract/snapshot.h"
+#include "dataplane/packet/environment.h"
+#include "tests/reference/random_packets.h"
+
+namespace sluice::reference {
+
+struct Scenario {
+    std::vector<std::string> rules;  // `NUMBER RULE`, ascending
+    unsigned world = 0;              // see world()
+    bool default_accept = false;
+    contract::Sysctls sysctls;
+    std::uint64_t draw_seed = 0;
+    unsigned burst = 1;  // packets that the production engine gets at once
+    std::vector<RandomPacket> packets;
+};
+
+// Rules, world, sysctls and packets from one number.
+Scenario random_scenario(std::uint64_t seed, unsigned packet_count);
+
+// None: both engines agree on verdicts, rules, counters and log lines.
+std::optional<std::string> difference(const Scenario& scenario);
+
+// The kinds of verdict that the slow engine gives: `accept`, `unreach`, `tee` …
+std::set<std::string> verdicts_of(const Scenario& scenario);
+
+// Leaves rules and packets out as long as the scenario still fails.
+Scenario shrink(Scenario scenario);
+
+// For the report: rules, world, sysctls, packets in hex.
+std::string describe(const Scenario& scenario);
+
+}  // namespace sluice::reference

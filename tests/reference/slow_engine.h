@@ -1,0 +1,69 @@
+// The oracle: ipfw as the manual describes it. One packet, one rule after the other, every test
+// evaluated from the rule as the language has it and the bytes as they came. No compiler, no
+// snapshot, no classifier, nothing shared with the engine that it judges but the plain types of its
+// inputs. Where a line of the manual, of today's ipfw or of the answers of the real engine decided,
+// the comment beside the code says so.
+//
+// Answers are texts, in the form of `ipfw replay`: `tee:5@100>unreach:3` and a rule number, log
+// lines without date. One engine, one thread; counters and log limits live as long as it does.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "controlplane/language/model.h"
+#include "dataplane/contract/snapshot.h"
+#include "dataplane/packet/environment.h"
+#include "dataplane/packet/packet.h"
+#include "tests/reference/slow_packet.h"
+
+namespace sluice::reference {
+
+// What `prob` draws for a packet at the rule with this place in the list; 31 bits.
+using Draw = std::function<std::uint32_t(std::uint64_t sequence, std::size_t rule_index)>;
+
+struct SlowCounters {
+    std::uint64_t packets = 0;
+    std::uint64_t bytes = 0;
+    bool operator==(const SlowCounters&) const = default;
+};
+
+struct SlowOutcome {
+    std::string verdict;
+    int rule_number = -1;  // -1: dropped before any rule, 0: no rule judged it
+    std::vector<std::string> log;
+    bool operator==(const SlowOutcome&) const = default;
+};
+
+class SlowEngine {
+  public:
+    // `rules` in the order of the list, without the default rule.
+    SlowEngine(std::vector<language::Rule> rules, bool default_accept,
+               const packet::Environment& environment, const contract::Sysctls& sysctls, Draw draw);
+
+    SlowOutcome pass(std::span<const std::byte> frame, const packet::Passage& passage,
+                     std::uint64_t sequence);
+
+    // One per rule, the default rule last.
+    const std::vector<SlowCounters>& counters() const { return counters_; }
+
+  private:
+    struct Walk;
+
+    bool matches(const Walk& walk, std::size_t index) const;
+    void write_log(Walk& walk, const language::Rule* rule, std::uint32_t limit,
+                   std::uint32_t& logged);
+
+    std::vector<language::Rule> rules_;  // the default rule last
+    std::vector<SlowCounters> counters_;
+    std::vector<std::uint32_t> logged_;
+    std::uint32_t logged_refused_ = 0;
+    packet::Environment environment_;
+    contract::Sysctls sysctls_;
+    Draw draw_;
+};
+
+}  // namespace sluice::reference

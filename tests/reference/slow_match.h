@@ -1,0 +1,22 @@
+// One term of a rule against one packet; see slow_engine.h.
+#pragma once
+
+#include "controlplane/language/model.h"
+#include "dataplane/packet/environment.h"
+#include "dataplane/packet/packet.h"
+#include "tests/reference/slow_packet.h"
+
+namespace sluice::reference {
+
+struct Situation {
+    const SlowPacket& packet;
+    const packet::Passage& passage;
+    const packet::Environment& environment;
+};
+
+bool term_matches(const Situation& situation, const language::Term& term);
+
+// An empty group asks nothing.
+bool group_matches(const Situation& situation, const language::Group& group);
+
+}  // namespace sluice::reference
