@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fstream>
 #include <iterator>
+#include <span>
 
 namespace sluice::replay {
 
@@ -48,10 +49,8 @@ Result<std::vector<CapturedFrame>> read_capture(const std::string& path) {
         at += kRecordHeaderSize;
         if (length > kMaximumFrame || length > file.size() - at)
             return refuse("packet " + std::to_string(frames.size()) + " is cut off or too long");
-        CapturedFrame frame;
-        frame.bytes.resize(length);
-        std::memcpy(frame.bytes.data(), file.data() + at, length);
-        frames.push_back(std::move(frame));
+        const auto bytes = std::as_bytes(std::span(file)).subspan(at, length);
+        frames.push_back({.bytes = {bytes.begin(), bytes.end()}});
         at += length;
     }
     return frames;

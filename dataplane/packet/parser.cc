@@ -31,6 +31,16 @@ void set_ports(Headers& h, Be16 source, Be16 destination) {
     h.destination_port = destination.host();
 }
 
+// An upper layer that is not looked into. In IPv6 a tunnelled header must be whole, and of the
+// others their first two bytes. REQUIRES: offset <= view.size().
+DropReason parse_unread(const wire::View& view, std::size_t offset, const Headers& h) {
+    const std::size_t needed = h.ip_version != 6              ? 0
+                               : h.protocol == protocol::ipv6 ? sizeof(wire::Ip6)
+                               : h.protocol == protocol::ipv4 ? sizeof(wire::Ip4)
+                                                              : 2;
+    return view.size() - offset >= needed ? DropReason::none : DropReason::short_transport;
+}
+
 // The upper-layer header of an unfragmented packet or a first fragment. What is known must be
 // whole.
 DropReason parse_transport(const wire::View& view, std::size_t offset, Headers& h) {
@@ -67,7 +77,7 @@ DropReason parse_transport(const wire::View& view, std::size_t offset, Headers& 
         }
         case protocol::icmp: {
             if (h.ip_version != 4)
-                return DropReason::none;
+                return parse_unread(view, offset, h);
             const auto* icmp = view.at<wire::Icmp>(offset);
             if (icmp == nullptr)
                 return DropReason::short_transport;
@@ -77,7 +87,7 @@ DropReason parse_transport(const wire::View& view, std::size_t offset, Headers& 
         }
         case protocol::icmp6: {
             if (h.ip_version != 6)
-                return DropReason::none;
+                return parse_unread(view, offset, h);
             const auto* icmp = view.at<wire::Icmp6>(offset);
             if (icmp == nullptr)
                 return DropReason::short_transport;
@@ -85,14 +95,8 @@ DropReason parse_transport(const wire::View& view, std::size_t offset, Headers& 
             h.icmp_code = icmp->code;
             return DropReason::none;
         }
-        default: {
-            // In IPv6 the tunnelled header must be whole, and of the others their first two bytes.
-            const std::size_t needed = h.ip_version != 6              ? 0
-                                       : h.protocol == protocol::ipv6 ? sizeof(wire::Ip6)
-                                       : h.protocol == protocol::ipv4 ? sizeof(wire::Ip4)
-                                                                      : 2;
-            return view.size() - offset >= needed ? DropReason::none : DropReason::short_transport;
-        }
+        default:
+            return parse_unread(view, offset, h);
     }
 }
 
@@ -152,14 +156,29 @@ std::uint8_t routing_bits(std::uint8_t type) {
     return extension_bit::routing;
 }
 
+bool is_extension_header(std::uint8_t number) {
+    switch (number) {
+        case protocol::hop_by_hop:
+        case protocol::destination:
+        case protocol::routing:
+        case protocol::ah:
+        case protocol::fragment:
+            return true;
+        default:
+            return false;
+    }
+}
+
 // Walks the chain of extension headers up to the upper layer. Bounded: each step consumes bytes and
 // at most kMaximumExtensionHeaders are accepted.
 DropReason parse_extensions(const wire::View& view, std::uint8_t next,
                             const ParserSettings& settings, Headers& h) {
     std::size_t offset = std::size_t{h.network_offset} + sizeof(wire::Ip6);
-    for (unsigned count = 0; count <= kMaximumExtensionHeaders; ++count) {
+    for (unsigned count = 0;; ++count) {
         h.protocol = next;
         h.ip_header_length = to_u16(offset - h.network_offset);
+        if (count == kMaximumExtensionHeaders && is_extension_header(next))
+            return DropReason::extension_chain;
         switch (next) {
             case protocol::hop_by_hop:
             case protocol::destination:
@@ -222,7 +241,6 @@ DropReason parse_extensions(const wire::View& view, std::uint8_t next,
                 return parse_transport(view, offset, h);
         }
     }
-    return DropReason::extension_chain;
 }
 
 DropReason parse_ipv6(wire::View view, const ParserSettings& settings, Headers& h) {

@@ -19,7 +19,8 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
                                            std::to_string(packet::kMaximumInterfaces)};
     std::unique_ptr<Runtime> runtime(new Runtime);
     runtime->image_.resize(image.size() / sizeof(Block));
-    std::memcpy(runtime->image_.data(), image.data(), image.size());
+    if (!image.empty())
+        std::memcpy(runtime->image_.data(), image.data(), image.size());
     auto view =
         contract::SnapshotView::validate(std::as_bytes(std::span<const Block>(runtime->image_)));
     if (!view)

@@ -1,0 +1,193 @@
+#include "dataplane/contract/snapshot_view.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "tests/unit/contract/snapshot_image.h"
+
+namespace sluice::contract {
+namespace {
+
+// The reason why the image is refused; empty if it is taken.
+std::string refusal(std::span<const std::byte> image) {
+    AlignedImage copy(image);
+    const auto view = SnapshotView::validate(copy.bytes());
+    return view ? "" : view.error().message;
+}
+
+void expect_refused(const std::vector<std::byte>& image, const std::string& reason) {
+    const std::string message = refusal(image);
+    EXPECT_NE(message.find("the snapshot is not valid"), std::string::npos) << "taken: " << reason;
+    EXPECT_NE(message.find(reason), std::string::npos) << message;
+}
+
+// Changes the parts of a valid snapshot.
+std::vector<std::byte> changed(const std::function<void(SnapshotParts&)>& change) {
+    SnapshotParts parts;
+    change(parts);
+    return parts.image();
+}
+
+TEST(SnapshotView, TakesAValidImage) {
+    AlignedImage image(SnapshotParts().image());
+    const auto view = SnapshotView::validate(image.bytes());
+    ASSERT_TRUE(view) << view.error().message;
+    EXPECT_EQ(view->rules().size(), 4u);
+    EXPECT_EQ(view->instructions().size(), 9u);
+    EXPECT_EQ(view->rule_text(view->rules()[2]), "count");
+}
+
+TEST(SnapshotView, HeaderDamageIsNamed) {
+    const SnapshotParts parts;
+    const std::vector<std::byte> good = parts.image();
+    AlignedImage shifted(std::vector<std::byte>(good.size() + 8));
+    EXPECT_NE(SnapshotView::validate(shifted.bytes().subspan(8)).error().message.find("aligned"),
+              std::string::npos);
+    expect_refused(std::vector<std::byte>(16), "shorter than its header");
+    expect_refused({}, "shorter than its header");
+    expect_refused(parts.image([](SnapshotHeader& h) { h.magic ^= 1; }), "no snapshot");
+    expect_refused(parts.image([](SnapshotHeader& h) { h.version = 2; }), "format 2");
+    expect_refused(parts.image([](SnapshotHeader& h) { h.layout ^= 1; }), "layout");
+    expect_refused(parts.image([](SnapshotHeader& h) { h.size += 64; }), "promises");
+    expect_refused(parts.image([](SnapshotHeader& h) { h.generation = 0; }), "generation");
+    expect_refused(parts.image([](SnapshotHeader& h) { h.checksum ^= 1; }), "checksum");
+    for (std::size_t size = 0; size < good.size(); size += 8)
+        EXPECT_NE(refusal(std::span(good).first(size)), "") << size;
+}
+
+TEST(SnapshotView, SectionsMustLieInside) {
+    const SnapshotParts parts;
+    for (Section SnapshotHeader::*section :
+         {&SnapshotHeader::rules, &SnapshotHeader::instructions, &SnapshotHeader::ports,
+          &SnapshotHeader::ranges, &SnapshotHeader::v4_networks, &SnapshotHeader::v6_networks,
+          &SnapshotHeader::words, &SnapshotHeader::mac_tests, &SnapshotHeader::interface_tests,
+          &SnapshotHeader::text}) {
+        auto damaged = [&](std::uint64_t offset, std::uint64_t count) {
+            return parts.image([&](SnapshotHeader& h) { h.*section = {offset, count}; });
+        };
+        const SnapshotHeader& header = parts.header;
+        expect_refused(damaged(1, 1), "outside the image");
+        expect_refused(damaged(0, 1), "outside the image");
+        expect_refused(damaged(std::uint64_t{1} << 40, 1), "outside the image");
+        expect_refused(damaged(~std::uint64_t{63}, 1), "outside the image");
+        expect_refused(damaged((header.*section).offset + 512, ~std::uint64_t{0}),
+                       "outside the image");
+        expect_refused(damaged(512, std::uint64_t{1} << 60), "outside the image");
+    }
+}
+
+TEST(SnapshotView, RuleDamageIsNamed) {
+    using P = SnapshotParts;
+    auto rule = [](std::size_t index, auto change) {
+        return changed([&](P& p) { change(p.rules[index]); });
+    };
+    const std::string unknown = "unknown action, set or number";
+    expect_refused(rule(0, [](auto& r) { r.action = RuleAction::count_; }), unknown);
+    expect_refused(rule(0, [](auto& r) { r.set = 32; }), unknown);
+    expect_refused(rule(0, [](auto& r) { r.number = 0; }), unknown);
+    expect_refused(rule(0, [](auto& r) { r.number = 21; }), "not in order");
+    expect_refused(rule(0, [](auto& r) { r.first_instruction = 5; }), "tests lie outside");
+    expect_refused(rule(0, [](auto& r) { r.header_count = 0xffffffff; }), "tests lie outside");
+    expect_refused(rule(0, [](auto& r) { r.residual_count = 0xffffffff; }), "tests lie outside");
+    expect_refused(rule(2, [](auto& r) { r.text_length = 6; }), "text lies outside");
+    expect_refused(rule(2, [](auto& r) { r.text_offset = 0xffffffff; }), "text lies outside");
+    expect_refused(rule(1, [](auto& r) { r.target = 1; }), "does not go forward");
+    expect_refused(rule(1, [](auto& r) { r.target = 0; }), "does not go forward");
+    expect_refused(rule(1, [](auto& r) { r.target = 4; }), "does not go forward");
+    expect_refused(rule(0, [](auto& r) { r.next_hop_family = 5; }), "unknown family");
+    const std::string last = "default rule 65535";
+    expect_refused(rule(3, [](auto& r) { r.number = 65534; }), last);
+    expect_refused(rule(3, [](auto& r) { r.action = RuleAction::count; }), last);
+    expect_refused(rule(3, [](auto& r) { r.header_count = 1; }), last);
+    expect_refused(rule(3, [](auto& r) { r.residual_count = 1; }), last);
+    expect_refused(changed([](P& p) { p.rules.clear(); }), last);
+}
+
+TEST(SnapshotView, TestDamageIsNamed) {
+    auto instruction = [](std::size_t index, auto change) {
+        return changed([&](SnapshotParts& p) { change(p.instructions[index]); });
+    };
+    const std::string bad = "a test is not valid";
+    expect_refused(instruction(0, [](auto& i) { i.opcode = Opcode::count_; }), bad);
+    expect_refused(instruction(0, [](auto& i) { i.flags = 4; }), bad);
+    expect_refused(instruction(0, [](auto& i) { i.count = 2; }), bad);
+    expect_refused(instruction(0, [](auto& i) { i.data = 0xffffffff; }), bad);
+    expect_refused(instruction(1, [](auto& i) { i.count = 0xffffffff; }), bad);
+    expect_refused(instruction(2, [](auto& i) { i.data = 1; }), bad);
+    expect_refused(instruction(3, [](auto& i) { i.data = 1; }), bad);
+    expect_refused(instruction(5, [](auto& i) { i.count = 7; }), bad);
+    expect_refused(instruction(5, [](auto& i) { i.data = 1; }), bad);
+    expect_refused(instruction(6, [](auto& i) { i.data = 1; }), bad);
+    expect_refused(instruction(7, [](auto& i) { i.count = 257; }), bad);
+    expect_refused(instruction(7, [](auto& i) { i.data = 1; }), bad);
+    expect_refused(instruction(8, [](auto& i) { i.count = 2; }), bad);
+    expect_refused(instruction(3, [](auto& i) { i.opcode = Opcode::antispoof; }),
+                   "residual test stands among");
+    expect_refused(instruction(3, [](auto& i) { i.flags = kOrNext; }), "not closed");
+    expect_refused(instruction(4, [](auto& i) { i.flags = kOrNext; }), "not closed");
+}
+
+TEST(SnapshotView, InterfaceTestsMustEndAndBeKnown) {
+    expect_refused(changed([](SnapshotParts& p) {
+                       p.interface_tests[0].kind = static_cast<InterfaceTest::Kind>(4);
+                   }),
+                   "interface test");
+    expect_refused(changed([](SnapshotParts& p) {
+                       std::fill(std::begin(p.interface_tests[0].pattern),
+                                 std::end(p.interface_tests[0].pattern), 'x');
+                   }),
+                   "interface test");
+}
+
+// The checksum sees every bit behind the header, whatever it means.
+TEST(SnapshotView, EveryFlippedBitBehindTheHeaderIsSeen) {
+    const std::vector<std::byte> good = SnapshotParts().image();
+    for (std::size_t at = sizeof(SnapshotHeader); at < good.size(); ++at) {
+        std::vector<std::byte> damaged = good;
+        damaged[at] ^= static_cast<std::byte>(1u << at % 8);
+        EXPECT_NE(refusal(damaged), "") << "byte " << at;
+    }
+}
+
+// With the checksum put right the deeper checks decide: a refusal with a reason, or every reference
+// inside its section (the sanitizers watch).
+TEST(SnapshotView, FlippedBitsAreRefusedOrHarmless) {
+    const std::vector<std::byte> good = SnapshotParts().image();
+    std::uint64_t state = 1;
+    unsigned taken = 0, refused = 0;
+    for (int round = 0; round < 10000; ++round) {
+        std::vector<std::byte> damaged = good;
+        for (int flips = 0; flips < 1 + round % 3; ++flips) {
+            state = state * 6364136223846793005u + 1442695040888963407u;
+            const std::size_t bit = (state >> 20) % (good.size() * 8);
+            damaged[bit / 8] ^= static_cast<std::byte>(1u << bit % 8);
+        }
+        SnapshotHeader header;
+        std::memcpy(&header, damaged.data(), sizeof header);
+        header.checksum = snapshot_checksum(damaged);
+        std::memcpy(damaged.data(), &header, sizeof header);
+        AlignedImage image(damaged);
+        const auto view = SnapshotView::validate(image.bytes());
+        if (!view) {
+            EXPECT_GT(view.error().message.size(), 30u);
+            ++refused;
+            continue;
+        }
+        ++taken;
+        for (std::size_t i = 0; i < view->rules().size(); ++i) {
+            const RuleRecord& rule = view->rules()[i];
+            if (rule.action == RuleAction::skipto) {
+                ASSERT_GT(rule.target, i);
+                ASSERT_LT(rule.target, view->rules().size());
+            }
+            ASSERT_LE(view->rule_text(rule).size(), 5u);
+        }
+    }
+    EXPECT_GT(taken, 100u);
+    EXPECT_GT(refused, 100u);
+}
+
+}  // namespace
+}  // namespace sluice::contract
