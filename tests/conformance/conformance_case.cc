@@ -1,0 +1,238 @@
+#include "tests/conformance/conformance_case.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "controlplane/compiler/support.h"
+#include "controlplane/language/printer.h"
+#include "controlplane/language/rule_file.h"
+#include "controlplane/ruleset/listing.h"
+#include "controlplane/ruleset/ruleset.h"
+#include "replay/capture.h"
+#include "replay/environment_file.h"
+#include "replay/meta_file.h"
+#include "replay/replay.h"
+#include "tests/conformance/normalise.h"
+#include "tests/reference/slow_engine.h"
+
+namespace sluice::conformance {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kNotSupported = static_cast<int>(ExitStatus::unavailable);
+
+[[noreturn]] void give_up(const Case& test, const std::string& why) {
+    std::cerr << test.name << ": " << why << "\n";
+    std::abort();
+}
+
+std::string read_text(const fs::path& path) {
+    std::ifstream stream(path, std::ios::binary);
+    std::ostringstream text;
+    text << stream.rdbuf();
+    return text.str();
+}
+
+class TemporaryFolder {
+  public:
+    TemporaryFolder() {
+        std::string name = (fs::temp_directory_path() / "conformance-XXXXXX").string();
+        if (mkdtemp(name.data()) == nullptr)
+            std::abort();
+        path_ = name;
+    }
+    TemporaryFolder(const TemporaryFolder&) = delete;
+    TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+    ~TemporaryFolder() {
+        std::error_code ignored;
+        fs::remove_all(path_, ignored);
+    }
+    std::string operator/(const char* name) const { return (path_ / name).string(); }
+
+  private:
+    fs::path path_;
+};
+
+Answers not_yet(const std::string& why) {
+    Answers answers;
+    answers.not_yet = why;
+    return answers;
+}
+
+template <typename T, typename E>
+T value_of(const Case& test, Result<T, E> result) {
+    if (!result)
+        give_up(test, result.error().message);
+    return std::move(*result);
+}
+
+std::string first_difference(const std::string& what, const std::vector<std::string>& expected,
+                             const std::vector<std::string>& found) {
+    std::size_t different = 0;
+    std::string text;
+    for (std::size_t i = 0; i < std::max(expected.size(), found.size()); ++i) {
+        const std::string want = i < expected.size() ? expected[i] : "(nothing)";
+        const std::string have = i < found.size() ? found[i] : "(nothing)";
+        if (want == have)
+            continue;
+        if (different++ == 0)
+            text = "\n    expected " + want + "\n    found    " + have;
+    }
+    if (different == 0)
+        return {};
+    return what + ": " + std::to_string(different) + " of " + std::to_string(expected.size()) +
+           " lines differ, first" + text;
+}
+
+// `00100 12 3456 allow …` without the counters.
+std::string without_counters(const std::string& line) {
+    std::istringstream words(line);
+    std::string number, packets, bytes;
+    words >> number >> packets >> bytes;
+    std::string rest;
+    std::getline(words, rest);
+    return number + rest;
+}
+
+template <typename Transform>
+std::vector<std::string> mapped(std::vector<std::string> lines, Transform transform) {
+    std::transform(lines.begin(), lines.end(), lines.begin(), transform);
+    return lines;
+}
+
+}  // namespace
+
+std::vector<std::string> read_lines(const fs::path& path) {
+    std::ifstream stream(path);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(stream, line);)
+        if (!line.empty())
+            lines.push_back(line);
+    return lines;
+}
+
+std::vector<Case> find_cases(const fs::path& root, const std::string& prefix) {
+    std::vector<Case> cases;
+    std::error_code missing;
+    for (const fs::directory_entry& entry : fs::directory_iterator(root, missing)) {
+        const std::string name = entry.path().filename().string();
+        if (!name.starts_with(prefix) || !fs::exists(entry.path() / "rules.ipfw"))
+            continue;
+        std::istringstream features(read_text(entry.path() / "features.txt"));
+        Case test{.folder = entry.path(), .name = name};
+        for (std::string feature; features >> feature;)
+            test.draws_chances = test.draws_chances || feature == "prob";
+        cases.push_back(test);
+    }
+    std::sort(cases.begin(), cases.end(),
+              [](const Case& a, const Case& b) { return a.name < b.name; });
+    return cases;
+}
+
+Answers answers_of_replay(const Case& test, unsigned workers) {
+    const TemporaryFolder out;
+    std::vector<std::string> words = {"--rules",    test.folder / "rules.ipfw",
+                                      "--env",      test.folder / "env.conf",
+                                      "--packets",  test.folder / "packets.pcap",
+                                      "--meta",     test.folder / "meta.csv",
+                                      "--workers",  std::to_string(workers),
+                                      "--verdicts", out / "verdicts.csv",
+                                      "--log",      out / "log.txt",
+                                      "--show",     out / "show.txt"};
+    std::vector<char*> arguments;
+    for (std::string& word : words)
+        arguments.push_back(word.data());
+    testing::internal::CaptureStderr();
+    const int status = replay::run(static_cast<int>(arguments.size()), arguments.data());
+    const std::string complaint = testing::internal::GetCapturedStderr();
+    if (status == kNotSupported)
+        return not_yet(complaint);
+    if (status != 0)
+        give_up(test, "exit " + std::to_string(status) + ": " + complaint);
+    Answers answers;
+    answers.verdicts = read_lines(out / "verdicts.csv");
+    answers.show = read_lines(out / "show.txt");
+    answers.log = read_lines(out / "log.txt");
+    return answers;
+}
+
+Answers answers_of_reference(const Case& test) {
+    const auto environment =
+        value_of(test, replay::parse_environment(read_text(test.folder / "env.conf"), "env.conf"));
+    const auto frames = value_of(test, replay::read_capture(test.folder / "packets.pcap"));
+    const auto metas = value_of(test, replay::parse_meta(read_text(test.folder / "meta.csv"),
+                                                         "meta.csv", environment.environment));
+    ruleset::Ruleset ruleset(environment.default_accept);
+    ruleset.sysctls().verbose = 1;
+    for (const replay::SysctlSetting& sysctl : environment.sysctls)
+        if (const auto set = ruleset::write_sysctl(ruleset.sysctls(), sysctl.name, sysctl.value);
+            !set)
+            return not_yet(set.error().message);
+    const language::RuleFile file =
+        language::parse_file(read_text(test.folder / "rules.ipfw"), language::system_resolver());
+    for (const language::FileError& error : file.errors)
+        give_up(test, error.text());
+    for (const language::FileLine& line : file.lines) {
+        const auto* add = std::get_if<language::AddCommand>(&line.invocation.command);
+        if (add == nullptr)
+            return not_yet("the reference engine takes rules only");
+        if (auto why = compiler::unsupported(add->rule))
+            return not_yet(*why);
+        value_of(test, ruleset.add(add->rule));
+    }
+
+    std::vector<language::Rule> rules;
+    for (const ruleset::RulePointer& stored : ruleset.rules())
+        rules.push_back(stored->rule);
+    reference::SlowEngine engine(rules, environment.default_accept, environment.environment,
+                                 ruleset.sysctls(), [](std::uint64_t, std::size_t) { return 0u; });
+    Answers answers;
+    answers.verdicts.push_back("index,verdict,rule");
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+        const auto outcome = engine.pass(frames[i].bytes, metas.at(i).passage, i);
+        answers.verdicts.push_back(std::to_string(i) + "," + outcome.verdict + "," +
+                                   std::to_string(outcome.rule_number));
+        for (const std::string& line : outcome.log)
+            answers.log.push_back(std::to_string(i) + " " + line);
+    }
+    std::vector<ruleset::ListedRule> listed;
+    for (const ruleset::RulePointer& stored : ruleset.rules())
+        listed.push_back({.number = stored->rule.number, .text = stored->text});
+    listed.push_back(
+        {.number = language::kDefaultRuleNumber, .text = ruleset.default_rule()->text});
+    for (std::size_t i = 0; i < listed.size(); ++i) {
+        listed[i].packets = engine.counters()[i].packets;
+        listed[i].bytes = engine.counters()[i].bytes;
+    }
+    std::istringstream show(ruleset::format_listing(listed, {.counters = true}));
+    for (std::string line; std::getline(show, line);)
+        answers.show.push_back(line);
+    return answers;
+}
+
+std::vector<std::string> disagreements(const Case& test, const Answers& answers) {
+    std::vector<std::string> all;
+    auto compare = [&](const std::string& what, const std::vector<std::string>& expected,
+                       const std::vector<std::string>& found) {
+        if (std::string text = first_difference(what, expected, found); !text.empty())
+            all.push_back(test.name + ": " + text);
+    };
+    compare("verdict", read_lines(test.folder / "expected.csv"), answers.verdicts);
+    compare("list", mapped(read_lines(test.folder / "list.txt"), normalised_rule),
+            mapped(mapped(answers.show, without_counters), normalised_rule));
+    compare("show", mapped(read_lines(test.folder / "show.txt"), normalised_rule),
+            mapped(answers.show, normalised_rule));
+    compare("log", normalised_log(read_lines(test.folder / "log.txt")),
+            normalised_log(answers.log));
+    return all;
+}
+
+}  // namespace sluice::conformance

@@ -1,0 +1,45 @@
+// A conformance case: a folder with rules, packets and the answers of the real FreeBSD engine.
+//
+//     rules.ipfw env.conf packets.pcap meta.csv      what goes in
+//     expected.csv list.txt show.txt log.txt         what came out
+//
+// `Answers` is what an engine of ours makes of it, in the same texts; `disagreements` compares.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sluice::conformance {
+
+struct Case {
+    std::filesystem::path folder;
+    std::string name;
+    bool draws_chances = false;  // uses `prob`
+};
+
+// The cases below `root` whose name begins with `prefix`, sorted.
+std::vector<Case> find_cases(const std::filesystem::path& root, const std::string& prefix);
+
+struct Answers {
+    // Set when the case uses what this version does not carry out; the rest is empty then.
+    std::optional<std::string> not_yet;
+    std::vector<std::string> verdicts;  // `INDEX,VERDICT,RULE`
+    std::vector<std::string> show;      // lines of `ipfw show`
+    std::vector<std::string> log;       // `INDEX LINE`
+};
+
+// `ipfw replay`, as the command would run it. Aborts the test when it fails for another reason than
+// a construct that is not carried out.
+Answers answers_of_replay(const Case& test, unsigned workers);
+
+// The slow engine of tests/reference.
+Answers answers_of_reference(const Case& test);
+
+// One sentence for verdicts, list, show and log each, empty if all agree.
+std::vector<std::string> disagreements(const Case& test, const Answers& answers);
+
+std::vector<std::string> read_lines(const std::filesystem::path& path);
+
+}  // namespace sluice::conformance

@@ -1,0 +1,83 @@
+// The promise "verdict, rule, counters and log equal to the real ipfw", for what this version
+// carries out. A case that uses more is counted as "not yet"; how many must pass is written down
+// here, so that the number cannot shrink unnoticed. It may only grow.
+//
+// The cases come from cases.tar.xz, unpacked by the build. Real rulesets are other people's text
+// and are not in the repository: they are read from $SLUICE_SHARED/conformance-real when that is
+// there.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <iostream>
+
+#include "tests/conformance/conformance_case.h"
+
+namespace sluice::conformance {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Expectation {
+    const char* prefix;
+    unsigned must_pass;
+};
+
+constexpr Expectation kPacked[] = {
+    {"classic-stateless-", 30},
+    {"modern-stateless-", 6},
+};
+constexpr Expectation kReal = {"", 17};
+
+fs::path shared_folder() {
+    const char* variable = std::getenv("SLUICE_SHARED");
+    return variable != nullptr ? fs::path(variable) : fs::path(SLUICE_DEFAULT_SHARED);
+}
+
+template <typename Engine>
+void run(const fs::path& root, const Expectation& expectation, Engine engine) {
+    unsigned passed = 0, failed = 0, not_yet = 0;
+    for (const Case& test : find_cases(root, expectation.prefix)) {
+        const Answers answers = engine(test);
+        // Chance cannot be compared: the original's draws are not ours.
+        if (answers.not_yet || test.draws_chances) {
+            ++not_yet;
+            continue;
+        }
+        const auto complaints = disagreements(test, answers);
+        for (const std::string& complaint : complaints)
+            ADD_FAILURE() << complaint;
+        ++(complaints.empty() ? passed : failed);
+    }
+    std::cout << root.filename().string() << "/" << expectation.prefix << "*: " << passed
+              << " agree, " << failed << " do not, " << not_yet
+              << " use what is not carried out yet\n";
+    EXPECT_GE(passed, expectation.must_pass);
+}
+
+template <typename Engine>
+void run_all(Engine engine) {
+    for (const Expectation& expectation : kPacked)
+        run(SLUICE_CASES, expectation, engine);
+    const fs::path real = shared_folder() / "conformance-real";
+    if (!fs::exists(real)) {
+        std::cout << real.string() << " is not there: real rulesets are not compared\n";
+        return;
+    }
+    run(real, kReal, engine);
+}
+
+TEST(Conformance, EngineAnswersAsFreeBsd) {
+    run_all([](const Case& test) { return answers_of_replay(test, 1); });
+}
+
+TEST(Conformance, FourWorkersAnswerAsOne) {
+    run_all([](const Case& test) { return answers_of_replay(test, 4); });
+}
+
+// The oracle of the differential test is held to the same answers.
+TEST(Conformance, ReferenceEngineAnswersAsFreeBsd) {
+    run_all(answers_of_reference);
+}
+
+}  // namespace
+}  // namespace sluice::conformance
