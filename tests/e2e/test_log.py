@@ -1,0 +1,136 @@
+"""The log with real traffic: lines, limits, the switch, the file."""
+
+import os
+import re
+import signal
+import time
+
+from lab.network import eventually
+
+PING = "add 100 allow icmp from any to any icmptypes 8\nadd 200 allow icmp from any to any\n"
+
+
+def lines_become(appliance, expected, seconds=5):
+    eventually(lambda: appliance.log_lines() == expected, seconds)
+    assert appliance.log_lines() == expected
+
+
+def settled(appliance):
+    """The log lines, when there have been no new ones for a while."""
+    lines = appliance.log_lines()
+    while True:
+        time.sleep(0.5)
+        now = appliance.log_lines()
+        if now == lines:
+            return now
+        lines = now
+
+
+def test_line_and_its_surroundings(bed, appliance):
+    appliance.load("add 100 allow log icmp from any to any icmptypes 8\n"
+                   "add 200 allow icmp from any to any\n")
+    assert bed.a.ping(bed.b.ipv4)
+    lines_become(appliance,
+                 [f"ipfw: 100 Accept ICMP:8.0 {bed.a.ipv4} {bed.b.ipv4} in via em0"])
+    whole = appliance.log_file.read_text()
+    assert re.match(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \S+ ipfw: 100 Accept ", whole)
+    assert oct(appliance.log_file.stat().st_mode & 0o777) in ("0o600", "0o640")
+
+
+def test_limit_notice_and_resetlog(bed, appliance):
+    """logamount 3 and five packets, then resetlog and two: three lines, the notice, two lines."""
+    appliance.load("add 100 allow log logamount 3 icmp from any to any icmptypes 8\n"
+                   "add 200 allow icmp from any to any\n")
+    line = f"ipfw: 100 Accept ICMP:8.0 {bed.a.ipv4} {bed.b.ipv4} in via em0"
+    notice = "ipfw: limit 3 reached on entry 100"
+    assert bed.a.ping(bed.b.ipv4, 5)
+    lines_become(appliance, [line] * 3 + [notice])
+    done = appliance.ipfw("resetlog", 100)
+    assert (done.status, done.out) == (0, "Entry 100 logging count reset.\n")
+    assert bed.a.ping(bed.b.ipv4, 2)
+    lines_become(appliance, [line] * 3 + [notice] + [line] * 2)
+    assert settled(appliance) == [line] * 3 + [notice] + [line] * 2
+    assert appliance.counters(100)[0] == 7
+
+
+def test_zero_arms_the_limit_again(bed, appliance):
+    appliance.load("add 100 allow log logamount 1 icmp from any to any icmptypes 8\n"
+                   "add 200 allow icmp from any to any\n")
+    assert bed.a.ping(bed.b.ipv4, 2)
+    assert eventually(lambda: len(appliance.log_lines()) == 2)
+    appliance.must("-q", "zero", 100)
+    assert bed.a.ping(bed.b.ipv4, 2)
+    assert eventually(lambda: len(appliance.log_lines()) == 4)
+    assert len(settled(appliance)) == 4
+
+
+def test_limit_is_fixed_when_the_rule_is_added(bed, appliance):
+    appliance.must("-q", "sysctl", "net.inet.ip.fw.verbose_limit=2")
+    appliance.load("add 100 allow log icmp from any to any icmptypes 8\n"
+                   "add 200 allow icmp from any to any\n")
+    appliance.must("-q", "sysctl", "net.inet.ip.fw.verbose_limit=0")
+    assert bed.a.ping(bed.b.ipv4, 4)
+    assert eventually(lambda: len(appliance.log_lines()) == 3)
+    assert settled(appliance)[-1] == "ipfw: limit 2 reached on entry 100"
+    assert "log logamount 2" in appliance.must("list", 100)
+
+
+def test_switch_without_a_reload(bed, appliance):
+    appliance.load("add 100 allow log icmp from any to any icmptypes 8\n"
+                   "add 200 allow icmp from any to any\n")
+    rules = appliance.must("list")
+    done = appliance.ipfw("sysctl", "-w", "net.inet.ip.fw.verbose=0")
+    assert done.status == 0 and "net.inet.ip.fw.verbose: 1 -> 0" in done.out
+    assert bed.a.ping(bed.b.ipv4, 2)
+    assert settled(appliance) == []
+    appliance.must("enable", "verbose")
+    assert bed.a.ping(bed.b.ipv4, 2)
+    assert eventually(lambda: len(appliance.log_lines()) == 2)
+    assert appliance.must("list") == rules
+    assert appliance.counters(100)[0] == 4
+
+
+def test_packet_before_any_rule(bed, appliance):
+    """A TCP fragment with offset 1 is refused although everything is allowed."""
+    from lab import Wire
+    from scapy.all import IP, Ether
+    appliance.load("add 100 allow ip from any to any\n")
+    fragment = (Ether(src=bed.a.mac, dst=bed.b.mac) /
+                IP(src=bed.a.ipv4, dst=bed.b.ipv4, proto=6, frag=1, id=77) / (b"\0" * 16))
+    with Wire(bed.a) as sender, Wire(bed.b) as receiver:
+        sender.send(fragment)
+        assert not receiver.receive(lambda got: got[18:20] == b"\0\x4d", seconds=1)
+    assert eventually(lambda: any(line.startswith("ipfw: -1 Refuse TCP")
+                                  for line in appliance.log_lines()))
+    assert appliance.drops()["tcp_fragment_offset_1"] >= 1
+
+
+def test_hangup_opens_the_file_again(bed, appliance):
+    appliance.load("add 100 allow log icmp from any to any icmptypes 8\n"
+                   "add 200 allow icmp from any to any\n")
+    assert bed.a.ping(bed.b.ipv4)
+    assert eventually(lambda: len(appliance.log_lines()) == 1)
+    old = appliance.log_file.with_suffix(".1")
+    os.rename(appliance.log_file, old)
+    appliance.controlplane.send_signal(signal.SIGHUP)
+    assert eventually(appliance.log_file.exists)
+    assert bed.a.ping(bed.b.ipv4, 2)
+    assert eventually(lambda: len(appliance.log_lines()) == 2)
+    assert old.read_text().count("ipfw: ") == 1
+
+
+def test_lines_of_other_protocols(bed, appliance):
+    from lab import Wire
+    from scapy.all import UDP, Ether, IP
+    appliance.load("add 100 deny log udp from any to any 53\nadd 300 deny log ip4 from any to any\n")
+    head = Ether(src=bed.a.mac, dst=bed.b.mac)
+    packet = IP(src="198.51.100.7", dst="192.0.2.1", id=5)
+    with Wire(bed.a) as sender:
+        sender.send(head / packet / UDP(sport=1024, dport=53) / b"query")
+        sender.send(head / IP(src="198.51.100.7", dst="192.0.2.1", proto=47) / b"\0\0\x08\0")
+        sender.send(head / IP(src="198.51.100.7", dst="192.0.2.1", proto=17, id=9, flags="MF",
+                              frag=0) / UDP(sport=1, dport=2, len=24) / (b"\0" * 8))
+    lines_become(appliance, [
+        "ipfw: 100 Deny UDP 198.51.100.7:1024 192.0.2.1:53 in via em0",
+        "ipfw: 300 Deny P:47 198.51.100.7 192.0.2.1 in via em0",
+        "ipfw: 300 Deny UDP 198.51.100.7:1 192.0.2.1:2 in via em0 (frag 9:16@0+)"])
