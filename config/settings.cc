@@ -375,6 +375,19 @@ void section(TableReader& reader, std::string_view key, Read read, Part& part) {
             *node, std::string(key) + " must be a table, written [" + std::string(key) + "]");
 }
 
+// The complaint stands at the key that comes second, or at the only one if the other is a default.
+void check_sockets(const toml::table& root, const Settings& settings, Report& report) {
+    if (settings.dataplane.socket != settings.controlplane.control_socket)
+        return;
+    const toml::node* data = root["dataplane"]["socket"].node();
+    const toml::node* control = root["controlplane"]["control_socket"].node();
+    const bool at_data =
+        control == nullptr || (data != nullptr && control->source().begin < data->source().begin);
+    report.fail(at_data ? *data : *control,
+                at_data ? "socket is the same path as control_socket in [controlplane]"
+                        : "control_socket is the same path as socket in [dataplane]");
+}
+
 }  // namespace
 
 std::size_t Settings::peer_index(std::size_t port) const {
@@ -394,6 +407,7 @@ Result<Settings> parse(std::string_view text, std::string_view name) {
         section(reader, "reply", read_reply, settings.reply);
         section(reader, "controlplane", read_controlplane, settings.controlplane);
         reader.finish();
+        check_sockets(root, settings, report);
     } catch (const toml::parse_error& error) {
         report.fail(error.source().begin, std::string(error.description()));
     }
@@ -405,7 +419,8 @@ Result<Settings> parse(std::string_view text, std::string_view name) {
 Result<Settings> load(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     std::ostringstream text;
-    if (file)
+    // An empty file is a good one, but to copy nothing counts as a failure of `text`.
+    if (file && file.peek() != std::ifstream::traits_type::eof())
         text << file.rdbuf();
     if (!file || !text)
         return Error{ExitStatus::usage,

@@ -187,7 +187,8 @@ def report(where, commands, file_load, forwarding, engine):
 
 Written by `perf/run` on {time.strftime("%Y-%m-%d", time.gmtime())}. {where}.
 Each figure is a median, with the least and the greatest of the rounds in brackets. Differences
-within these ranges mean nothing.
+within these ranges mean nothing. What is measured goes before other work (nice −20), but a loaded
+machine still shows.
 
 ## Commands
 

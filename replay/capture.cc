@@ -3,9 +3,9 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <span>
+
+#include "common/read_file.h"
 
 namespace sluice::replay {
 
@@ -14,8 +14,9 @@ namespace {
 constexpr std::uint32_t kMagicMicroseconds = 0xa1b2c3d4, kMagicNanoseconds = 0xa1b23c4d;
 constexpr std::uint32_t kLinkTypeEthernet = 1;
 constexpr std::size_t kFileHeaderSize = 24, kRecordHeaderSize = 16, kMaximumFrame = 256 * 1024;
+constexpr std::size_t kMaximumFileSize = std::size_t{4} << 30;
 
-std::uint32_t word_at(const std::vector<char>& file, std::size_t offset, bool swap) {
+std::uint32_t word_at(const std::string& file, std::size_t offset, bool swap) {
     std::uint32_t word;
     std::memcpy(&word, file.data() + offset, sizeof word);
     return swap ? __builtin_bswap32(word) : word;
@@ -24,10 +25,10 @@ std::uint32_t word_at(const std::vector<char>& file, std::size_t offset, bool sw
 }  // namespace
 
 Result<std::vector<CapturedFrame>> read_capture(const std::string& path) {
-    std::ifstream stream(path, std::ios::binary);
-    if (!stream)
-        return Error{ExitStatus::usage, "cannot open the capture file " + path};
-    const std::vector<char> file{std::istreambuf_iterator<char>(stream), {}};
+    const Result<std::string> content = read_file(path, kMaximumFileSize);
+    if (!content)
+        return content.error();
+    const std::string& file = *content;
     auto refuse = [&](const std::string& why) {
         return Error{ExitStatus::data, path + ": " + why};
     };
@@ -46,9 +47,15 @@ Result<std::vector<CapturedFrame>> read_capture(const std::string& path) {
         if (file.size() - at < kRecordHeaderSize)
             return refuse("the header of packet " + std::to_string(frames.size()) + " is cut off");
         const std::size_t length = word_at(file, at + 8, swap);
+        const std::size_t wire_length = word_at(file, at + 12, swap);
         at += kRecordHeaderSize;
         if (length > kMaximumFrame || length > file.size() - at)
             return refuse("packet " + std::to_string(frames.size()) + " is cut off or too long");
+        if (length < wire_length)
+            return refuse("packet " + std::to_string(frames.size()) +
+                          " was captured only in part (" + std::to_string(length) + " of " +
+                          std::to_string(wire_length) +
+                          " bytes); capture with a larger snap length");
         const auto bytes = std::as_bytes(std::span(file)).subspan(at, length);
         frames.push_back({.bytes = {bytes.begin(), bytes.end()}});
         at += length;

@@ -15,6 +15,8 @@ struct CapturedFrame {
     std::vector<std::byte> bytes;
 };
 
+// Frames are whole: a capture that cut them with a snap length is refused, for an engine that sees
+// less than was sent answers something else.
 Result<std::vector<CapturedFrame>> read_capture(const std::string& path);
 
 }  // namespace sluice::replay

@@ -1,20 +1,20 @@
 #include "replay/replay.h"
 
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
-#include <iterator>
-#include <optional>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "controlplane/language/rule_file.h"
+#include "common/read_file.h"
 #include "controlplane/ruleset/listing.h"
 #include "controlplane/ruleset/ruleset.h"
 #include "replay/capture.h"
 #include "replay/environment_file.h"
 #include "replay/meta_file.h"
+#include "replay/rules_file.h"
 #include "replay/simulation.h"
 
 namespace sluice::replay {
@@ -27,6 +27,7 @@ constexpr char kUsage[] =
     "                   [--dynamic OUT.txt]\n";
 
 constexpr unsigned kMaximumWorkers = 64;
+constexpr std::size_t kMaximumTextSize = std::size_t{1} << 30;
 
 struct Options {
     std::string rules, environment, packets, meta;
@@ -74,13 +75,6 @@ Result<Options> parse_options(int count, char** arguments) {
     return options;
 }
 
-Result<std::string> read_file(const std::string& path) {
-    std::ifstream stream(path, std::ios::binary);
-    if (!stream)
-        return Error{ExitStatus::usage, "cannot open " + path};
-    return std::string{std::istreambuf_iterator<char>(stream), {}};
-}
-
 Result<Done> write_file(const std::string& path, const std::string& text) {
     if (path.empty())
         return Done{};
@@ -92,71 +86,10 @@ Result<Done> write_file(const std::string& path, const std::string& text) {
     return Done{};
 }
 
-// What a line of the rule file does to the ruleset. Commands that only print are skipped: a replay
-// prints at its end.
-Result<Done> apply(const language::Command& command, ruleset::Ruleset& rules) {
-    if (const auto* add = std::get_if<language::AddCommand>(&command)) {
-        Result<ruleset::RulePointer> added = rules.add(add->rule);
-        if (!added)
-            return added.error();
-        return Done{};
-    }
-    if (const auto* flush = std::get_if<language::FlushCommand>(&command)) {
-        if (flush->in_set)
-            rules.remove_set(*flush->in_set);
-        else
-            rules.flush();
-        return Done{};
-    }
-    if (const auto* remove = std::get_if<language::DeleteCommand>(&command)) {
-        for (const language::RuleRange& range : remove->rules)
-            rules.remove(range, remove->in_set);
-        for (const std::uint8_t set : remove->sets)
-            rules.remove_set(set);
-        return Done{};
-    }
-    if (const auto* change = std::get_if<language::SwitchCommand>(&command))
-        return change->sysctl.empty()
-                   ? Result<Done>(Done{})
-                   : ruleset::write_sysctl(rules.sysctls(), change->sysctl, change->on ? "1" : "0");
-    if (const auto* sysctl = std::get_if<language::SysctlCommand>(&command)) {
-        for (const auto& item : sysctl->items)
-            if (item.value)
-                if (auto done = ruleset::write_sysctl(rules.sysctls(), item.name, *item.value);
-                    !done)
-                    return done.error();
-        return Done{};
-    }
-    if (const auto* missing = std::get_if<language::NotSupportedCommand>(&command))
-        return missing->error();
-    if (std::holds_alternative<language::ListCommand>(command) ||
-        std::holds_alternative<language::ZeroCommand>(command))
-        return Done{};
-    return Error{ExitStatus::unavailable, "not supported yet in a replay: this command"};
-}
-
-Result<ruleset::Ruleset> load_rules(const Options& options, const EnvironmentFile& environment) {
-    ruleset::Ruleset rules(environment.default_accept);
-    rules.sysctls().verbose = 1;
-    for (const SysctlSetting& setting : environment.sysctls)
-        if (auto done = ruleset::write_sysctl(rules.sysctls(), setting.name, setting.value); !done)
-            return done.error();
-    const Result<std::string> text = read_file(options.rules);
-    if (!text)
-        return text.error();
-    const language::RuleFile file = language::parse_file(*text, language::system_resolver());
-    if (!file.errors.empty()) {
-        std::string message;
-        for (const language::FileError& error : file.errors)
-            message += (message.empty() ? "" : "\n") + options.rules + ": " + error.text();
-        return Error{file.errors.front().error.status, message};
-    }
-    for (const language::FileLine& line : file.lines)
-        if (auto done = apply(line.invocation.command, rules); !done)
-            return Error{done.error().status, options.rules + ": Line " +
-                                                  std::to_string(line.line) + ": " +
-                                                  done.error().message};
-    return rules;
+Result<Done> print(const std::string& text) {
+    if (std::fputs(text.c_str(), stdout) < 0 || std::fflush(stdout) != 0)
+        return Error{ExitStatus::os, std::string("standard output: ") + std::strerror(errno)};
+    return Done{};
 }
 
 struct Outputs {
@@ -184,7 +117,7 @@ Outputs pass_packets(Simulation& simulation, const std::vector<CapturedFrame>& f
 Result<Done> replay(const Options& options) {
     EnvironmentFile environment;
     if (!options.environment.empty()) {
-        const Result<std::string> text = read_file(options.environment);
+        const Result<std::string> text = read_file(options.environment, kMaximumTextSize);
         if (!text)
             return text.error();
         Result<EnvironmentFile> parsed = parse_environment(*text, options.environment);
@@ -192,7 +125,10 @@ Result<Done> replay(const Options& options) {
             return parsed.error();
         environment = std::move(*parsed);
     }
-    const Result<ruleset::Ruleset> rules = load_rules(options, environment);
+    const Result<std::string> rules_text = read_file(options.rules, kMaximumTextSize);
+    if (!rules_text)
+        return rules_text.error();
+    const Result<ruleset::Ruleset> rules = parse_rules(*rules_text, options.rules, environment);
     if (!rules)
         return rules.error();
     const Result<std::vector<CapturedFrame>> frames = read_capture(options.packets);
@@ -200,7 +136,7 @@ Result<Done> replay(const Options& options) {
         return frames.error();
     std::vector<PacketMeta> metas;
     if (!options.meta.empty()) {
-        const Result<std::string> text = read_file(options.meta);
+        const Result<std::string> text = read_file(options.meta, kMaximumTextSize);
         if (!text)
             return text.error();
         Result<std::vector<PacketMeta>> parsed =
@@ -219,6 +155,8 @@ Result<Done> replay(const Options& options) {
     if (!simulation)
         return simulation.error();
     const Outputs outputs = pass_packets(**simulation, *frames, metas);
+    if (const std::uint64_t lost = (*simulation)->lost_log_lines(); lost != 0)
+        return Error{ExitStatus::software, std::to_string(lost) + " log lines were lost"};
 
     const std::string show = ruleset::format_listing((*simulation)->listing(), {.counters = true});
     if (auto done = write_file(options.verdicts, outputs.verdicts); !done)
@@ -229,9 +167,7 @@ Result<Done> replay(const Options& options) {
         return done;
     if (auto done = write_file(options.dynamic, show); !done)
         return done;
-    if (options.verdicts.empty())
-        std::fputs(outputs.verdicts.c_str(), stdout);
-    return Done{};
+    return options.verdicts.empty() ? print(outputs.verdicts) : Done{};
 }
 
 }  // namespace

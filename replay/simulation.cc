@@ -1,6 +1,7 @@
 #include "replay/simulation.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 #include "controlplane/compiler/compile.h"
@@ -12,7 +13,16 @@ namespace {
 
 using program::Verdict;
 
-constexpr std::uint32_t kLogRingRecords = 4096;
+constexpr std::uint32_t kMinimumLogRing = 64;
+
+// The ring is emptied after each packet. A packet meets each rule at most once, and what is said
+// about the packet itself is one line more.
+std::uint32_t log_ring_records(const std::vector<ruleset::RulePointer>& rules) {
+    const auto logging =
+        std::count_if(rules.begin(), rules.end(),
+                      [](const ruleset::RulePointer& rule) { return rule->rule.log.has_value(); });
+    return std::max(kMinimumLogRing, std::bit_ceil(static_cast<std::uint32_t>(logging) + 2));
+}
 
 std::uint32_t slots_needed(const ruleset::Ruleset& rules) {
     std::uint32_t highest = rules.default_rule()->slot;
@@ -36,10 +46,11 @@ std::uint64_t flow_hash(const packet::Headers& headers) {
 }  // namespace
 
 struct Simulation::Worker {
-    Worker(std::uint32_t slots, const contract::SlotAnnotation* annotations, std::uint64_t seed)
+    Worker(std::uint32_t slots, std::uint32_t log_records,
+           const contract::SlotAnnotation* annotations, std::uint64_t seed)
         : counters(slots),
-          ring_memory(contract::log_ring_stride(kLogRingRecords) / sizeof(Line)),
-          ring(contract::LogRing::create(ring_memory.data(), kLogRingRecords)),
+          ring_memory(contract::log_ring_stride(log_records) / sizeof(Line)),
+          ring(contract::LogRing::create(ring_memory.data(), log_records)),
           engine({.counters = counters.data(),
                   .annotations = annotations,
                   .slot_capacity = slots,
@@ -80,8 +91,8 @@ Result<std::unique_ptr<Simulation>> Simulation::create(const ruleset::Ruleset& r
     simulation->annotations_.resize(slots);
     simulation->limiter_ = log::LogLimiter(simulation->annotations_);
     for (unsigned i = 0; i < worker_count; ++i)
-        simulation->workers_.push_back(
-            std::make_unique<Worker>(slots, simulation->annotations_.data(), seed + i));
+        simulation->workers_.push_back(std::make_unique<Worker>(
+            slots, log_ring_records(stored), simulation->annotations_.data(), seed + i));
     return simulation;
 }
 
@@ -120,6 +131,13 @@ void Simulation::drain(Worker& worker, std::vector<std::string>& log) {
         if (decision.limit_reached)
             log.push_back(log::format_limit_notice(record));
     }
+}
+
+std::uint64_t Simulation::lost_log_lines() const {
+    std::uint64_t lost = 0;
+    for (const auto& worker : workers_)
+        lost += worker->ring.dropped();
+    return lost;
 }
 
 std::vector<ruleset::ListedRule> Simulation::listing() const {

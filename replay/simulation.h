@@ -39,6 +39,9 @@ class Simulation {
     Outcome pass(std::span<const std::byte> frame, const packet::Passage& passage,
                  std::uint64_t sequence, std::uint64_t now_ms, std::vector<std::string>& log);
 
+    // Anything but 0 is a defect: the log rings are made large enough.
+    std::uint64_t lost_log_lines() const;
+
     // As `ipfw show` lists them, with the counters of all workers summed.
     std::vector<ruleset::ListedRule> listing() const;
 

@@ -3,11 +3,11 @@
 #include "controlplane/cli/client.h"
 #include "controlplane/cli/confirm.h"
 #include "controlplane/cli/rule_source.h"
-#include "controlplane/cli/script_builder.h"
 #include "controlplane/compiler/support.h"
 #include "controlplane/language/printer.h"
 #include "controlplane/language/rule_file.h"
 #include "controlplane/language/usage.h"
+#include "controlplane/service/script_builder.h"
 
 namespace sluice::cli {
 namespace {
@@ -15,6 +15,7 @@ namespace {
 using language::Command;
 using language::Flags;
 using language::Invocation;
+using service::operations_for;
 using service::Request;
 using service::Response;
 
@@ -45,9 +46,16 @@ void warn(const Invocation& invocation, const Flags& flags, std::uint32_t line, 
             output.complain("warning: " + warning, line);
 }
 
-// `-n`: what the command means, without a daemon. Whatever parses is fine.
+// `-n`: what the command means, without a daemon. Whatever parses is fine, but for the rule that no
+// ruleset takes.
 void dry_run(const Command& command, const Flags& flags, std::uint32_t line, Output& output) {
     if (const auto* add = std::get_if<language::AddCommand>(&command)) {
+        if (add->rule.number == language::kDefaultRuleNumber) {
+            output.complain("rule 65535 is the default rule: it cannot be added or replaced", line);
+            if (output.status == ExitStatus::ok)
+                output.status = ExitStatus::unavailable;
+            return;
+        }
         ruleset::ListedRule rule;
         rule.number = add->rule.number;
         rule.set = add->rule.set;
@@ -93,12 +101,16 @@ bool carry_out(const Request& request, Response& response, Output& output) {
     return false;
 }
 
-// Zeros in place of counters deserve a word.
-void explain_zeros(const Command& command, const Flags& flags, const Response& response,
-                   std::uint32_t line, Output& output) {
-    if (std::holds_alternative<language::ListCommand>(command) && !response.results.empty() &&
-        !response.data_plane && (flags.counters || flags.timestamps || flags.raw_timestamps))
-        output.complain("sluice-dataplane is not running: counters are shown as 0", line);
+// Rules that nobody carries out deserve a word.
+void explain_absence(const Command& command, const Flags& flags, const Response& response,
+                     std::uint32_t line, Output& output) {
+    if (!std::holds_alternative<language::ListCommand>(command) || response.results.empty() ||
+        response.data_plane)
+        return;
+    const bool counters = flags.counters || flags.timestamps || flags.raw_timestamps;
+    output.complain(std::string("sluice-dataplane is not connected: these rules are not in force") +
+                        (counters ? ", and counters are shown as 0" : ""),
+                    line);
 }
 
 struct Step {
@@ -110,7 +122,7 @@ struct Step {
 };
 
 void finish(const Step& step, const Response& response, Output& output) {
-    explain_zeros(step.invocation->command, step.flags, response, step.line, output);
+    explain_absence(step.invocation->command, step.flags, response, step.line, output);
     show_results(step.invocation->command, step.flags,
                  std::span(response.results).subspan(step.first, step.count), step.line, output);
 }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <vector>
 
+#include "common/read_file.h"
 #include "common/unique_fd.h"
 
 extern char** environ;
@@ -18,24 +19,6 @@ namespace sluice::cli {
 namespace {
 
 constexpr std::size_t kMaximumFileSize = std::size_t{64} << 20;
-constexpr std::size_t kReadSize = 64 * 1024;
-
-Result<std::string> read_all(int fd, const std::string& name) {
-    std::string text;
-    std::string buffer(kReadSize, '\0');
-    for (;;) {
-        const ssize_t n = read(fd, buffer.data(), buffer.size());
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return Error{ExitStatus::unavailable, name + ": " + std::strerror(errno)};
-        if (n == 0)
-            return text;
-        text.append(buffer, 0, static_cast<std::size_t>(n));
-        if (text.size() > kMaximumFileSize)
-            return Error{ExitStatus::data, name + " has more than 64 MiB"};
-    }
-}
 
 // The actions and their destruction.
 struct SpawnActions {
@@ -84,7 +67,7 @@ Result<std::string> preprocessed(const language::FileCommand& file, int input) {
         return Error{ExitStatus::os, "cannot run the preprocessor " + file.preprocessor + ": " +
                                          std::strerror(failed)};
     write_end.reset();
-    Result<std::string> text = read_all(read_end.get(), file.preprocessor);
+    Result<std::string> text = read_all(read_end.get(), file.preprocessor, kMaximumFileSize);
     if (!text)
         kill(child, SIGTERM);  // it may wait for us to read on
     const Result<Done> ended = ended_well(child, file.preprocessor);
@@ -101,7 +84,7 @@ Result<std::string> read_rules(const language::FileCommand& file) {
     const UniqueFd input(open(file.path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!input)
         return Error{ExitStatus::unavailable, file.path + ": " + std::strerror(errno)};
-    return file.preprocessor.empty() ? read_all(input.get(), file.path)
+    return file.preprocessor.empty() ? read_all(input.get(), file.path, kMaximumFileSize)
                                      : preprocessed(file, input.get());
 }
 

@@ -72,11 +72,10 @@ class MatchCompiler {
         if (std::holds_alternative<language::Any>(match.what))
             return simple(Opcode::always);
         contract::InterfaceTest test;
+        static_assert(language::kMaximumInterfaceNameLength < sizeof test.pattern);
         if (const auto* name = std::get_if<language::InterfaceName>(&match.what)) {
-            if (name->pattern.size() >= sizeof test.pattern)
-                return Error{ExitStatus::data,
-                             "the interface name \"" + name->pattern + "\" is too long: at most " +
-                                 std::to_string(sizeof test.pattern - 1) + " characters"};
+            if (name->pattern.size() > language::kMaximumInterfaceNameLength)
+                return impossible();
             test.kind = name->is_glob ? contract::InterfaceTest::Kind::glob
                                       : contract::InterfaceTest::Kind::name;
             std::memcpy(test.pattern, name->pattern.data(), name->pattern.size());

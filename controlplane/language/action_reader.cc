@@ -232,7 +232,7 @@ bool RuleReader::read_next_hop() {
     if (host == "tablearg") {
         next_hop.address = Any{};
     } else {
-        auto address = parse_host(host, resolver_);
+        auto address = parse_host(host, AddressFamily::any, resolver_);
         if (!address)
             return cursor_.fail(address.error());
         if (const Ipv4* ipv4 = std::get_if<Ipv4>(&*address))

@@ -29,7 +29,7 @@ Value<Address> parse_address_set(std::string_view text, std::size_t brace,
         return bad("missing \"}\" at the end of the address set", text.size());
     std::string_view network = text.substr(0, brace);
     std::size_t slash = network.find('/');
-    auto host = parse_host(network.substr(0, slash), resolver);
+    auto host = parse_host(network.substr(0, slash), AddressFamily::ipv4, resolver);
     if (!host)
         return host.error();
     const Ipv4* address = std::get_if<Ipv4>(&*host);
@@ -48,7 +48,9 @@ Value<Address> parse_address_set(std::string_view text, std::size_t brace,
     std::uint32_t low = set.base.host() & 0xff;
     std::uint32_t high = low + (1u << (32 - set.length)) - 1;
     std::string_view members = text.substr(brace + 1, text.size() - brace - 2);
-    auto ranges = parse_list(members, {"member of the address set", low, high});
+    ListRules rules{"member of the address set", low, high};
+    rules.maximum_entries = kUnlimited;
+    auto ranges = parse_list(members, rules);
     if (!ranges)
         return moved(ranges.error(), brace + 1);
     for (const NumberRange& range : *ranges)
@@ -64,7 +66,7 @@ struct Network {
 };
 
 // One entry of a list.
-Value<Network> parse_network(std::string_view text, std::size_t offset,
+Value<Network> parse_network(std::string_view text, std::size_t offset, AddressFamily family,
                              const NameResolver& resolver) {
     std::size_t slash = text.find('/');
     std::string_view host_text = text.substr(0, slash);
@@ -82,7 +84,7 @@ Value<Network> parse_network(std::string_view text, std::size_t offset,
         return bad("scoped address " + quote(host_text) +
                        "; write the address without the interface and add \"via\"",
                    offset + percent);
-    auto host = parse_host(host_text, resolver);
+    auto host = parse_host(host_text, family, resolver);
     if (!host)
         return moved(host.error(), offset);
     Network network{*host, {}, {}};
@@ -123,7 +125,8 @@ Value<Network> parse_network(std::string_view text, std::size_t offset,
 
 }  // namespace
 
-Value<Address> parse_address(std::string_view text, const NameResolver& resolver) {
+Value<Address> parse_address(std::string_view text, AddressFamily family,
+                             const NameResolver& resolver) {
     if (text == "any")
         return Address(Any{});
     if (text == "me")
@@ -152,7 +155,7 @@ Value<Address> parse_address(std::string_view text, const NameResolver& resolver
         } else if (part == "me" || part == "me6" || part.starts_with("table(")) {
             return bad(quote(part) + " cannot stand in a list; write { A or B } instead", start);
         } else {
-            auto network = parse_network(part, start, resolver);
+            auto network = parse_network(part, start, family, resolver);
             if (!network)
                 return network.error();
             if (network->mask4) {

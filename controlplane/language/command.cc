@@ -210,8 +210,10 @@ bool CommandReader::read_add() {
     if (!rule)
         return cursor_.set_error(rule.error());
     if (in_set_) {
-        if (rule->set != 0 && rule->set != *in_set_)
-            return cursor_.fail(ExitStatus::data, "a set was already given before the command");
+        const std::size_t at = is_number(cursor_.word()) ? start + 1 : start;
+        if (at < words_.size() && words_[at].text == "set" && rule->set != *in_set_)
+            return cursor_.fail_at(at, ExitStatus::data,
+                                   "a set was already given before the command");
         rule->set = *in_set_;
     }
     for (std::string& warning : warnings(*rule))

@@ -1,4 +1,6 @@
 // parse_command_line: argv, with or without a rule file.
+#include <algorithm>
+
 #include "controlplane/language/command.h"
 #include "controlplane/language/command_reader.h"
 
@@ -7,6 +9,9 @@ namespace sluice::language {
 namespace {
 
 constexpr std::size_t kMaximumPreprocessorArguments = 32;
+
+// Enough for any command that a shell builds, little enough not to be a way to fill memory.
+constexpr std::size_t kMaximumArgumentsLength = 65536;
 
 ParseError argument_error(std::span<const std::string> arguments, std::size_t index,
                           std::string message) {
@@ -18,15 +23,25 @@ ParseError argument_error(std::span<const std::string> arguments, std::size_t in
     return error;
 }
 
+// Whether the word is a command or short for one.
+bool begins_verb(std::string_view word) {
+    return std::any_of(kVerbTable.begin(), kVerbTable.end(),
+                       [word](const auto& verb) { return verb.name.starts_with(word); });
+}
+
 // Whether the arguments are `[flags] [-p preproc …] /path` rather than a command.
 bool is_file_command(std::span<const std::string> arguments) {
     if (!arguments.back().starts_with('/') || arguments.back().starts_with("//"))
         return false;
-    for (const std::string& argument : arguments.first(arguments.size() - 1)) {
+    for (std::size_t i = 0; i + 1 < arguments.size(); ++i) {
+        const std::string& argument = arguments[i];
         if (argument == "-p" || (argument.starts_with('-') && argument.ends_with('p')))
             return true;
-        if (!is_flag_word(argument))
-            return find_keyword(kVerbTable, argument) == nullptr;
+        if (is_flag_word(argument))
+            continue;
+        // `100 add …` is a command, too.
+        const std::string& verb = is_number(argument) ? arguments[i + 1] : argument;
+        return !begins_verb(verb);
     }
     return true;
 }
@@ -84,6 +99,12 @@ Result<Invocation, ParseError> parse_command_line(std::span<const std::string> a
         return ParseError{ExitStatus::usage, 1, 0, "missing command; see ipfw -h", {}};
     if (is_file_command(arguments))
         return parse_file_command(arguments);
+    std::size_t length = 0;
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+        length += arguments[i].size() + 1;
+        if (length > kMaximumArgumentsLength)
+            return argument_error(arguments, i, "the command is too long");
+    }
     auto words = arguments.size() == 1 ? split_line(arguments.front()) : words_of(arguments);
     if (!words)
         return words.error();

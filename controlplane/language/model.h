@@ -97,8 +97,10 @@ struct DirectionMatch {
     bool operator==(const DirectionMatch&) const = default;
 };
 
+inline constexpr std::size_t kMaximumInterfaceNameLength = 31;
+
 struct InterfaceName {
-    std::string pattern;
+    std::string pattern;   // up to kMaximumInterfaceNameLength characters
     bool is_glob = false;  // fnmatch(3) characters *?[ in it
     bool operator==(const InterfaceName&) const = default;
 };

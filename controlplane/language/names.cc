@@ -335,8 +335,10 @@ namespace {
 
 class SystemResolver final : public NameResolver {
   public:
-    std::optional<HostAddress> host(const std::string& name) const override {
+    std::optional<HostAddress> host(const std::string& name, AddressFamily family) const override {
         addrinfo hints{};
+        if (family != AddressFamily::any)
+            hints.ai_family = family == AddressFamily::ipv4 ? AF_INET : AF_INET6;
         hints.ai_socktype = SOCK_STREAM;
         addrinfo* list = nullptr;
         if (getaddrinfo(name.c_str(), nullptr, &hints, &list) != 0)
@@ -417,7 +419,9 @@ class SystemResolver final : public NameResolver {
 
 class RefusingResolver final : public NameResolver {
   public:
-    std::optional<HostAddress> host(const std::string&) const override { return std::nullopt; }
+    std::optional<HostAddress> host(const std::string&, AddressFamily) const override {
+        return std::nullopt;
+    }
     std::optional<std::uint32_t> user(const std::string&) const override { return std::nullopt; }
     std::optional<std::uint32_t> group(const std::string&) const override { return std::nullopt; }
     std::optional<std::string> host_name(const HostAddress&) const override { return std::nullopt; }

@@ -23,12 +23,15 @@ namespace sluice::language {
 
 using HostAddress = std::variant<Ipv4, Ipv6>;
 
+enum class AddressFamily { any, ipv4, ipv6 };
+
 class NameResolver {
   public:
     virtual ~NameResolver() = default;
 
-    // The first address of a host.
-    virtual std::optional<HostAddress> host(const std::string& name) const = 0;
+    // The first address of a host that is of `family`; with `any` IPv4 goes before IPv6.
+    virtual std::optional<HostAddress> host(const std::string& name,
+                                            AddressFamily family) const = 0;
     virtual std::optional<std::uint32_t> user(const std::string& name) const = 0;
     virtual std::optional<std::uint32_t> group(const std::string& name) const = 0;
 

@@ -393,7 +393,11 @@ bool RuleReader::read_interface(InterfaceMatch::Role role, std::optional<Match>&
                                 "bad address " + quote(word) + " of an interface");
         if (is_reserved(word))
             return cursor_.fail_missing("name of the interface");
-        if (word.size() > kMaximumNameLength || word.find_first_of(",{}()\"'`$;<>=/") != word.npos)
+        if (word.size() > kMaximumInterfaceNameLength)
+            return cursor_.fail(ExitStatus::data,
+                                "interface name " + quote(word) + " has more than " +
+                                    std::to_string(kMaximumInterfaceNameLength) + " characters");
+        if (word.find_first_of(",{}()\"'`$;<>=/") != word.npos)
             return cursor_.fail(ExitStatus::data, "bad interface name " + quote(word));
         interface.what = InterfaceName{std::string(word), word.find_first_of("*?[") != word.npos};
     }
@@ -547,7 +551,8 @@ bool RuleReader::read_lookup(std::optional<Match>& match) {
 }
 
 bool RuleReader::read_address_option(Side side, bool ipv6, std::optional<Match>& match) {
-    auto address = parse_address(cursor_.word(), resolver_);
+    auto address =
+        parse_address(cursor_.word(), ipv6 ? AddressFamily::ipv6 : body_family(), resolver_);
     if (!address)
         return cursor_.fail(address.error());
     // A table holds addresses of both families; in the others `-ip6` must be what it says.

@@ -37,6 +37,17 @@ std::optional<ProtocolMatch> protocol_of(std::string_view word, bool as_option) 
     return std::nullopt;
 }
 
+AddressFamily family_of(const ProtocolMatch& protocol) {
+    constexpr std::uint8_t kIcmp = 1, kIcmp6 = 58;
+    using Kind = ProtocolMatch::Kind;
+    const bool number = protocol.kind == Kind::number;
+    if (protocol.kind == Kind::ip4 || (number && protocol.number == kIcmp))
+        return AddressFamily::ipv4;
+    if (protocol.kind == Kind::ip6 || (number && protocol.number == kIcmp6))
+        return AddressFamily::ipv6;
+    return AddressFamily::any;
+}
+
 bool RuleReader::read_not(bool& negated) {
     negated = false;
     if (!is_not(cursor_.word()))
@@ -104,6 +115,17 @@ std::string RuleReader::service_protocol() const {
     return NameDatabase::instance().protocol_name(protocol->number).value_or("");
 }
 
+AddressFamily RuleReader::body_family() const {
+    if (!rule_.body || rule_.body->protocol.any_of.empty())
+        return AddressFamily::any;
+    const std::vector<Term>& terms = rule_.body->protocol.any_of;
+    const AddressFamily family = family_of(*std::get_if<ProtocolMatch>(&terms.front().match));
+    for (const Term& term : terms)
+        if (term.negated || family_of(*std::get_if<ProtocolMatch>(&term.match)) != family)
+            return AddressFamily::any;
+    return family;
+}
+
 bool RuleReader::read_side(Side side, Group& addresses, std::optional<Term>& ports) {
     bool is_block = is_opening(cursor_.word());
     std::string_view keyword = side == Side::source ? "from" : "to";
@@ -113,7 +135,7 @@ bool RuleReader::read_side(Side side, Group& addresses, std::optional<Term>& por
             return false;
         if (!at_argument() || cursor_.word() == "from" || cursor_.word() == "to")
             return cursor_.fail_missing("address after \"" + std::string(keyword) + "\"");
-        auto address = parse_address(cursor_.word(), resolver_);
+        auto address = parse_address(cursor_.word(), body_family(), resolver_);
         if (!address)
             return cursor_.fail(address.error());
         term.match = AddressMatch{side, *address};

@@ -93,6 +93,9 @@ class RuleReader {
 
     // The name of the protocol of the body, for services; empty when it is not one.
     std::string service_protocol() const;
+    // The family of the packets that the protocol of the body lets through: whose addresses the
+    // names of hosts stand for.
+    AddressFamily body_family() const;
 
     Cursor& cursor_;
     const NameResolver& resolver_;
@@ -101,6 +104,9 @@ class RuleReader {
 
 // The protocol a word names; `as_option`: after `proto`, where `ipv6` is protocol 41.
 std::optional<ProtocolMatch> protocol_of(std::string_view word, bool as_option);
+
+// The family of the packets with this protocol: ICMP belongs to IPv4, ICMPv6 to IPv6.
+AddressFamily family_of(const ProtocolMatch& protocol);
 
 template <typename ReadItem>
 bool RuleReader::read_block(ReadItem read_item) {

@@ -21,16 +21,17 @@ std::string range_text(std::uint32_t minimum, std::uint32_t maximum) {
 
 // Calls `item(text, offset)` for each part between commas until one fails.
 template <typename Function>
-std::optional<ValueError> each_item(std::string_view text, std::string_view what, Function item) {
+std::optional<ValueError> each_item(std::string_view text, std::string_view what,
+                                    std::size_t maximum_entries, Function item) {
     std::size_t start = 0, count = 0;
     while (true) {
         std::size_t comma = text.find(',', start);
         std::string_view part = text.substr(start, comma - start);
         if (part.empty())
             return bad("empty entry in the list of " + std::string(what), start);
-        if (++count > kMaximumListEntries)
+        if (++count > maximum_entries)
             return bad("too many entries in the list of " + std::string(what) + "; at most " +
-                           std::to_string(kMaximumListEntries) + " fit",
+                           std::to_string(maximum_entries) + " fit",
                        start);
         if (std::optional<ValueError> error = item(part, start))
             return error;
@@ -59,8 +60,8 @@ constexpr ListRules kTcpWindow{"TCP window"};
 constexpr ListRules kTcpMss{"MSS"};
 constexpr ListRules kTcpDataLength{"data length"};
 constexpr ListRules kTagged{"tag", 1, 65534};
-constexpr ListRules kIcmpTypes{"ICMP type", 0, 31, true, {}, true};
-constexpr ListRules kIcmp6Types{"ICMPv6 type", 0, 201, true, {}, true};
+constexpr ListRules kIcmpTypes{"ICMP type", 0, 31, true, {}, true, kUnlimited};
+constexpr ListRules kIcmp6Types{"ICMPv6 type", 0, 201, true, {}, true, kUnlimited};
 constexpr ListRules kFlowId{"flow label", 0, 0xfffff};
 
 }  // namespace
@@ -104,7 +105,7 @@ Value<std::uint32_t> parse_number(std::string_view text, std::uint32_t minimum,
 
 const ListRules& list_rules(ListField field) {
     static const ListRules mac_type{"Ethernet type", 0, 65535, true, ethernet_types(), false};
-    static const ListRules dscp{"DSCP", 0, 63, true, dscp_names(), true};
+    static const ListRules dscp{"DSCP", 0, 63, true, dscp_names(), true, kUnlimited};
     switch (field) {
         case ListField::ip_length:
             return kIpLength;
@@ -137,7 +138,7 @@ const ListRules& list_rules(ListField field) {
 Value<std::vector<NumberRange>> parse_list(std::string_view text, const ListRules& rules) {
     std::vector<NumberRange> ranges;
     auto error =
-        each_item(text, rules.what,
+        each_item(text, rules.what, rules.maximum_entries,
                   [&](std::string_view part, std::size_t offset) -> std::optional<ValueError> {
                       std::size_t dash = rules.ranges ? part.find('-') : part.npos;
                       auto first = list_value(part.substr(0, dash), rules);
@@ -225,7 +226,8 @@ bool looks_like_ports(std::string_view text, std::string_view protocol) {
 Value<std::vector<PortEntry>> parse_ports(std::string_view text, std::string_view protocol) {
     std::vector<PortEntry> entries;
     auto error = each_item(
-        text, "ports", [&](std::string_view part, std::size_t offset) -> std::optional<ValueError> {
+        text, "ports", kMaximumListEntries,
+        [&](std::string_view part, std::size_t offset) -> std::optional<ValueError> {
             std::size_t end = port_end(part);
             auto first = parse_port(part.substr(0, end), protocol);
             if (!first) {
@@ -314,7 +316,8 @@ std::optional<Value<TableReference>> parse_table_reference(std::string_view text
     return reference;
 }
 
-Value<HostAddress> parse_host(std::string_view text, const NameResolver& resolver) {
+Value<HostAddress> parse_host(std::string_view text, AddressFamily family,
+                              const NameResolver& resolver) {
     if (auto address = parse_ipv4(text))
         return HostAddress(*address);
     if (auto address = parse_ipv6(text))
@@ -324,13 +327,16 @@ Value<HostAddress> parse_host(std::string_view text, const NameResolver& resolve
     // Digits and dots only: a mistyped address. Asking DNS for it would only cost time.
     bool numeric = text.find_first_not_of("0123456789.") == text.npos;
     if (!numeric)
-        if (auto address = resolver.host(std::string(text)))
+        if (auto address = resolver.host(std::string(text), family))
             return *address;
-    return ValueError{ExitStatus::no_host,
-                      0,
-                      numeric ? "bad address " + quote(text) + "; expected A.B.C.D"
-                              : "hostname " + quote(text) + " unknown",
-                      {}};
+    if (numeric)
+        return ValueError{
+            ExitStatus::no_host, 0, "bad address " + quote(text) + "; expected A.B.C.D", {}};
+    std::string message = "hostname " + quote(text) + " unknown";
+    if (family != AddressFamily::any)
+        message += std::string(", or it has no ") +
+                   (family == AddressFamily::ipv4 ? "IPv4" : "IPv6") + " address";
+    return ValueError{ExitStatus::no_host, 0, std::move(message), {}};
 }
 
 std::optional<Ipv4> parse_ipv4_mask(std::string_view text) {
@@ -396,7 +402,8 @@ Value<FlagBits> parse_flags(std::string_view text, FlagField field) {
     std::span<const Keyword<std::uint8_t>> names = flag_keywords(field);
     bool may_clear = field != FlagField::ext6hdr;
     auto error = each_item(
-        text, "flags", [&](std::string_view part, std::size_t offset) -> std::optional<ValueError> {
+        text, "flags", kMaximumListEntries,
+        [&](std::string_view part, std::size_t offset) -> std::optional<ValueError> {
             std::string_view name = part;
             bool clear = may_clear && name.starts_with('!');
             if (clear)

@@ -29,6 +29,7 @@ template <typename T>
 using Value = Result<T, ValueError>;
 
 inline constexpr std::size_t kMaximumListEntries = 62;  // of a port or number list, as in ipfw
+inline constexpr std::size_t kUnlimited = SIZE_MAX;     // of lists that are kept as bits
 inline constexpr std::size_t kMaximumNameLength = 63;   // tables, states, instances
 
 // Decimal, or hexadecimal with 0x. A leading zero is taken as decimal when `leading_zeros` (rule
@@ -47,6 +48,9 @@ struct ListRules {
     bool ranges = true;
     std::span<const Keyword<std::uint32_t>> names = {};
     bool sorted_values = false;  // ranges are taken apart, values sorted and without doubles
+    // Where the values are kept as bits, a few ranges may print as many entries, which must be read
+    // back: there any number of them fits.
+    std::size_t maximum_entries = kMaximumListEntries;
 };
 
 const ListRules& list_rules(ListField field);
@@ -66,7 +70,9 @@ Value<std::uint32_t> parse_divert_port(std::string_view text);
 using Address = decltype(AddressMatch::what);
 
 // any, me, me6, hosts, networks, lists, sets, tables.
-Value<Address> parse_address(std::string_view text, const NameResolver& resolver);
+// Names are looked up as those of hosts of `family`.
+Value<Address> parse_address(std::string_view text, AddressFamily family,
+                             const NameResolver& resolver);
 
 // `table(NAME[,VALUE])`; none when the text does not begin with `table(`.
 std::optional<Value<TableReference>> parse_table_reference(std::string_view text);
@@ -74,8 +80,10 @@ std::optional<Value<TableReference>> parse_table_reference(std::string_view text
 // Letters, digits, `_`, `-` and `.`, at most kMaximumNameLength.
 bool is_valid_name(std::string_view text);
 
-// `1.2.3.4`, `2001:db8::1` or a host name.
-Value<HostAddress> parse_host(std::string_view text, const NameResolver& resolver);
+// `1.2.3.4`, `2001:db8::1` or the name of a host that has an address of `family`. An address that
+// is written out is taken whatever the family is.
+Value<HostAddress> parse_host(std::string_view text, AddressFamily family,
+                              const NameResolver& resolver);
 
 struct MacAndMask {
     MacAddress address, mask;

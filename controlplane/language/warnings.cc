@@ -3,12 +3,30 @@
 #include <algorithm>
 
 #include "controlplane/language/printer.h"
+#include "controlplane/language/rule_reader.h"
 
 namespace sluice::language {
 
 namespace {
 
 constexpr std::uint8_t kIcmp = 1, kTcp = 6, kUdp = 17, kIcmp6 = 58, kSctp = 132, kUdpLite = 136;
+
+// The family of the packets that a term lets through.
+AddressFamily family_of(const Term& term) {
+    if (term.negated)
+        return AddressFamily::any;
+    if (const auto* protocol = std::get_if<ProtocolMatch>(&term.match))
+        return language::family_of(*protocol);
+    if (const auto* address = std::get_if<AddressMatch>(&term.match)) {
+        if (std::holds_alternative<std::vector<Ipv4Network>>(address->what) ||
+            std::holds_alternative<AddressSet>(address->what))
+            return AddressFamily::ipv4;
+        if (std::holds_alternative<std::vector<Ipv6Network>>(address->what) ||
+            std::holds_alternative<Me6>(address->what))
+            return AddressFamily::ipv6;
+    }
+    return AddressFamily::any;
+}
 
 // What the protocol part of the rule lets through.
 enum class Reach { everything, these, unknown };
@@ -45,13 +63,18 @@ class Collector {
 
     std::vector<std::string> collect() {
         if (rule_.body) {
+            family(rule_.body->protocol);
+            family(rule_.body->source);
+            family(rule_.body->destination);
             ports(rule_.body->source_ports);
             ports(rule_.body->destination_ports);
         }
         // Only what must hold counts: a group of one term.
-        for (const Group& group : rule_.options)
+        for (const Group& group : rule_.options) {
+            family(group);
             if (group.any_of.size() == 1)
                 option(group.any_of.front());
+        }
         combinations();
         action();
         return std::move(sentences_);
@@ -62,6 +85,20 @@ class Collector {
     void say(std::string sentence) {
         if (std::find(sentences_.begin(), sentences_.end(), sentence) == sentences_.end())
             sentences_.push_back(std::move(sentence));
+    }
+
+    // Remembers the first group that only packets of one family pass.
+    void family(const Group& group) {
+        if (group.any_of.empty())
+            return;
+        const AddressFamily only = family_of(group.any_of.front());
+        for (const Term& term : group.any_of)
+            if (family_of(term) != only)
+                return;
+        if (only == AddressFamily::ipv4 && ipv4_.empty())
+            ipv4_ = print_group(group);
+        if (only == AddressFamily::ipv6 && ipv6_.empty())
+            ipv6_ = print_group(group);
     }
 
     void ports(const std::optional<Term>& term) {
@@ -148,6 +185,8 @@ class Collector {
     }
 
     void combinations() {
+        if (!ipv4_.empty() && !ipv6_.empty())
+            never("\"" + ipv4_ + "\" is about IPv4, \"" + ipv6_ + "\" about IPv6");
         if (in_ && out_)
             never("no packet is incoming and outgoing at once");
         if (in_ && xmit_)
@@ -182,6 +221,7 @@ class Collector {
     const Rule& rule_;
     Protocols protocols_;
     std::vector<std::string> sentences_;
+    std::string ipv4_, ipv6_;  // what lets only packets of that family through
     bool in_ = false, out_ = false, xmit_ = false;
     bool has_ports_ = false, tcp_header_ = false, l4_header_ = false, later_fragment_ = false;
 };

@@ -1,19 +1,54 @@
 #include "controlplane/language/words.h"
 
+#include <optional>
+
 namespace sluice::language {
 
 namespace {
-
-// Enough for any command that a shell builds, little enough not to be a way to fill memory.
-constexpr std::size_t kMaximumArgumentsLength = 65536;
 
 bool is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\v' || c == '\f';
 }
 
-bool is_control(char c) {
-    unsigned char byte = static_cast<unsigned char>(c);
-    return byte < 0x20 || byte == 0x7f;
+struct BadCharacter {
+    std::size_t offset;
+    std::string_view what;
+};
+
+// The length of the UTF-8 character at `offset`; 0: there is none. Overlong forms, surrogates and
+// what lies beyond U+10FFFF are none.
+std::size_t character_length(std::string_view text, std::size_t offset) {
+    auto byte = [&](std::size_t i) {
+        return offset + i < text.size() ? static_cast<unsigned char>(text[offset + i]) : 0u;
+    };
+    const unsigned lead = byte(0);
+    if (lead < 0x80)
+        return 1;
+    const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4)
+        return 0;
+    for (std::size_t i = 1; i < length; ++i)
+        if ((byte(i) & 0xc0) != 0x80)
+            return 0;
+    const bool overlong = (lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xf0 && byte(1) < 0x90);
+    const bool no_character = (lead == 0xed && byte(1) > 0x9f) || (lead == 0xf4 && byte(1) > 0x8f);
+    return overlong || no_character ? 0 : length;
+}
+
+// A rule is stored and sent as UTF-8 and shown on terminals: nothing else may be in it.
+std::optional<BadCharacter> find_bad_character(std::string_view text) {
+    for (std::size_t i = 0; i < text.size();) {
+        const std::size_t length = character_length(text, i);
+        if (length == 0)
+            return BadCharacter{i, "a byte that is no UTF-8"};
+        const auto first = static_cast<unsigned char>(text[i]);
+        // U+0080 to U+009f are control characters, too.
+        if (first < 0x20 || first == 0x7f ||
+            (first == 0xc2 && static_cast<unsigned char>(text[i + 1]) < 0xa0))
+            return BadCharacter{i, "control character"};
+        i += length;
+    }
+    return std::nullopt;
 }
 
 ParseError error_at(std::size_t column, std::size_t word, std::string message) {
@@ -51,10 +86,12 @@ Result<std::vector<Word>, ParseError> split_line(std::string_view line) {
             continue;
         }
         std::size_t start = i;
-        for (; i < line.size() && !is_blank(line[i]) && line[i] != '#'; ++i)
-            if (is_control(line[i]))
-                return error_at(i + 1, words.size(), "control character in the line");
+        while (i < line.size() && !is_blank(line[i]) && line[i] != '#')
+            ++i;
         std::string_view text = line.substr(start, i - start);
+        if (auto bad = find_bad_character(text))
+            return error_at(start + bad->offset + 1, words.size(),
+                            std::string(bad->what) + " in the line");
         in_comment = in_comment || (!joining && text.starts_with("//"));
         if (joining) {
             words.back().jumps.push_back({words.back().text.size(), start + 1});
@@ -75,10 +112,12 @@ Result<std::vector<Word>, ParseError> words_of(std::span<const std::string> argu
     std::size_t column = 1;
     bool joining = false, in_comment = false;
     for (const std::string& argument : arguments) {
-        for (std::size_t i = 0; i < argument.size(); ++i)
-            if (is_control(argument[i]))
-                return error_at(column + i, words.size(),
-                                "control character in " + quote(argument));
+        if (auto bad = find_bad_character(argument))
+            return error_at(column + bad->offset, words.size(),
+                            std::string(bad->what) + " in the command");
+        if (std::size_t hash = argument.find('#'); hash != argument.npos)
+            return error_at(column + hash, words.size(),
+                            "\"#\" would end the line in a rule file; leave it out");
         if (argument.empty())
             return error_at(column, words.size(), "empty word in the command");
         in_comment = in_comment || (!joining && argument.starts_with("//"));
@@ -93,8 +132,6 @@ Result<std::vector<Word>, ParseError> words_of(std::span<const std::string> argu
         }
         joining = !in_comment && argument.back() == ',';
         column += argument.size() + 1;
-        if (column > kMaximumArgumentsLength)
-            return error_at(column, words.size(), "the command is too long");
     }
     return words;
 }

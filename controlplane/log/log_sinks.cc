@@ -3,6 +3,7 @@
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/basic_file_sink.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -86,15 +87,27 @@ class FileSink final : public LogSink {
     }
 
   private:
+    // Opening a pipe waits for its reader, and the daemon with it.
+    bool is_pipe() const {
+        struct stat status {};
+        return stat(path_.c_str(), &status) == 0 && S_ISFIFO(status.st_mode);
+    }
+
+    void refuse(const std::string& reason) {
+        complaint_("cannot open the log file " + path_ + ": " + reason +
+                   "; log lines are not written to it until it can be opened");
+        next_try_ = Clock::now() + kRetryInterval;
+    }
+
     // spdlog throws when it cannot open a file: this is where that ends.
     void open() {
+        if (is_pipe())
+            return refuse("it is a pipe, not a file");
         try {
             logger_ = make_logger(std::make_shared<spdlog::sinks::basic_file_sink_st>(path_),
                                   complaint_, path_);
         } catch (const spdlog::spdlog_ex& problem) {
-            complaint_("cannot open the log file " + path_ + ": " + problem.what() +
-                       "; log lines are not written to it until it can be opened");
-            next_try_ = Clock::now() + kRetryInterval;
+            refuse(problem.what());
         }
     }
 

@@ -1,7 +1,8 @@
 // Reads back what print_rule wrote.
 //
-// Canonical text is no line of a file: a comment that was typed in a shell may hold a `#`, which
-// would end a line. Names have been resolved when it was written, so none are looked up.
+// Canonical text is no line of a file: it may be longer, for lists are taken apart, and a `#` in it
+// is an error, not the end of the line. Names have been resolved when it was written, so none are
+// looked up.
 #pragma once
 
 #include <string_view>

@@ -19,10 +19,18 @@ RulePointer make_default_rule(bool accept, std::uint32_t slot) {
     return std::make_shared<const StoredRule>(std::move(stored));
 }
 
+// What makes two rules the same one.
+std::string identity(const StoredRule& rule) {
+    return std::to_string(rule.rule.number) + ' ' + std::to_string(rule.rule.set) + ' ' +
+           std::to_string(rule.log_limit) + ' ' + rule.text;
+}
+
 Error no_slot_left(std::uint32_t capacity) {
-    return {ExitStatus::unavailable,
-            "the data plane has counters for " + std::to_string(capacity) +
-                " rules and all are in use; set slot_capacity in sluice.toml higher"};
+    return {
+        ExitStatus::unavailable,
+        "the data plane has counters for " + std::to_string(capacity) +
+            " rules, and those of the rules that go are free only when the new ones are in force; "
+            "set slot_capacity in sluice.toml higher"};
 }
 
 }  // namespace
@@ -80,10 +88,7 @@ Result<RulePointer> Ruleset::add(language::Rule rule) {
                      "rule 65535 is the default rule: it cannot be added or replaced"};
     if (rule.number == 0)
         rule.number = automatic_number();
-    const std::optional<std::uint32_t> slot = slots_.allocate();
-    if (!slot)
-        return no_slot_left(slots_.capacity());
-    StoredRule stored{.rule = std::move(rule), .text = {}, .slot = *slot, .log_limit = 0};
+    StoredRule stored{.rule = std::move(rule), .text = {}, .slot = 0, .log_limit = 0};
     if (stored.rule.log) {
         // As ipfw(8) does it: the limit of the moment becomes the rule's own, and is listed.
         std::optional<std::uint32_t>& amount = stored.rule.log->amount;
@@ -92,9 +97,32 @@ Result<RulePointer> Ruleset::add(language::Rule rule) {
         stored.log_limit = amount.value_or(0);
     }
     stored.text = language::print_rule(stored.rule);
+    const std::optional<std::uint32_t> slot = slot_for(stored);
+    if (!slot)
+        return no_slot_left(slots_.capacity());
+    stored.slot = *slot;
     RulePointer pointer = std::make_shared<const StoredRule>(std::move(stored));
     insert(pointer);
     return pointer;
+}
+
+std::optional<std::uint32_t> Ruleset::slot_for(const StoredRule& rule) {
+    const auto same = removed_.find(identity(rule));
+    if (same == removed_.end())
+        return slots_.allocate();
+    const std::uint32_t slot = same->second.front();
+    same->second.pop_front();
+    if (same->second.empty())
+        removed_.erase(same);
+    return slot;
+}
+
+void Ruleset::published() {
+    for (const auto& [rule, slots] : removed_)
+        for (const std::uint32_t slot : slots)
+            slots_.release(slot);
+    removed_.clear();
+    slots_.published();
 }
 
 Ruleset::Chunk& Ruleset::writable_chunk(std::size_t index) {
@@ -129,7 +157,7 @@ std::size_t Ruleset::remove_if(std::uint16_t first, std::uint16_t last, Predicat
         Chunk& chunk = writable_chunk(i);
         for (const RulePointer& rule : chunk)
             if (doomed(rule))
-                slots_.release(rule->slot);
+                removed_[identity(*rule)].push_back(rule->slot);
         removed += std::erase_if(chunk, doomed);
     }
     size_ -= removed;
@@ -201,6 +229,7 @@ bool Ruleset::renumber_slots(std::uint32_t capacity) {
             rule = moved(rule);
     }
     slots_ = std::move(slots);
+    removed_.clear();
     return true;
 }
 

@@ -14,9 +14,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "common/result.h"
@@ -58,7 +60,8 @@ class Ruleset {
                                    const contract::Sysctls& sysctls);
 
     // Gives the rule its number (0: automatic), slot and log limit and puts it behind all rules of
-    // that number.
+    // that number. A rule that was removed since the last `published` and is the same in number,
+    // set, text and log limit gets its slot back, and with it its counters.
     Result<RulePointer> add(language::Rule rule);
 
     // Deletes what lies in the range and, if given, in the set. The default rule stays. Returns how
@@ -88,7 +91,7 @@ class Ruleset {
 
     // See SlotAllocator.
     const std::vector<std::uint32_t>& fresh_slots() const { return slots_.fresh(); }
-    void published() { slots_.published(); }
+    void published();
 
     // For a data plane that has just started and has counted nothing: slots from 1 on, in order.
     // False: it has too few for this ruleset.
@@ -102,12 +105,17 @@ class Ruleset {
     Chunk& writable_chunk(std::size_t index);
     void insert(RulePointer rule);
     std::uint16_t automatic_number() const;
+    std::optional<std::uint32_t> slot_for(const StoredRule& rule);
     template <typename Predicate>
     std::size_t remove_if(std::uint16_t first, std::uint16_t last, Predicate predicate);
 
     std::array<std::shared_ptr<Chunk>, kChunkCount> chunks_;
     std::size_t size_ = 0;
     SlotAllocator slots_;
+    // Slots of rules that were removed since the last `published`, by what the rule was. One that
+    // is added again meanwhile, as when a file begins with a flush, is the same rule and keeps
+    // counting.
+    std::unordered_map<std::string, std::deque<std::uint32_t>> removed_;
     bool default_accept_ = false;
     RulePointer default_rule_;
     contract::Sysctls sysctls_;

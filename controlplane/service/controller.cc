@@ -68,8 +68,10 @@ std::uint64_t Controller::lost_in_rings() {
 void Controller::report_lost_lines() {
     const std::uint64_t lost = lost_in_rings();
     if (lost > lost_lines_)
-        report_(std::to_string(lost - lost_lines_) +
-                " log lines were lost because they came faster than they can be written");
+        report_(
+            std::to_string(lost - lost_lines_) +
+            " log lines were lost: they came faster than they were written, or while no control "
+            "plane was there");
     lost_lines_ = lost;
 }
 
@@ -83,7 +85,9 @@ void Controller::on_up(DataplaneGreeting greeting) {
     memory_ = std::move(greeting.memory);
     limiter_ = log::LogLimiter(memory_.annotations());
     interface_names_ = std::move(greeting.interface_names);
-    lost_lines_ = lost_in_rings();
+    // A control plane that has just started says how many were lost before it came.
+    if (restarted)
+        lost_lines_ = 0;
 
     if (!greeted_ && hello.generation != 0) {
         const Result<Done> adopted = adopt(hello, greeting.snapshot.get());
@@ -161,6 +165,9 @@ void Controller::push() {
 void Controller::submit(Request request, Reply reply) {
     const bool changes =
         std::any_of(request.operations.begin(), request.operations.end(), changes_something);
+    // What runs is not what we know: to show our rules would be a lie.
+    if (!changes && foreign_)
+        return reply(refused(*cannot_change()));
     if (!changes)
         return change(request, reply);
     if (waiting_.size() >= kMaximumWaiting)

@@ -98,8 +98,15 @@ class Script {
             take(result, outcome_.ruleset.find(kAllRules, list.in_set));
             return result;
         }
-        for (const language::RuleRange& range : list.rules)
-            take(result, outcome_.ruleset.find(range, list.in_set));
+        for (const language::RuleRange& range : list.rules) {
+            const auto rules = outcome_.ruleset.find(range, list.in_set);
+            if (rules.empty())
+                complain(result, range.first == range.last
+                                     ? "rule " + std::to_string(range.first) + " does not exist"
+                                     : "no rules in range " + std::to_string(range.first) + "-" +
+                                           std::to_string(range.last));
+            take(result, rules);
+        }
         return result;
     }
 

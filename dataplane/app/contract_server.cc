@@ -40,12 +40,34 @@ UniqueFd make_socket() {
     return UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-// A socket file that nobody listens on is left over from a process that died.
-bool somebody_listens(const std::string& path) {
+// A socket file that nobody has open is left over from a process that died, and goes. Whatever else
+// stands there belongs to somebody.
+Result<Done> remove_stale(const std::string& path) {
+    struct stat status {};
+    if (lstat(path.c_str(), &status) != 0)
+        return socket_error(path, "cannot be made");
+    if (!S_ISSOCK(status.st_mode))
+        return Error{ExitStatus::unavailable,
+                     path +
+                         " exists and is no socket; remove it, or set another socket in the "
+                         "settings"};
     const sockaddr_un address = address_of(path);
     const UniqueFd probe = make_socket();
-    return connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
-           errno == EAGAIN;
+    if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+        errno == EAGAIN)
+        return Error{ExitStatus::unavailable,
+                     "the contract socket " + path +
+                         " is in use: another sluice-dataplane runs; stop it, or set another "
+                         "socket in the settings"};
+    if (errno == EPROTOTYPE)
+        return Error{ExitStatus::unavailable,
+                     "the contract socket " + path +
+                         " is in use by another program; set another socket in the settings"};
+    if (errno != ECONNREFUSED)
+        return socket_error(path, "exists, and whether it is in use cannot be told");
+    if (unlink(path.c_str()) != 0)
+        return socket_error(path, "cannot be replaced");
+    return Done{};
 }
 
 bool bind_to(int descriptor, const std::string& path) {
@@ -152,12 +174,9 @@ Result<ContractServer> ContractServer::listen(const std::string& path,
     if (!bind_to(listener.get(), path)) {
         if (errno != EADDRINUSE)
             return socket_error(path, "cannot be made");
-        if (somebody_listens(path))
-            return Error{ExitStatus::unavailable,
-                         "the contract socket " + path +
-                             " is in use: another sluice-dataplane runs; stop it, or set another "
-                             "socket in the settings"};
-        if (unlink(path.c_str()) != 0 || !bind_to(listener.get(), path))
+        if (auto removed = remove_stale(path); !removed)
+            return removed.error();
+        if (!bind_to(listener.get(), path))
             return socket_error(path, "cannot be replaced");
     }
     ContractServer server(path, std::move(listener), descriptors, std::move(callbacks));
@@ -171,10 +190,16 @@ ContractServer::ContractServer(std::string path, UniqueFd listener, const Descri
     : path_(std::move(path)),
       listener_(std::move(listener)),
       descriptors_(descriptors),
-      callbacks_(std::move(callbacks)) {}
+      callbacks_(std::move(callbacks)) {
+    struct stat status {};
+    if (lstat(path_.c_str(), &status) == 0)
+        inode_ = status.st_ino;
+}
 
 ContractServer::~ContractServer() {
-    if (listener_)
+    struct stat status {};
+    if (listener_ && lstat(path_.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&
+        status.st_ino == inode_)
         unlink(path_.c_str());
 }
 
@@ -236,6 +261,10 @@ Result<Done> ContractServer::take(const contract::Offer& offer, UniqueFd image) 
         return Error{ExitStatus::data, "generation " + std::to_string(offer.generation) +
                                            " does not follow generation " +
                                            std::to_string(generation_) + ", which runs"};
+    if (offer.generation >= contract::kGenerationLimit)
+        return Error{ExitStatus::data, "generation " + std::to_string(offer.generation) +
+                                           " is too large: generations are below " +
+                                           std::to_string(contract::kGenerationLimit)};
     if (auto checked = check_image_file(image.get(), offer.size); !checked)
         return checked.error();
     const Mapping mapping(image.get(), offer.size);

@@ -8,6 +8,8 @@
 // disconnected, and traffic does not notice.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <functional>
 #include <span>
@@ -60,6 +62,7 @@ class ContractServer {
     void answer(std::uint64_t generation, const Result<Done>& result);
 
     std::string path_;
+    ino_t inode_ = 0;  // of the socket file: another one that took its place is not ours to remove
     UniqueFd listener_;
     UniqueFd client_;
     int client_process_ = 0;

@@ -25,6 +25,8 @@ namespace sluice::contract {
 
 inline constexpr std::uint32_t kMessageMagic = 0x43554c53;  // "SLUC"
 inline constexpr std::uint16_t kMessageVersion = 1;
+// A generation follows the running one. Near the end of the numbers there would be none to follow.
+inline constexpr std::uint64_t kGenerationLimit = std::uint64_t{1} << 63;
 inline constexpr char kDefaultContractSocket[] = "/run/sluice/dataplane.sock";
 
 enum class MessageType : std::uint16_t { hello = 1, offer = 2, accepted = 3, rejected = 4 };
@@ -58,7 +60,7 @@ struct Hello {
 
 struct Offer {
     MessageHeader header{.type = MessageType::offer, .length = 0};
-    std::uint64_t generation = 0;  // as in the image
+    std::uint64_t generation = 0;  // as in the image: > the running one, < kGenerationLimit
     std::uint64_t size = 0;        // of the image in bytes
 };
 

@@ -4,9 +4,13 @@
 #include <cstring>
 #include <string>
 
+#include "dataplane/contract/annotations.h"
+
 namespace sluice::contract {
 
 namespace {
+
+constexpr std::uint16_t kDefaultRuleNumber = 65535;
 
 // One validation run. The first thing that is wrong ends it.
 class Validator {
@@ -114,6 +118,11 @@ void check_rule(Validator& validator, const SnapshotView& view, std::size_t inde
     const std::uint64_t count = std::uint64_t{rule.header_count} + rule.residual_count;
     if (rule.action >= RuleAction::count_ || rule.set > 31 || rule.number == 0)
         return validator.fail("a rule has an unknown action, set or number", at);
+    if (rule.slot == kBogusSlot)
+        return validator.fail("a rule has slot 0, which belongs to packets dropped before any rule",
+                              at);
+    if (rule.number == kDefaultRuleNumber && index + 1 != view.rules().size())
+        return validator.fail("rule 65535 is not the last one", at);
     if (index > 0 && rule.number < view.rules()[index - 1].number)
         return validator.fail("the rules are not in order", at);
     if (rule.first_instruction + count > view.instructions().size())
@@ -193,7 +202,7 @@ Result<SnapshotView> SnapshotView::validate(std::span<const std::byte> image) {
         return validator.error();
 
     if (view.rules_.empty() || view.rules_.size() > UINT32_MAX ||
-        view.rules_.back().number != 65535 || view.rules_.back().header_count != 0 ||
+        view.rules_.back().number != kDefaultRuleNumber || view.rules_.back().header_count != 0 ||
         view.rules_.back().residual_count != 0 ||
         (view.rules_.back().action != RuleAction::allow &&
          view.rules_.back().action != RuleAction::deny))

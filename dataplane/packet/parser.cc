@@ -282,7 +282,10 @@ DropReason parse_frame(std::span<const std::byte> frame, const ParserSettings& s
         return DropReason::short_frame;
     h.ether_type = ethernet->type.host();
     std::size_t offset = sizeof(wire::Ethernet);
-    for (unsigned tags = 0; is_vlan(h.ether_type) && tags < kMaximumVlanTags; ++tags) {
+    for (unsigned tags = 0; is_vlan(h.ether_type); ++tags) {
+        // Passed on as not IP it would carry any packet past the rules.
+        if (tags == kMaximumVlanTags)
+            return DropReason::vlan_tags;
         const auto* vlan = view.at<wire::Vlan>(offset);
         if (vlan == nullptr)
             return DropReason::short_frame;

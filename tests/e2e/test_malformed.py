@@ -23,6 +23,8 @@ MALFORMED = [
     ("IPv4 header cut", raw(HEAD / IP4)[:14 + 12], "short_frame"),
     ("IPv6 header cut", raw(HEAD / IP6)[:14 + 30], "short_frame"),
     ("inner tag without a type", raw(HEAD)[:12] + bytes.fromhex("8100006481000000"), "short_frame"),
+    ("five VLAN tags", raw(HEAD)[:12] + bytes.fromhex("81000064" * 5) + raw(HEAD / IP4 / UDP())[12:],
+     "vlan_tags"),
     ("IPv4 version 5", raw(HEAD / IP(src=IP4.src, dst=IP4.dst, version=5) / UDP()), "bad_ipv4_header"),
     ("IPv4 header of 16 octets", raw(HEAD / IP(src=IP4.src, dst=IP4.dst, ihl=4) / UDP()),
      "bad_ipv4_header"),

@@ -32,8 +32,8 @@ class Reader {
         }
         std::size_t at = kEthernetHeader;
         packet_.ether_type = packet_.outer_ether_type = pair(12);
-        for (std::size_t tags = 0; tags < kMaximumTags && is_tag(packet_.ether_type); ++tags) {
-            if (frame_.size() < at + kVlanTag)
+        for (std::size_t tags = 0; is_tag(packet_.ether_type); ++tags) {
+            if (tags == kMaximumTags || frame_.size() < at + kVlanTag)
                 return end(Fate::refused);
             packet_.ether_type = pair(at + 2);
             at += kVlanTag;

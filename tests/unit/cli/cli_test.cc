@@ -119,7 +119,8 @@ TEST_F(CliTest, SaysThatTheDataPlaneIsMissing) {
     EXPECT_EQ(listed.out, "65535 0 0 deny ip from any to any\n");
     EXPECT_EQ(listed.status, ExitStatus::ok);
     EXPECT_NE(listed.err.find("counters are shown as 0"), std::string::npos);
-    EXPECT_EQ(ipfw("list").err, "");
+    EXPECT_EQ(ipfw("list").err,
+              "ipfw: sluice-dataplane is not connected: these rules are not in force\n");
 }
 
 TEST_F(CliTest, AddListDeleteFlush) {
@@ -261,6 +262,18 @@ TEST_F(CliTest, DryRunsNeedNobody) {
     EXPECT_TRUE(whole.err.starts_with("Line 3: warning: not supported yet: ")) << whole.err;
     EXPECT_EQ(whole.status, ExitStatus::ok);
     EXPECT_EQ(status("-n " + file("add frobnicate ip from any to any\n")), 65);
+}
+
+TEST_F(CliTest, DryRunsRefuseTheDefaultRule) {
+    const Output one = ipfw("-n add 65535 deny ip from any to any");
+    EXPECT_EQ(one.status, ExitStatus::unavailable);
+    EXPECT_EQ(one.out, "");
+    EXPECT_EQ(one.err, "ipfw: rule 65535 is the default rule: it cannot be added or replaced\n");
+    const Output whole = ipfw("-n " + file("add 1 deny ip from any to any\n"
+                                           "add 65535 deny ip from any to any\n"));
+    EXPECT_EQ(whole.status, ExitStatus::unavailable);
+    EXPECT_EQ(whole.err,
+              "Line 2: rule 65535 is the default rule: it cannot be added or replaced\n");
 }
 
 TEST_F(CliTest, VersionAndHelp) {

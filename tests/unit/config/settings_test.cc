@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 
@@ -211,6 +212,32 @@ TEST(SettingsTest, PortsAreChecked) {
               "\"fd00::1/64\", not \"10.0.0.1\"");
     EXPECT_EQ(error_of(pair + "addresses = [\"10.0.0.1/33\"]\n").substr(0, 6), "10:14:");
     EXPECT_EQ(error_of(pair + "mtu = 65536\n"), "10:7: mtu must be a whole number from 68 to 9216");
+}
+
+TEST(SettingsTest, TheTwoSocketsAreNotTheSame) {
+    EXPECT_EQ(error_of("[dataplane]\nsocket = \"/a\"\n[controlplane]\ncontrol_socket = \"/a\"\n"),
+              "4:18: control_socket is the same path as socket in [dataplane]");
+    EXPECT_EQ(error_of("[controlplane]\ncontrol_socket = \"/a\"\n[dataplane]\nsocket = \"/a\"\n"),
+              "4:10: socket is the same path as control_socket in [controlplane]");
+    EXPECT_EQ(error_of("[dataplane]\nsocket = \"" + ControlPlane{}.control_socket + "\"\n"),
+              "2:10: socket is the same path as control_socket in [controlplane]");
+    EXPECT_EQ(error_of("[controlplane]\ncontrol_socket = \"" + DataPlane{}.socket + "\"\n"),
+              "2:18: control_socket is the same path as socket in [dataplane]");
+}
+
+TEST(SettingsTest, AnEmptyFileGivesTheDefaults) {
+    const std::string path = testing::TempDir() + "sluice-empty-settings.toml";
+    std::ofstream(path).close();
+    const Result<Settings> settings = load(path);
+    std::remove(path.c_str());
+    ASSERT_TRUE(settings) << settings.error().message;
+    EXPECT_EQ(settings->dataplane.socket, DataPlane{}.socket);
+}
+
+TEST(SettingsTest, AFolderIsNoFile) {
+    const Result<Settings> settings = load("/tmp");
+    ASSERT_FALSE(settings);
+    EXPECT_EQ(settings.error().message, "cannot read the settings from /tmp: Is a directory");
 }
 
 TEST(SettingsTest, AMissingFileIsASentence) {

@@ -97,6 +97,9 @@ TEST(SnapshotView, RuleDamageIsNamed) {
     expect_refused(rule(1, [](auto& r) { r.target = 0; }), "does not go forward");
     expect_refused(rule(1, [](auto& r) { r.target = 4; }), "does not go forward");
     expect_refused(rule(0, [](auto& r) { r.next_hop_family = 5; }), "unknown family");
+    for (std::size_t i = 0; i < 4; ++i)
+        expect_refused(rule(i, [](auto& r) { r.slot = 0; }), "slot 0");
+    expect_refused(rule(2, [](auto& r) { r.number = 65535; }), "rule 65535 is not the last one");
     const std::string last = "default rule 65535";
     expect_refused(rule(3, [](auto& r) { r.number = 65534; }), last);
     expect_refused(rule(3, [](auto& r) { r.action = RuleAction::count; }), last);

@@ -103,6 +103,42 @@ TEST(Command, Add) {
     EXPECT_FALSE(parse_command_line(std::vector<std::string>{"add", ""}, fake_resolver()));
 }
 
+TEST(Command, ASecondSetIsRefusedEvenIfItIsZero) {
+    EXPECT_EQ(status("set 5 add 310 set 3 allow ip from any to any"), 65);
+    EXPECT_EQ(message("set 5 add 310 set 0 allow ip from any to any"),
+              "column 15: a set was already given before the command");
+    EXPECT_EQ(status("set 5 add set 0 allow ip from any to any"), 65);
+    EXPECT_EQ(status("set 5 310 add set 0 allow ip from any to any"), 65);
+    EXPECT_EQ(command<AddCommand>("set 5 add 310 set 5 allow ip from any to any").rule.set, 5);
+    EXPECT_EQ(command<AddCommand>("set 0 add 310 set 0 allow ip from any to any").rule.set, 0);
+    EXPECT_EQ(status("set 0 add 310 set 5 allow ip from any to any"), 65);
+}
+
+TEST(Command, APathAtTheEndOfACommandIsNoRuleFile) {
+    for (const char* line : {"add 100 allow ip from any to any // see /etc/x",
+                             "100 add allow ip from any to any // see /etc/x",
+                             "-q 100 add allow ip from any to any // see /etc/x",
+                             "ad 100 allow ip from any to any // see /etc/x",
+                             "set 5 add 100 allow ip from any to any // see /etc/x"})
+        EXPECT_EQ(command<AddCommand>(line).rule.comment, "see /etc/x") << line;
+    EXPECT_EQ(command<FileCommand>("-q /etc/x").path, "/etc/x");
+    EXPECT_NE(message("100 /etc/x").find("extraneous filename arguments"), std::string::npos);
+}
+
+// It would end the line where the listing is read as a rule file.
+TEST(Command, AHashIsRefused) {
+    EXPECT_EQ(message("add allow ip from any to any via em#0"),
+              "column 36: \"#\" would end the line in a rule file; leave it out");
+    EXPECT_EQ(status("add allow ip from any to any // see #5"), 64);
+    EXPECT_EQ(status("add deny ip from any to any # all"), 64);
+}
+
+TEST(Command, LengthIsBounded) {
+    EXPECT_EQ(status("add allow ip from any to any // " + std::string(100, 'x')), 65);
+    EXPECT_EQ(message("add allow ip from any to any // " + std::string(70000, 'x')),
+              "column 33: the command is too long");
+}
+
 TEST(Command, Delete) {
     EXPECT_EQ(command<DeleteCommand>("delete 100 200-300 400"),
               (DeleteCommand{{{100, 100}, {200, 300}, {400, 400}}, {}, {}}));

@@ -53,7 +53,7 @@ TEST(NameDatabase, FilesAdd) {
 
 TEST(Resolvers, RefusingKnowsNothing) {
     const NameResolver& resolver = refusing_resolver();
-    EXPECT_FALSE(resolver.host("localhost"));
+    EXPECT_FALSE(resolver.host("localhost", AddressFamily::any));
     EXPECT_FALSE(resolver.user("root"));
     EXPECT_FALSE(resolver.group_name(0));
 }

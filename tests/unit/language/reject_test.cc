@@ -195,6 +195,8 @@ const Case kOptions[] = {
     {"allow ip from any to any not via any", 65, 30, "never matches"},
     {"allow ip from any to any via 1.2.3", 65, 30, "bad address"},
     {"allow ip from any to any via em0,em1", 65, 30, "bad interface name"},
+    {"allow ip from any to any via em345678901234567890123456789012", 65, 30,
+     "has more than 31 characters"},
     {"allow icmp from any to any icmptypes 32", 65, 38, "out of range"},
     {"allow icmp from any to any icmptypes 8,x", 65, 40, "bad ICMP type"},
     {"allow icmp6 from any to any icmp6types 202", 65, 40, "out of range"},

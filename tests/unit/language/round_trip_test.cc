@@ -1,6 +1,7 @@
 // Whatever is printed is read back as the same rule, and printing it again gives the same text.
 #include <gtest/gtest.h>
 
+#include "controlplane/language/values.h"
 #include "tests/unit/language/random_rules.h"
 #include "tests/unit/language/support.h"
 
@@ -39,6 +40,29 @@ TEST(RoundTrip, CompactAndCommentOnlyRead) {
         std::string text = print_rule(random_rule(random), {.compact = true});
         EXPECT_TRUE(parse(text)) << text;
     }
+}
+
+// Sets of values print as more entries than were typed.
+TEST(RoundTrip, LargestSets) {
+    std::string set = "allow ip from 192.0.2.0/24{0-1";
+    for (int member = 3; member < 255; member += 3)
+        set += "," + std::to_string(member) + "-" + std::to_string(member + 1);
+    for (const std::string& line :
+         {std::string("allow ip from any to any dscp 0-63"),
+          std::string("allow icmp from any to any icmptypes 0-31"),
+          std::string("allow ipv6-icmp from any to any icmp6types 0-201"), set + "} to any"}) {
+        auto rule = parse(line);
+        ASSERT_TRUE(rule) << line << ": " << rule.error().text();
+        expect_round_trip(*rule);
+    }
+    // Lists that print as they were typed have the limit of ipfw.
+    std::string ports = "1";
+    for (std::size_t port = 2; port <= kMaximumListEntries; ++port)
+        ports += "," + std::to_string(port);
+    EXPECT_TRUE(parse("allow tcp from any to any " + ports));
+    EXPECT_FALSE(parse("allow tcp from any to any " + ports + ",99"));
+    EXPECT_TRUE(parse("allow ip from any to any iplen " + ports));
+    EXPECT_FALSE(parse("allow ip from any to any iplen " + ports + ",99"));
 }
 
 // A truncated or shuffled rule is an error with a place in it, or another rule; never a crash.

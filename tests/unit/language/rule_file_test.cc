@@ -34,6 +34,31 @@ TEST(SplitLine, Words) {
     EXPECT_FALSE(split_line(std::string(kMaximumLineLength + 1, 'a')));
 }
 
+TEST(SplitLine, OnlyTextIsRead) {
+    auto column = [](std::string_view line) {
+        auto words = split_line(line);
+        auto arguments = words_of(std::vector<std::string>{"a", std::string(line)});
+        EXPECT_EQ(static_cast<bool>(words), static_cast<bool>(arguments)) << line;
+        if (!words && !arguments) {
+            EXPECT_EQ(arguments.error().column, words.error().column + 2) << line;
+        }
+        return words ? 0u : words.error().column;
+    };
+    EXPECT_EQ(column("gr\xc3\xbc\xc3\x9f\x65_\xe2\x82\xac_\xf0\x9f\x94\xa5"), 0u);
+    EXPECT_EQ(column("gr\xfc\xdf\x65"), 3u);    // Latin-1
+    EXPECT_EQ(column("a\xc3"), 2u);             // cut off
+    EXPECT_EQ(column("\xc0\xaf"), 1u);          // overlong
+    EXPECT_EQ(column("\xe0\x80\xaf"), 1u);      // overlong
+    EXPECT_EQ(column("ab\xed\xa0\x80"), 3u);    // a surrogate
+    EXPECT_EQ(column("\xf4\x90\x80\x80"), 1u);  // beyond U+10ffff
+    EXPECT_EQ(column("\x80"), 1u);
+    EXPECT_EQ(column("a\x1b[2J"), 2u);
+    EXPECT_EQ(column("a\x7f"), 2u);
+    EXPECT_EQ(column("a\xc2\x9b"), 2u);  // CSI in one character
+    EXPECT_EQ(column("a\xc2\xa0"), 0u);
+    EXPECT_EQ(texts("add # gr\xfc\xdf\x65"), Texts{"add"});
+}
+
 TEST(SplitLine, Columns) {
     auto words = split_line("  add 1, 23 x");
     ASSERT_TRUE(words);
@@ -84,6 +109,18 @@ TEST(RuleFile, AllErrorsAreCollected) {
     EXPECT_EQ(file.errors[1].error.column, 31u);
     EXPECT_EQ(file.errors[2].error.status, ExitStatus::usage);
     EXPECT_EQ(file.lines.size(), 1u);
+}
+
+// Help in place of the command would be a line that silently does nothing.
+TEST(RuleFile, HelpIsAnError) {
+    for (const char* line : {"help", "-h", "  -qh add deny ip from any to any"}) {
+        RuleFile file = parse_file(line, fake_resolver());
+        ASSERT_EQ(file.errors.size(), 1u) << line;
+        EXPECT_EQ(file.errors.front().error.status, ExitStatus::usage) << line;
+        EXPECT_TRUE(file.lines.empty()) << line;
+    }
+    EXPECT_EQ(parse_file("\n  help", fake_resolver()).errors.front().text(),
+              "Line 2: column 3: help cannot be asked for in a rule file");
 }
 
 TEST(RuleFile, ErrorsAreBounded) {

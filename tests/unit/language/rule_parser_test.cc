@@ -283,5 +283,32 @@ TEST(RuleParser, HostsAreResolvedWhenTheRuleIsRead) {
     EXPECT_EQ(rule.error().status, ExitStatus::no_host);
 }
 
+// The protocol, or the option, says whose addresses are meant.
+TEST(RuleParser, NamesStandForAddressesOfTheFamily) {
+    EXPECT_EQ(canonical("deny ip from both.example.org to any"), "deny ip from 192.0.2.80 to any");
+    EXPECT_EQ(canonical("deny ip4 from any to both.example.org"),
+              "deny ip4 from any to 192.0.2.80");
+    EXPECT_EQ(canonical("deny icmp from both.example.org to any"),
+              "deny icmp from 192.0.2.80 to any");
+    EXPECT_EQ(canonical("deny ip6 from both.example.org to any"),
+              "deny ip6 from 2001:db8::80 to any");
+    EXPECT_EQ(canonical("deny ipv6-icmp from any to both.example.org/64"),
+              "deny ipv6-icmp from any to 2001:db8::/64");
+    EXPECT_EQ(canonical("deny { ip6 or ipv6-icmp } from any to both.example.org"),
+              "deny { ip6 or ipv6-icmp } from any to 2001:db8::80");
+    EXPECT_EQ(canonical("deny { ip6 or ip4 } from any to both.example.org"),
+              "deny { ip6 or ip4 } from any to 192.0.2.80");
+    EXPECT_EQ(canonical("deny ip from any to any src-ip6 both.example.org"),
+              "deny ip from any to any src-ip6 2001:db8::80");
+    EXPECT_EQ(canonical("deny ip6 from any to any dst-ip both.example.org"),
+              "deny ip6 from any to 2001:db8::80");
+    EXPECT_EQ(canonical("deny ip6 from www.example.org to any"),
+              "68 column 15: hostname \"www.example.org\" unknown, or it has no IPv6 address");
+    EXPECT_EQ(canonical("deny ip4 from six.example.org to any"),
+              "68 column 15: hostname \"six.example.org\" unknown, or it has no IPv4 address");
+    EXPECT_EQ(canonical("deny ip from no.example.org to any"),
+              "68 column 14: hostname \"no.example.org\" unknown");
+}
+
 }  // namespace
 }  // namespace sluice::language

@@ -15,13 +15,15 @@
 
 namespace sluice::language {
 
-// Knows two hosts, one user and one group, and never asks anybody.
+// Knows three hosts (one with an address of either family), one user and one group, and never asks
+// anybody.
 class FakeResolver : public NameResolver {
   public:
-    std::optional<HostAddress> host(const std::string& name) const override {
-        if (name == "www.example.org")
+    std::optional<HostAddress> host(const std::string& name, AddressFamily family) const override {
+        const bool ipv4 = family != AddressFamily::ipv6, ipv6 = family != AddressFamily::ipv4;
+        if (ipv4 && (name == "www.example.org" || name == "both.example.org"))
             return *parse_ipv4("192.0.2.80");
-        if (name == "six.example.org")
+        if (ipv6 && (name == "six.example.org" || name == "both.example.org"))
             return *parse_ipv6("2001:db8::80");
         return std::nullopt;
     }

@@ -29,6 +29,25 @@ TEST(Warnings, ImpossibleCombinations) {
         EXPECT_TRUE(warned(text).starts_with("this can never match: ")) << text << warned(text);
 }
 
+TEST(Warnings, OfTwoFamilies) {
+    for (const char* text :
+         {"allow ip6 from 1.2.3.4 to any", "allow ip4 from ::1 to any",
+          "allow icmp from any to 2001:db8::/32", "allow ipv6-icmp from 10.0.0.0/8 to any",
+          "allow ip from 1.2.3.4 to ::1", "allow ip6 from any to 1.2.3.0/24{1,2}",
+          "allow ip4 from me6 to any", "allow ip from any to any ip6 src-ip 1.2.3.4",
+          "allow { ip4 or icmp } from any to { ::1 or ::2 }"})
+        EXPECT_TRUE(warned(text).starts_with("this can never match: ")) << text << warned(text);
+    EXPECT_EQ(warned("allow ip6 from 1.2.3.4 to any"),
+              "this can never match: \"src-ip 1.2.3.4\" is about IPv4, \"ip6\" about IPv6");
+    for (const char* text :
+         {"allow ip6 from not 1.2.3.4 to any", "allow { ip4 or ip6 } from ::1 to any",
+          "allow ip4 from { 1.2.3.4 or ::1 } to any", "allow ip6 from me to ::1",
+          "allow icmp from 1.2.3.4 to any", "allow ipv6-icmp from ::1 to any",
+          "allow ip6 from table(1) to any", "deny not ip4 from ::1 to any",
+          "allow tcp from ::1 to any"})
+        EXPECT_EQ(warned(text), "") << text;
+}
+
 TEST(Warnings, ActionsThatDoLess) {
     EXPECT_NE(warned("reset udp from any to any").find("only TCP"), std::string::npos);
     EXPECT_NE(warned("abort tcp from any to any").find("only SCTP"), std::string::npos);

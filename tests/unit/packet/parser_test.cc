@@ -140,11 +140,17 @@ TEST(Parser, LooksBehindUpToFourTags) {
         EXPECT_EQ(h.network_offset, 14 + 4 * tags.size());
         EXPECT_EQ(h.destination_port, 80);
     }
-    plan.tags.assign(5, 0x8100);
-    const auto [reason, h] = parse(build_frame(plan));
-    EXPECT_EQ(reason, DropReason::none);
-    EXPECT_EQ(h.ip_version, 0);
-    EXPECT_EQ(h.ether_type, 0x8100);
+}
+
+// What stands behind a fifth tag no rule could judge.
+TEST(Parser, MoreThanFourTagsAreRefused) {
+    for (const std::uint16_t tag : {0x8100, 0x88a8, 0x9100})
+        for (const std::size_t count : {5u, 6u, 300u}) {
+            FramePlan plan = ip4(kTcp);
+            plan.tags.assign(count, tag);
+            EXPECT_EQ(parse(build_frame(plan)).reason, DropReason::vlan_tags)
+                << tag << " " << count;
+        }
 }
 
 TEST(Parser, WhatIsNotIpIsNoError) {

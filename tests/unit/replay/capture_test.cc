@@ -81,6 +81,18 @@ TEST(Capture, RefusesWhatIsCutOff) {
                    "packet 0 is cut off or too long");
 }
 
+TEST(Capture, RefusesWhatASnapLengthCut) {
+    expect_refused(header(kMicroseconds, 1) + word(1) + word(2) + word(3) + word(1054) + "abc",
+                   "packet 0 was captured only in part (3 of 1054 bytes); capture with a larger "
+                   "snap length");
+}
+
+TEST(Capture, AFolderIsNoCapture) {
+    const auto frames = read_capture("/tmp");
+    ASSERT_FALSE(frames);
+    EXPECT_EQ(frames.error().status, ExitStatus::unavailable);
+}
+
 TEST(Capture, SaysWhenThereIsNoFile) {
     const auto frames = read_capture("/nowhere/at/all.pcap");
     ASSERT_FALSE(frames);

@@ -74,6 +74,21 @@ TEST(Simulation, ManyWorkersCountAndLogAsOne) {
     EXPECT_EQ(lines[2].packets, 0u);
 }
 
+TEST(Simulation, LosesNoLogLine) {
+    ruleset::Ruleset rules = rules_of({});
+    const auto rule = language::parse_rule("100 count log logamount 0 udp from any to any",
+                                           language::refusing_resolver());
+    ASSERT_TRUE(rule);
+    for (int i = 0; i < 5000; ++i)
+        ASSERT_TRUE(rules.add(*rule));
+    const auto simulation = Simulation::create(rules, one_interface(), 1, 0);
+    ASSERT_TRUE(simulation) << simulation.error().message;
+    std::vector<std::string> log;
+    (*simulation)->pass(datagram(1), kIn, 0, 0, log);
+    EXPECT_EQ(log.size(), 5000u);
+    EXPECT_EQ((*simulation)->lost_log_lines(), 0u);
+}
+
 TEST(Simulation, RefusesWhatIsNotCarriedOut) {
     const auto simulation = Simulation::create(
         rules_of({"100 allow tcp from any to any keep-state"}), one_interface(), 1, 0);

@@ -23,11 +23,26 @@ TEST(CanonicalText, EveryConstructComesBackEqual) {
     }
 }
 
-TEST(CanonicalText, ACommentMayHoldWhatWouldEndALine) {
-    const auto rule = parse_canonical("allow ip from any to any // see #5, or not // at all");
+TEST(CanonicalText, WhatWouldEndALineIsRefused) {
+    const auto rule = parse_canonical("allow ip from any to any // see 5, or not // at all");
     ASSERT_TRUE(rule);
-    EXPECT_EQ(rule->comment, "see #5, or not // at all");
-    EXPECT_EQ(language::print_rule(*rule), "allow ip from any to any // see #5, or not // at all");
+    EXPECT_EQ(rule->comment, "see 5, or not // at all");
+    EXPECT_FALSE(parse_canonical("allow ip from any to any // see #5"));
+    EXPECT_FALSE(parse_canonical("allow ip from any to any via em#0"));
+}
+
+// A short line may print as a long text.
+TEST(CanonicalText, MayBeLongerThanAnyLine) {
+    std::string line = "allow ip from any to any { icmp6types 0-201";
+    while (line.size() < 4000)
+        line += " or icmp6types 0-201";
+    const auto rule = language::parse_rule(line + " }", language::refusing_resolver());
+    ASSERT_TRUE(rule) << rule.error().text();
+    const std::string text = language::print_rule(*rule);
+    EXPECT_GT(text.size(), 65536u);
+    const auto again = parse_canonical(text);
+    ASSERT_TRUE(again) << again.error().text();
+    EXPECT_EQ(*again, *rule);
 }
 
 TEST(CanonicalText, NumberAndSetMayStandInFront) {

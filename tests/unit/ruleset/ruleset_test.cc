@@ -172,6 +172,37 @@ TEST(Slots, RulesKeepTheirsAndFullIsAnError) {
     EXPECT_EQ(set.find({200, 200}).front()->slot, 3u);
 }
 
+TEST(Slots, ARuleThatComesBackInTheSameChangeGoesOnCounting) {
+    Ruleset set(false, 5);  // room for three rules
+    add(set, "100 count ip from any to any");
+    add(set, "100 count ip from any to any");
+    add(set, "200 allow log logamount 5 ip from any to any");
+    set.published();
+    set.flush();
+    // The same file once more: no room for six rules is needed.
+    EXPECT_EQ((*set.add(rule("100 count ip from any to any")))->slot, 2u);
+    EXPECT_EQ((*set.add(rule("100 count ip from any to any")))->slot, 3u);
+    EXPECT_EQ((*set.add(rule("200 allow log logamount 5 ip from any to any")))->slot, 4u);
+    EXPECT_TRUE(set.fresh_slots().empty());
+}
+
+TEST(Slots, ADifferentRuleBeginsAtZero) {
+    Ruleset set(false);
+    add(set, "100 allow log logamount 5 ip from any to any");
+    set.published();
+    set.remove({100, 100});
+    for (const char* other : {"101 allow log logamount 5 ip from any to any",
+                              "100 set 1 allow log logamount 5 ip from any to any",
+                              "100 allow log logamount 6 ip from any to any",
+                              "100 deny log logamount 5 ip from any to any"})
+        EXPECT_NE((*set.add(rule(other)))->slot, 2u) << other;
+    set.published();
+    // What was removed before the last change is gone for good.
+    EXPECT_FALSE(set.fresh_slots().size());
+    const auto again = set.add(rule("102 allow log logamount 5 ip from any to any"));
+    EXPECT_EQ(set.fresh_slots(), std::vector<std::uint32_t>{(*again)->slot});
+}
+
 TEST(Slots, RenumberingNeedsRoom) {
     Ruleset set(false);
     for (int i = 0; i < 10; ++i)

@@ -248,7 +248,7 @@ TEST_F(ControllerTest, LogLimits) {
 TEST_F(ControllerTest, ACrashedControlPlaneComesBackWithTheSameRules) {
     start();
     run(WriteSysctlOperation{"net.inet.ip.fw.verbose_limit", "5"},
-        AddOperation{"100 set 3 deny log tcp from any to any 23 // telnet #23"},
+        AddOperation{"100 set 3 deny log tcp from any to any 23 // telnet 23"},
         AddOperation{"100 prob 0.25 count ip6 from any to { 2001:db8::1 or me6 } in via em0"},
         WriteSysctlOperation{"net.inet.ip.fw.verbose_limit", "9"});
     run(AddOperation{"200 allow log ip from any to any"});

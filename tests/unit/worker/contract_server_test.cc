@@ -10,6 +10,7 @@
 
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <vector>
 
 #include "dataplane/contract/snapshot.h"
@@ -48,6 +49,22 @@ class ContractServerTest : public testing::Test {
     }
 
     std::string path() const { return folder_ + "/dataplane.sock"; }
+
+    std::string refusal_to_listen() {
+        const auto server = listen();
+        return server ? "none" : server.error().message;
+    }
+
+    // Of somebody else, where the server wants to have its own.
+    UniqueFd bound_socket(int type) const {
+        UniqueFd result(::socket(AF_UNIX, type, 0));
+        sockaddr_un address{};
+        address.sun_family = AF_UNIX;
+        std::strcpy(address.sun_path, path().c_str());
+        EXPECT_EQ(bind(result.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
+                  0);
+        return result;
+    }
 
     std::string folder_;
     UniqueFd files_[3];
@@ -187,6 +204,12 @@ TEST_F(ContractServerTest, ARefusedOfferChangesNothing) {
     };
     EXPECT_EQ(refused(5, 5), "generation 5 does not follow generation 5, which runs");
     EXPECT_EQ(refused(6, 7), "the snapshot holds generation 6, the offer says 7");
+    EXPECT_EQ(refused(std::uint64_t{1} << 63, std::uint64_t{1} << 63),
+              "generation 9223372036854775808 is too large: generations are below "
+              "9223372036854775808");
+    EXPECT_EQ(refused(UINT64_MAX, UINT64_MAX),
+              "generation 18446744073709551615 is too large: generations are below "
+              "9223372036854775808");
     EXPECT_EQ(published_.size(), 1u);
     refusal_ = "rule 3 is odd";
     EXPECT_EQ(refused(6, 6), "rule 3 is odd");
@@ -257,15 +280,51 @@ TEST_F(ContractServerTest, ASocketThatIsInUseIsNotTaken) {
 }
 
 TEST_F(ContractServerTest, ALeftOverSocketIsReplaced) {
-    {
-        const UniqueFd dead(::socket(AF_UNIX, SOCK_SEQPACKET, 0));
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        std::strcpy(address.sun_path, path().c_str());
-        ASSERT_EQ(bind(dead.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
-    }
+    bound_socket(SOCK_SEQPACKET);
     const auto server = listen();
     EXPECT_TRUE(server) << server.error().message;
+}
+
+TEST_F(ContractServerTest, WhatIsNoSocketIsNotRemoved) {
+    const std::string sentence =
+        path() + " exists and is no socket; remove it, or set another socket in the settings";
+    std::ofstream(path()) << "precious";
+    EXPECT_EQ(refusal_to_listen(), sentence);
+    EXPECT_EQ(std::filesystem::file_size(path()), 8u);
+    std::filesystem::remove(path());
+    std::filesystem::create_symlink("nowhere", path());
+    EXPECT_EQ(refusal_to_listen(), sentence);
+    EXPECT_TRUE(std::filesystem::is_symlink(path()));
+    std::filesystem::remove(path());
+    std::filesystem::create_directory(path());
+    EXPECT_EQ(refusal_to_listen(), sentence);
+}
+
+TEST_F(ContractServerTest, ASocketOfAnotherProgramIsNotRemoved) {
+    for (const int type : {SOCK_STREAM, SOCK_DGRAM}) {
+        const UniqueFd other = bound_socket(type);
+        // Only a stream listens; a datagram socket is in use as soon as it is bound.
+        EXPECT_EQ(::listen(other.get(), 1) == 0, type == SOCK_STREAM);
+        EXPECT_EQ(refusal_to_listen(),
+                  "the contract socket " + path() +
+                      " is in use by another program; set another socket in the settings");
+        EXPECT_TRUE(std::filesystem::is_socket(path()));
+        std::filesystem::remove(path());
+    }
+}
+
+TEST_F(ContractServerTest, OnlyItsOwnSocketGoesWithTheServer) {
+    ASSERT_TRUE(listen());
+    EXPECT_FALSE(std::filesystem::exists(path()));
+    UniqueFd successor;
+    {
+        const auto server = listen();
+        ASSERT_TRUE(server);
+        // Kept under another name, so that its inode number is not given to the successor.
+        std::filesystem::rename(path(), path() + ".old");
+        successor = bound_socket(SOCK_SEQPACKET);
+    }
+    EXPECT_TRUE(std::filesystem::is_socket(path()));
 }
 
 TEST_F(ContractServerTest, AFolderThatIsNotThereIsASentence) {

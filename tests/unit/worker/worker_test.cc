@@ -183,13 +183,18 @@ TEST_F(WorkerTest, MalformedPacketsAreCountedByReason) {
     a_.receive(bad_version);
     a_.receive(fragment);
     a_.receive(Bytes(13, 0));
+    Bytes tagged = udp_frame(53);
+    for (int i = 0; i < 5; ++i)
+        tagged.insert(tagged.begin() + 12, {0x81, 0, 0, 100});
+    a_.receive(tagged);
     worker().turn(runtime.get());
     EXPECT_EQ(b_.sent_count(), 0u);
+    EXPECT_EQ(drops(DropReason::vlan_tags), 1u);
     EXPECT_EQ(drops(DropReason::bad_ipv4_length), 1u);
     EXPECT_EQ(drops(DropReason::bad_ipv4_header), 1u);
     EXPECT_EQ(drops(DropReason::tcp_fragment_offset_1), 1u);
     EXPECT_EQ(drops(DropReason::short_frame), 1u);
-    EXPECT_EQ(counters_.ports[0].dropped_packets, 4u);
+    EXPECT_EQ(counters_.ports[0].dropped_packets, 5u);
     contract::LogRecord record;
     for (std::uint64_t sequence = 0; sequence < 4; ++sequence) {
         ASSERT_TRUE(log_.pop(record));

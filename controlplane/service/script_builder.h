@@ -1,7 +1,8 @@
 // Commands → the operations that the control plane is asked for.
 //
 // A command may need none (`set show`, `-D list`), one, or several (`sysctl a=1 b`). Commands that
-// the appliance does not have yet are refused here by name, with status 69.
+// the appliance does not have yet are refused here by name, with status 69. Used by whoever has a
+// command: `ipfw`, to send the operations, and `ipfw replay`, to carry them out by itself.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +12,13 @@
 #include "controlplane/language/command.h"
 #include "controlplane/service/protocol.h"
 
-namespace sluice::cli {
+namespace sluice::service {
 
 // `line` is that of the rule file, 0 for a single command.
-Result<std::vector<service::Operation>> operations_for(const language::Command& command,
-                                                       const language::Flags& flags,
-                                                       std::uint32_t line);
+Result<std::vector<Operation>> operations_for(const language::Command& command,
+                                              const language::Flags& flags, std::uint32_t line);
 
 // What follows `add` in canonical form, with number and set.
 std::string rule_text(const language::Rule& rule);
 
-}  // namespace sluice::cli
+}  // namespace sluice::service

@@ -1,18 +1,16 @@
-#include "controlplane/cli/script_builder.h"
+#include "controlplane/service/script_builder.h"
 
 #include <gtest/gtest.h>
 
 #include "controlplane/language/rule_parser.h"
 
-namespace sluice::cli {
+namespace sluice::service {
 namespace {
 
-using service::Operation;
-
-Result<std::vector<Operation>> build(std::vector<std::string> arguments) {
+Result<std::vector<Operation>> build(std::vector<std::string> arguments, std::uint32_t line = 7) {
     const auto invocation = language::parse_command_line(arguments, language::refusing_resolver());
     EXPECT_TRUE(invocation) << arguments.back();
-    return operations_for(invocation->command, invocation->flags, 7);
+    return operations_for(invocation->command, invocation->flags, line);
 }
 
 TEST(ScriptBuilder, RulesTravelAsCanonicalText) {
@@ -20,8 +18,8 @@ TEST(ScriptBuilder, RulesTravelAsCanonicalText) {
                                    "from", "1.2.3.4/32", "to", "any", "//", "why"});
     ASSERT_TRUE(operations);
     EXPECT_EQ(operations->at(0).what,
-              decltype(Operation::what)(service::AddOperation{
-                  "100 set 3 prob 0.500000 allow log ip from 1.2.3.4 to any // why"}));
+              decltype(Operation::what)(
+                  AddOperation{"100 set 3 prob 0.500000 allow log ip from 1.2.3.4 to any // why"}));
     EXPECT_EQ(operations->at(0).line, 7u);
     EXPECT_FALSE(operations->at(0).forgive);
 }
@@ -45,20 +43,22 @@ TEST(ScriptBuilder, QuietAndForceForgive) {
 
 TEST(ScriptBuilder, EachTargetOfAListIsAnOperation) {
     EXPECT_EQ(build({"list"})->size(), 1u);
-    EXPECT_EQ(build({"list", "100", "x", "200-300"})->size(), 2u);
-    EXPECT_EQ(build({"list", "x"})->size(), 0u);
+    EXPECT_EQ(build({"list", "100", "x", "200-300"}, 0)->size(), 2u);
+    EXPECT_EQ(build({"list", "x"}, 0)->size(), 0u);
+    const auto in_file = build({"list", "100", "x"});
+    ASSERT_FALSE(in_file);
+    EXPECT_EQ(in_file.error().status, ExitStatus::usage);
     EXPECT_EQ(build({"-D", "list"})->size(), 0u);
 }
 
 TEST(ScriptBuilder, SysctlsAreOperationsOfTheirOwn) {
     const auto operations = build({"sysctl", "-w", "net.inet.ip.fw.verbose=1"});
     ASSERT_EQ(operations->size(), 1u);
-    EXPECT_EQ(operations->at(0).what, decltype(Operation::what)(service::WriteSysctlOperation{
-                                          "net.inet.ip.fw.verbose", "1"}));
+    EXPECT_EQ(operations->at(0).what,
+              decltype(Operation::what)(WriteSysctlOperation{"net.inet.ip.fw.verbose", "1"}));
     EXPECT_EQ(build({"sysctl", "-a"})->size(), 1u);
-    EXPECT_EQ(
-        build({"enable", "verbose"})->at(0).what,
-        decltype(Operation::what)(service::WriteSysctlOperation{"net.inet.ip.fw.verbose", "1"}));
+    EXPECT_EQ(build({"enable", "verbose"})->at(0).what,
+              decltype(Operation::what)(WriteSysctlOperation{"net.inet.ip.fw.verbose", "1"}));
 }
 
 TEST(ScriptBuilder, WhatTheApplianceDoesNotHaveIsRefusedByName) {
@@ -74,4 +74,4 @@ TEST(ScriptBuilder, WhatTheApplianceDoesNotHaveIsRefusedByName) {
 }
 
 }  // namespace
-}  // namespace sluice::cli
+}  // namespace sluice::service

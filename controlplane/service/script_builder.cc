@@ -1,11 +1,10 @@
-#include "controlplane/cli/script_builder.h"
+#include "controlplane/service/script_builder.h"
 
 #include "controlplane/language/printer.h"
 
-namespace sluice::cli {
+namespace sluice::service {
 namespace {
 
-using service::Operation;
 using Operations = std::vector<Operation>;
 
 Error not_yet(const std::string& what) {
@@ -26,7 +25,7 @@ struct Builder {
 
     Result<Operations> operator()(const language::HelpCommand&) const { return Operations{}; }
     Result<Operations> operator()(const language::AddCommand& add) const {
-        return one(service::AddOperation{rule_text(add.rule)});
+        return one(AddOperation{rule_text(add.rule)});
     }
     Result<Operations> operator()(const language::DeleteCommand& remove) const {
         if (flags.dynamic_only)
@@ -35,17 +34,22 @@ struct Builder {
     }
     Result<Operations> operator()(const language::FlushCommand& flush) const { return one(flush); }
     Result<Operations> operator()(const language::ListCommand& list) const {
+        // A single command lists the others all the same; a file takes effect as a whole.
+        for (const auto& target : list.targets)
+            if (line != 0 && !target.range)
+                return Error{ExitStatus::usage, "invalid rule number: " + target.text};
         if (flags.dynamic_only)
             return Operations{};
         if (list.targets.empty())
-            return one(service::ListOperation{.rules = {}, .in_set = list.in_set});
+            return one(ListOperation{.rules = {}, .in_set = list.in_set});
         // One operation for each, so that it can be told which ones are not there.
         Operations operations;
         for (const auto& target : list.targets)
             if (target.range)
-                operations.push_back(
-                    one(service::ListOperation{.rules = {*target.range}, .in_set = list.in_set})
-                        .front());
+                operations.push_back(Operation{
+                    .line = line,
+                    .forgive = false,  // -f forgives changes, not questions
+                    .what = ListOperation{.rules = {*target.range}, .in_set = list.in_set}});
         return operations;
     }
     Result<Operations> operator()(const language::ZeroCommand& zero) const { return one(zero); }
@@ -62,17 +66,16 @@ struct Builder {
     Result<Operations> operator()(const language::SwitchCommand& command) const {
         if (command.sysctl.empty())
             return Operations{};
-        return one(service::WriteSysctlOperation{command.sysctl, command.on ? "1" : "0"});
+        return one(WriteSysctlOperation{command.sysctl, command.on ? "1" : "0"});
     }
     Result<Operations> operator()(const language::TableCommand&) const { return not_yet("tables"); }
     Result<Operations> operator()(const language::SysctlCommand& command) const {
         Operations operations;
         if (command.all)
-            operations = one(service::ReadSysctlOperation{});
+            operations = one(ReadSysctlOperation{});
         for (const auto& item : command.items) {
-            Operations next = item.value
-                                  ? one(service::WriteSysctlOperation{item.name, *item.value})
-                                  : one(service::ReadSysctlOperation{{item.name}});
+            Operations next = item.value ? one(WriteSysctlOperation{item.name, *item.value})
+                                         : one(ReadSysctlOperation{{item.name}});
             operations.push_back(std::move(next.front()));
         }
         return operations;
@@ -101,4 +104,4 @@ std::string rule_text(const language::Rule& rule) {
     return text + language::print_rule(rule);
 }
 
-}  // namespace sluice::cli
+}  // namespace sluice::service

@@ -1,0 +1,61 @@
+#include "replay/rules_file.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
+#include <vector>
+
+#include "controlplane/language/rule_file.h"
+#include "controlplane/service/script.h"
+#include "controlplane/service/script_builder.h"
+
+namespace sluice::replay {
+
+namespace {
+
+Error at_line(const std::string& origin, std::size_t line, const Error& error) {
+    return {error.status, origin + ": Line " + std::to_string(line) + ": " + error.message};
+}
+
+Result<service::Request> script_of(const language::RuleFile& file, const std::string& origin) {
+    service::Request script{.whole = true, .operations = {}};
+    for (const language::FileLine& line : file.lines) {
+        const language::Flags& flags = line.invocation.flags;
+        if (flags.test_only)
+            continue;
+        auto operations = service::operations_for(line.invocation.command, flags,
+                                                  static_cast<std::uint32_t>(line.line));
+        if (!operations)
+            return at_line(origin, line.line, operations.error());
+        std::move(operations->begin(), operations->end(), std::back_inserter(script.operations));
+    }
+    return script;
+}
+
+}  // namespace
+
+Result<ruleset::Ruleset> parse_rules(std::string_view text, const std::string& origin,
+                                     const EnvironmentFile& environment) {
+    ruleset::Ruleset rules(environment.default_accept);
+    rules.sysctls().verbose = 1;
+    for (const SysctlSetting& setting : environment.sysctls)
+        if (auto done = ruleset::write_sysctl(rules.sysctls(), setting.name, setting.value); !done)
+            return done.error();
+    const language::RuleFile file = language::parse_file(text, language::system_resolver());
+    if (!file.errors.empty()) {
+        std::string message;
+        for (const language::FileError& error : file.errors)
+            message += (message.empty() ? "" : "\n") + origin + ": " + error.text();
+        return Error{file.errors.front().error.status, message};
+    }
+    const Result<service::Request> script = script_of(file, origin);
+    if (!script)
+        return script.error();
+    auto outcome =
+        service::run_script(*script, rules, [](std::uint32_t) { return service::RuleTotals{}; });
+    if (!outcome)
+        return at_line(origin, outcome.error().line, outcome.error().error);
+    return std::move(outcome->ruleset);
+}
+
+}  // namespace sluice::replay
