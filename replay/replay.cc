@@ -24,14 +24,14 @@ namespace {
 constexpr char kUsage[] =
     "usage: ipfw replay --rules RULES [--env ENV] --packets FILE.pcap [--meta META.csv]\n"
     "                   [--workers N] [--verdicts OUT.csv] [--log OUT.txt] [--show OUT.txt]\n"
-    "                   [--dynamic OUT.txt]\n";
+    "                   [--dynamic OUT.txt] [--events OUT.csv]\n";
 
 constexpr unsigned kMaximumWorkers = 64;
 constexpr std::size_t kMaximumTextSize = std::size_t{1} << 30;
 
 struct Options {
     std::string rules, environment, packets, meta;
-    std::string verdicts, log, show, dynamic;
+    std::string verdicts, log, show, dynamic, events;
     unsigned workers = 1;
 };
 
@@ -43,7 +43,8 @@ Result<Options> parse_options(int count, char** arguments) {
     } texts[] = {{"--rules", options.rules},       {"--env", options.environment},
                  {"--packets", options.packets},   {"--meta", options.meta},
                  {"--verdicts", options.verdicts}, {"--log", options.log},
-                 {"--show", options.show},         {"--dynamic", options.dynamic}};
+                 {"--show", options.show},         {"--dynamic", options.dynamic},
+                 {"--events", options.events}};
     auto refuse = [](const std::string& why) {
         return Error{ExitStatus::usage, why + "\n" + kUsage};
     };
@@ -158,14 +159,24 @@ Result<Done> replay(const Options& options) {
     if (const std::uint64_t lost = (*simulation)->lost_log_lines(); lost != 0)
         return Error{ExitStatus::software, std::to_string(lost) + " log lines were lost"};
 
-    const std::string show = ruleset::format_listing((*simulation)->listing(), {.counters = true});
+    const auto listing = (*simulation)->listing();
+    const auto states = (*simulation)->states();
+    if (!states)
+        return states.error();
+    const std::string show = ruleset::format_listing(listing, {.counters = true});
+    const std::string dynamic = ruleset::format_listing(listing, {.counters = true}, *states);
+    std::string events;
+    for (const state::Keepalive& keepalive : (*simulation)->keepalives())
+        events += "-1," + to_text(keepalive) + "\n";
     if (auto done = write_file(options.verdicts, outputs.verdicts); !done)
         return done;
     if (auto done = write_file(options.log, outputs.log); !done)
         return done;
     if (auto done = write_file(options.show, show); !done)
         return done;
-    if (auto done = write_file(options.dynamic, show); !done)
+    if (auto done = write_file(options.dynamic, dynamic); !done)
+        return done;
+    if (auto done = write_file(options.events, events); !done)
         return done;
     return options.verdicts.empty() ? print(outputs.verdicts) : Done{};
 }

@@ -38,6 +38,9 @@ Result<ruleset::Ruleset> parse_rules(std::string_view text, const std::string& o
                                      const EnvironmentFile& environment) {
     ruleset::Ruleset rules(environment.default_accept);
     rules.sysctls().verbose = 1;
+    // A replay answers as ipfw does unless it is told otherwise: these two are not ipfw's.
+    rules.sysctls().dyn_established_share = 0;
+    rules.sysctls().dyn_adaptive_start = 0;
     for (const SysctlSetting& setting : environment.sysctls)
         if (auto done = ruleset::write_sysctl(rules.sysctls(), setting.name, setting.value); !done)
             return done.error();

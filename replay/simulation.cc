@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <set>
 
 #include "controlplane/compiler/compile.h"
 #include "controlplane/log/log_line.h"
+#include "controlplane/ruleset/state_listing.h"
+#include "dataplane/program/states.h"
 
 namespace sluice::replay {
 
@@ -14,14 +17,24 @@ namespace {
 using program::Verdict;
 
 constexpr std::uint32_t kMinimumLogRing = 64;
+constexpr std::uint64_t kMinimumCells = 1024;
 
-// The ring is emptied after each packet. A packet meets each rule at most once, and what is said
-// about the packet itself is one line more.
+// Any odd word spreads flows over the workers.
+constexpr std::uint64_t kOwnerSeed = 0x6d5a;
+
+// The ring is emptied after each packet. A packet meets each rule at most once, and once more for
+// each name of states that it finds one under; what is said about the packet itself is one line
+// more.
 std::uint32_t log_ring_records(const std::vector<ruleset::RulePointer>& rules) {
-    const auto logging =
-        std::count_if(rules.begin(), rules.end(),
-                      [](const ruleset::RulePointer& rule) { return rule->rule.log.has_value(); });
-    return std::max(kMinimumLogRing, std::bit_ceil(static_cast<std::uint32_t>(logging) + 2));
+    std::size_t logging = 0;
+    std::set<std::string> names;
+    for (const ruleset::RulePointer& rule : rules) {
+        logging += rule->rule.log.has_value() ? 1 : 0;
+        if (rule->rule.state)
+            names.insert(rule->rule.state->name);
+    }
+    const std::size_t lines = logging * (names.size() + 1) + 2;
+    return std::max(kMinimumLogRing, std::bit_ceil(static_cast<std::uint32_t>(lines)));
 }
 
 std::uint32_t slots_needed(const ruleset::Ruleset& rules) {
@@ -31,40 +44,43 @@ std::uint32_t slots_needed(const ruleset::Ruleset& rules) {
     return highest + 1;
 }
 
-std::uint64_t address_hash(const Ipv6& address) {
-    std::uint64_t hash = 14695981039346656037u;  // FNV-1a
-    for (const std::uint8_t byte : address.bytes)
-        hash = (hash ^ byte) * 1099511628211u;
-    return hash;
-}
-
-// Both directions of a flow and all fragments of a datagram hash alike.
-std::uint64_t flow_hash(const packet::Headers& headers) {
-    return (address_hash(headers.source) + address_hash(headers.destination)) >> 16;
+// Cells for all states and parents that the sysctls allow, were they all IPv6; pages that are not
+// used cost nothing.
+state::CellIndex cells_needed(const contract::Sysctls& sysctls) {
+    const std::uint64_t cells =
+        2 * (std::uint64_t{sysctls.dyn_max} + sysctls.dyn_parent_max) + kMinimumCells;
+    return static_cast<state::CellIndex>(
+        std::min<std::uint64_t>(cells, state::FlowIndex::kMaximumCells));
 }
 
 }  // namespace
 
 struct Simulation::Worker {
-    Worker(std::uint32_t slots, std::uint32_t log_records,
-           const contract::SlotAnnotation* annotations, std::uint64_t seed)
+    Worker(std::uint32_t slots, std::uint32_t log_records)
         : counters(slots),
           ring_memory(contract::log_ring_stride(log_records) / sizeof(Line)),
-          ring(contract::LogRing::create(ring_memory.data(), log_records)),
-          engine({.counters = counters.data(),
-                  .annotations = annotations,
-                  .slot_capacity = slots,
-                  .log = ring},
-                 seed) {}
+          ring(contract::LogRing::create(ring_memory.data(), log_records)) {}
 
     struct alignas(64) Line {
         std::byte bytes[64];
     };
 
+    contract::WorkerCounters worker_counters;
     std::vector<contract::RuleCounters> counters;
     std::vector<Line> ring_memory;
     contract::LogRing ring;
-    program::Engine engine;
+    std::unique_ptr<state::StateTable> states;
+    std::unique_ptr<program::Engine> engine;
+};
+
+class Simulation::KeepaliveCollector : public state::KeepaliveSink {
+  public:
+    explicit KeepaliveCollector(std::vector<state::Keepalive>& keepalives)
+        : keepalives_(keepalives) {}
+    void send(const state::Keepalive& keepalive) override { keepalives_.push_back(keepalive); }
+
+  private:
+    std::vector<state::Keepalive>& keepalives_;
 };
 
 Simulation::~Simulation() = default;
@@ -72,15 +88,7 @@ Simulation::~Simulation() = default;
 Result<std::unique_ptr<Simulation>> Simulation::create(const ruleset::Ruleset& rules,
                                                        const packet::Environment& environment,
                                                        unsigned worker_count, std::uint64_t seed) {
-    std::vector<compiler::RuleInput> inputs;
-    const std::vector<ruleset::RulePointer> stored = rules.rules();
-    for (const ruleset::RulePointer& rule : stored)
-        inputs.push_back({.rule = &rule->rule, .slot = rule->slot, .log_limit = rule->log_limit});
-    const auto image = compiler::compile({.rules = inputs,
-                                          .default_accept = rules.default_accept(),
-                                          .default_slot = rules.default_rule()->slot,
-                                          .sysctls = rules.sysctls(),
-                                          .generation = 1});
+    const auto image = compiler::compile(rules, 1);
     if (!image)
         return image.error();
     const std::uint32_t slots = slots_needed(rules);
@@ -90,15 +98,41 @@ Result<std::unique_ptr<Simulation>> Simulation::create(const ruleset::Ruleset& r
     std::unique_ptr<Simulation> simulation(new Simulation(rules, std::move(*runtime)));
     simulation->annotations_.resize(slots);
     simulation->limiter_ = log::LogLimiter(simulation->annotations_);
-    for (unsigned i = 0; i < worker_count; ++i)
-        simulation->workers_.push_back(std::make_unique<Worker>(
-            slots, log_ring_records(stored), simulation->annotations_.data(), seed + i));
+    if (auto made = simulation->make_workers(worker_count, slots, seed); !made)
+        return made.error();
     return simulation;
+}
+
+Result<Done> Simulation::make_workers(unsigned count, std::uint32_t slots, std::uint64_t seed) {
+    const std::uint32_t log_records = log_ring_records(rules_.rules());
+    std::vector<const state::StateTable*> shards;
+    for (unsigned i = 0; i < count; ++i) {
+        auto worker = std::make_unique<Worker>(slots, log_records);
+        auto states = state::StateTable::create({.cells = cells_needed(rules_.sysctls()),
+                                                 .secret = {seed, ~seed, seed + 1, seed + 2},
+                                                 .counters = &worker->worker_counters,
+                                                 .rules = worker->counters});
+        if (!states)
+            return states.error();
+        worker->states = std::move(*states);
+        worker->engine = std::make_unique<program::Engine>(
+            program::EngineOutputs{.counters = worker->counters.data(),
+                                   .annotations = annotations_.data(),
+                                   .slot_capacity = slots,
+                                   .log = worker->ring,
+                                   .states = worker->states.get()},
+            seed + i);
+        shards.push_back(worker->states.get());
+        workers_.push_back(std::move(worker));
+    }
+    for (const auto& worker : workers_)
+        worker->states->join(shards);
+    return Done{};
 }
 
 Simulation::Simulation(const ruleset::Ruleset& rules,
                        std::unique_ptr<const program::Runtime> runtime)
-    : rules_(rules), runtime_(std::move(runtime)) {
+    : rules_(rules), runtime_(std::move(runtime)), owner_hash_(kOwnerSeed) {
     for (const packet::Interface& interface : runtime_->environment().interfaces)
         interface_names_.push_back(interface.name);
 }
@@ -111,16 +145,37 @@ Outcome Simulation::pass(std::span<const std::byte> frame, const packet::Passage
     packet.passage = passage;
     packet.sequence = sequence;
     packet.now_ms = now_ms;
-
-    Worker& worker = *workers_[flow_hash(packet.headers) % workers_.size()];
+    advance_to(static_cast<std::uint32_t>(now_ms / 1000));
+    packet.uptime_s = uptime_s_;
+    Worker& worker = owner_of(packet);
     Outcome outcome;
-    worker.engine.filter(*runtime_, {&packet, 1}, {&outcome.verdict, 1});
+    worker.engine->filter(*runtime_, {&packet, 1}, {&outcome.verdict, 1});
     while (outcome.verdict.kind == Verdict::Kind::tee) {
         outcome.tees.push_back({outcome.verdict.argument, outcome.verdict.rule_number});
-        outcome.verdict = worker.engine.resume(*runtime_, packet, outcome.verdict);
+        drain(worker, log);
+        outcome.verdict = worker.engine->resume(*runtime_, packet, outcome.verdict);
     }
     drain(worker, log);
     return outcome;
+}
+
+// What is no IP has no flow; any worker does.
+Simulation::Worker& Simulation::owner_of(const packet::Packet& packet) const {
+    if (packet.headers.ip_version == 0)
+        return *workers_.front();
+    return *workers_[state::OwnerHash::worker_of(owner_hash_(packet.headers),
+                                                 static_cast<unsigned>(workers_.size()))];
+}
+
+// A worker does a bit of what is due in each turn, and has many turns in a second.
+void Simulation::advance_to(std::uint32_t uptime_s) {
+    if (uptime_s <= uptime_s_)
+        return;
+    uptime_s_ = uptime_s;
+    KeepaliveCollector collector(keepalives_);
+    for (const auto& worker : workers_)
+        while (worker->engine->tend_states(*runtime_, uptime_s_, &collector)) {
+        }
 }
 
 void Simulation::drain(Worker& worker, std::vector<std::string>& log) {
@@ -138,6 +193,14 @@ std::uint64_t Simulation::lost_log_lines() const {
     for (const auto& worker : workers_)
         lost += worker->ring.dropped();
     return lost;
+}
+
+Result<std::vector<ruleset::ListedState>> Simulation::states() const {
+    std::vector<contract::StateRecord> records;
+    for (std::size_t i = 0; i < workers_.size(); ++i)
+        program::append_states(*workers_[i]->states, *runtime_, {}, uptime_s_,
+                               static_cast<std::uint16_t>(i), records);
+    return ruleset::list_states(records, rules_, ruleset::ExpiredStates::hide);
 }
 
 std::vector<ruleset::ListedRule> Simulation::listing() const {
@@ -204,11 +267,27 @@ std::string verdict_text(const Verdict& verdict, const program::Runtime& runtime
 
 }  // namespace
 
+std::string to_text(const state::Keepalive& keepalive) {
+    auto address = [&](const Ipv6& bytes) {
+        if (keepalive.ip_version == 6)
+            return sluice::to_string(bytes);
+        Ipv4 v4;
+        std::memcpy(&v4, bytes.bytes.data(), sizeof v4);
+        return sluice::to_string(v4);
+    };
+    return "keepalive," + address(keepalive.source) + "," + std::to_string(keepalive.source_port) +
+           "," + address(keepalive.destination) + "," + std::to_string(keepalive.destination_port) +
+           "," + std::to_string(keepalive.sequence) + "," +
+           std::to_string(keepalive.acknowledgement) + ",0x10";
+}
+
 std::string to_text(const Outcome& outcome, const program::Runtime& runtime) {
     std::string text;
     for (const Outcome::Tee& tee : outcome.tees)
         text += "tee:" + std::to_string(tee.port) + "@" + std::to_string(tee.rule_number) + ">";
-    return text + verdict_text(outcome.verdict, runtime);
+    text += verdict_text(outcome.verdict, runtime);
+    text.resize(std::min(text.size(), kMaximumVerdictText));
+    return text;
 }
 
 }  // namespace sluice::replay

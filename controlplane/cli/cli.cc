@@ -3,6 +3,7 @@
 #include "controlplane/cli/client.h"
 #include "controlplane/cli/confirm.h"
 #include "controlplane/cli/rule_source.h"
+#include "controlplane/cli/state_command.h"
 #include "controlplane/compiler/support.h"
 #include "controlplane/language/printer.h"
 #include "controlplane/language/rule_file.h"
@@ -69,7 +70,8 @@ void dry_run(const Command& command, const Flags& flags, std::uint32_t line, Out
     const auto operations = operations_for(command, flags, line);
     if (!operations)
         output.complain("warning: " + operations.error().message, line);
-    else if (std::holds_alternative<language::ListCommand>(command))
+    else if (std::holds_alternative<language::ListCommand>(command) ||
+             std::holds_alternative<language::SetShowCommand>(command))
         output.complain("nothing is listed with -n, which asks no daemon", line);
 }
 
@@ -201,6 +203,25 @@ void run_command(const Invocation& invocation, Output& output) {
         finish({&invocation, flags, 0, 0, count}, response, output);
 }
 
+void run_state_command(const std::vector<std::string>& arguments, Output& output) {
+    const auto command = parse_state_command(arguments);
+    if (!command) {
+        output.complain(command.error().text());
+        output.status = command.error().status;
+        return;
+    }
+    const service::StateOperation& operation = command->operation;
+    const bool kills_all = operation.kind == service::StateOperation::Kind::kill &&
+                           operation.filter == service::StateFilter();
+    if (kills_all && !command->force && can_ask() && !confirmed())
+        return;
+    Request request;
+    request.operations.push_back({.line = 0, .forgive = command->force, .what = operation});
+    Response response;
+    if (carry_out(request, response, output))
+        show_states(*command, response.results.front(), output);
+}
+
 }  // namespace
 
 Output execute(const std::vector<std::string>& arguments) {
@@ -212,6 +233,10 @@ Output execute(const std::vector<std::string>& arguments) {
     }
     if (arguments.size() == 1 && arguments.front() == "--version") {
         output.out = "ipfw (Sluice) " SLUICE_VERSION "\n";
+        return output;
+    }
+    if (is_state_command(arguments)) {
+        run_state_command(arguments, output);
         return output;
     }
     const auto invocation = language::parse_command_line(arguments, language::system_resolver());

@@ -3,7 +3,7 @@
 // A client that knows the language: it reads and checks what was typed, or a whole rule file, with
 // the rights and the names of the user, and sends the control plane a script of operations with
 // canonical rule text. It prints what comes back, byte for byte as ipfw(8) does. `-n`, `-h` and
-// `replay` need no daemon.
+// `replay` need no daemon; `state` (state_command.h) is no command of ipfw(8).
 #pragma once
 
 #include <string>

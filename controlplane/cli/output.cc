@@ -23,32 +23,37 @@ bool printed_anew(const Flags& flags) {
     return flags.compact || flags.action_and_comment_only || flags.resolve_names;
 }
 
-void show_list(const language::ListCommand& list, const Flags& flags,
-               std::span<const OperationResult> results, std::uint32_t line, Output& output) {
-    const ruleset::ListingOptions options = listing_options(flags);
-    std::vector<ListedRule> all;
-    std::vector<std::size_t> ends;  // of each result in `all`
+// What the operations of a listing found, with the place where each one's rules end.
+struct Found {
+    std::vector<ListedRule> rules;
+    std::vector<std::size_t> ends;
+    std::vector<ruleset::ListedState> states;
+};
+
+Found found(std::span<const OperationResult> results, const Flags& flags) {
+    Found all;
     for (const OperationResult& result : results) {
         for (const ListedRule& rule : result.rules)
-            all.push_back(as_shown(rule, flags));
-        ends.push_back(all.size());
+            all.rules.push_back(as_shown(rule, flags));
+        all.ends.push_back(all.rules.size());
+        all.states.insert(all.states.end(), result.states.begin(), result.states.end());
     }
-    if (list.targets.empty()) {
-        output.out += ruleset::format_listing(all, options);
-        return;
-    }
-    const ruleset::CounterWidths widths = ruleset::counter_widths(all);
+    return all;
+}
+
+void show_targets(const language::ListCommand& list, const Flags& flags, const Found& all,
+                  ruleset::CounterWidths widths, std::uint32_t line, Output& output) {
     std::size_t next = 0;
-    auto end = ends.begin();
+    auto end = all.ends.begin();
     for (const auto& target : list.targets) {
         if (!target.range) {
             output.complain("invalid rule number: " + target.text, line);
             output.status = ExitStatus::usage;
             continue;
         }
-        if (end == ends.end())
+        if (end == all.ends.end())
             return;
-        if (next == *end) {
+        if (next == *end && !flags.dynamic_only) {
             const auto [first, last] = *target.range;
             output.complain(first == last ? "rule " + std::to_string(first) + " does not exist"
                                           : "no rules in range " + std::to_string(first) + "-" +
@@ -56,17 +61,48 @@ void show_list(const language::ListCommand& list, const Flags& flags,
                             line);
             output.status = ExitStatus::unavailable;
         }
-        for (; next < *end; ++next)
-            output.out += ruleset::format_rule(all[next], options, widths) + "\n";
+        for (; next < *end; ++next) {
+            const std::string text =
+                ruleset::format_rule(all.rules[next], listing_options(flags), widths);
+            if (!text.empty())
+                output.out += text + "\n";
+        }
         ++end;
     }
 }
 
-// All sets but 31, which cannot be disabled, are shown; none can be disabled yet.
-std::string set_show_line() {
-    std::string text = "enable";
-    for (unsigned set = 0; set + 1 < language::kSetCount; ++set)
-        text += " " + std::to_string(set);
+void show_list(const language::ListCommand& list, const Flags& flags,
+               std::span<const OperationResult> results, std::uint32_t line, Output& output) {
+    const ruleset::ListingOptions options = listing_options(flags);
+    const Found all = found(results, flags);
+    if (list.targets.empty()) {
+        output.out += ruleset::format_listing(all.rules, options, all.states);
+        return;
+    }
+    const ruleset::CounterWidths widths = ruleset::counter_widths(all.rules, all.states);
+    show_targets(list, flags, all, widths, line, output);
+    if (all.states.empty())
+        return;
+    // ipfw counts the states only where all of them are listed.
+    output.out += "## Dynamic rules:\n";
+    for (const ruleset::ListedState& state : all.states)
+        output.out += ruleset::format_state(state, options, widths) + "\n";
+}
+
+// `disable 1 2 enable 0 3 …`; set 31, which cannot be disabled, is not shown.
+std::string set_show_line(std::uint32_t disabled) {
+    constexpr unsigned kShown = language::kSetCount - 1;
+    const auto sets = [&](bool wanted) {
+        std::string text;
+        for (unsigned set = 0; set < kShown; ++set)
+            if (((disabled >> set & 1) != 0) == wanted)
+                text += " " + std::to_string(set);
+        return text;
+    };
+    const std::string off = sets(true), on = sets(false);
+    std::string text = off.empty() ? "" : "disable" + off;
+    if (!on.empty())
+        text += (text.empty() ? "enable" : " enable") + on;
     return text + "\n";
 }
 
@@ -114,12 +150,12 @@ std::string echo(const ListedRule& rule, const Flags& flags) {
 void show_results(const language::Command& command, const Flags& flags,
                   std::span<const OperationResult> results, std::uint32_t line, Output& output) {
     if (const auto* list = std::get_if<language::ListCommand>(&command)) {
-        if (!flags.dynamic_only)
-            show_list(*list, flags, results, line, output);
+        show_list(*list, flags, results, line, output);
         return;
     }
     if (std::holds_alternative<language::SetShowCommand>(command)) {
-        output.out += set_show_line();
+        for (const OperationResult& result : results)
+            output.out += set_show_line(result.disabled_sets.value_or(0));
         return;
     }
     const auto* sysctl = std::get_if<language::SysctlCommand>(&command);

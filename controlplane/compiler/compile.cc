@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <unordered_map>
 
 #include "controlplane/compiler/image.h"
 #include "controlplane/compiler/support.h"
@@ -64,6 +65,11 @@ Result<Done> set_action(const language::Action& action, RuleRecord& record) {
         case ActionKind::fwd:
             set_next_hop(action.next_hop, record);
             return act(RuleAction::fwd);
+        case ActionKind::check_state:
+            record.state_name = action.name.empty() ? contract::kAnyStateName
+                                                    : contract::state_name_id(action.name);
+            record.flags |= contract::rule_flag::probe;
+            return act(RuleAction::check_state);
         default:
             return Error{
                 ExitStatus::software,
@@ -71,19 +77,58 @@ Result<Done> set_action(const language::Action& action, RuleRecord& record) {
     }
 }
 
+void set_state(const language::StateOption& state, RuleRecord& record) {
+    using Kind = language::StateOption::Kind;
+    namespace mask = contract::limit_mask;
+    const bool limited = state.kind == Kind::limit || state.kind == Kind::set_limit;
+    record.state = limited ? contract::StateOption::limit : contract::StateOption::keep;
+    record.state_name = contract::state_name_id(state.name);
+    record.state_lifetime_s = state.lifetime_s.value_or(0);
+    // record-state and set-limit only make states.
+    if (state.kind == Kind::keep_state || state.kind == Kind::limit)
+        record.flags |= contract::rule_flag::probe;
+    if (!limited)
+        return;
+    record.state_limit = static_cast<std::uint16_t>(state.limit.value);
+    const auto part = [&](bool wanted, std::uint8_t bit) { return wanted ? bit : std::uint8_t{0}; };
+    record.limit_mask =
+        static_cast<std::uint8_t>(part(state.by_source, mask::source_address) |
+                                  part(state.by_source_port, mask::source_port) |
+                                  part(state.by_destination, mask::destination_address) |
+                                  part(state.by_destination_port, mask::destination_port));
+}
+
+// Names of states travel as numbers; two names with one number would share their states.
+class StateNames {
+  public:
+    Result<Done> add(const std::string& name) {
+        const auto [at, first] = names_.try_emplace(contract::state_name_id(name), name);
+        if (first || at->second == name)
+            return Done{};
+        return Error{ExitStatus::data, "the state names :" + at->second + " and :" + name +
+                                           " cannot be told apart; use another one of them"};
+    }
+    Result<Done> add_all(const language::Rule& rule) {
+        if (rule.state)
+            return add(rule.state->name);
+        if (rule.action.kind == ActionKind::check_state && !rule.action.name.empty())
+            return add(rule.action.name);
+        return Done{};
+    }
+
+  private:
+    std::unordered_map<std::uint32_t, std::string> names_;
+};
+
 // Where a skipto goes on: at the first rule numbered `target` or higher. It never goes back: a
 // target at or below the own number stands for the number after it, so siblings of equal number are
 // skipped, as the real engine does. The default rule always exists.
-void resolve_skiptos(std::vector<RuleRecord>& rules) {
-    for (RuleRecord& rule : rules) {
-        if (rule.action != RuleAction::skipto)
-            continue;
-        const unsigned number = std::max<unsigned>(rule.action_number, rule.number + 1u);
-        const auto found = std::lower_bound(
-            rules.begin(), rules.end(), number,
-            [](const RuleRecord& other, unsigned wanted) { return other.number < wanted; });
-        rule.target = static_cast<std::uint32_t>(found - rules.begin());
-    }
+std::uint32_t skipto_target(const RuleRecord& rule, const std::vector<RuleRecord>& live) {
+    const unsigned number = std::max<unsigned>(rule.action_number, rule.number + 1u);
+    const auto found = std::lower_bound(
+        live.begin(), live.end(), number,
+        [](const RuleRecord& other, unsigned wanted) { return other.number < wanted; });
+    return static_cast<std::uint32_t>(found - live.begin());
 }
 
 void set_text(const std::string& text, Sections& sections, RuleRecord& record) {
@@ -92,15 +137,25 @@ void set_text(const std::string& text, Sections& sections, RuleRecord& record) {
     sections.text += text;
 }
 
+std::uint32_t id_of(const RuleInput& rule) {
+    return rule.id != 0 ? rule.id : rule.slot;
+}
+
 Result<RuleRecord> compile_rule(const RuleInput& input, Sections& sections) {
     const language::Rule& rule = *input.rule;
     RuleRecord record;
     record.number = rule.number;
     record.set = rule.set;
     record.slot = input.slot;
+    record.id = id_of(input);
     record.log_limit = input.log_limit;
     if (rule.log)
         record.flags |= contract::rule_flag::log;
+    // Both words mean the same: making the state is all that the rule does to that packet.
+    if (rule.defer != language::Defer::none)
+        record.flags |= contract::rule_flag::defer;
+    if (rule.state)
+        set_state(*rule.state, record);
     if (Result<Done> action = set_action(rule.action, record); !action)
         return action.error();
     if (Result<Done> tests = compile_tests(rule, sections, record); !tests)
@@ -109,8 +164,17 @@ Result<RuleRecord> compile_rule(const RuleInput& input, Sections& sections) {
     return record;
 }
 
+std::uint32_t next_id(const Input& input) {
+    std::uint32_t last = 0;
+    for (const auto& list : {input.rules, input.orphans})
+        for (const RuleInput& rule : list)
+            last = std::max(last, id_of(rule));
+    return std::max(input.next_id, last + 1);
+}
+
 RuleRecord default_rule(const Input& input, Sections& sections) {
     RuleRecord record;
+    record.id = next_id(input);
     record.number = language::kDefaultRuleNumber;
     record.slot = input.default_slot;
     record.action = input.default_accept ? RuleAction::allow : RuleAction::deny;
@@ -119,32 +183,96 @@ RuleRecord default_rule(const Input& input, Sections& sections) {
     return record;
 }
 
+// The rules while they are being compiled: the live ones in `sections.rules`, the others apart.
+struct Compilation {
+    Sections sections;
+    std::vector<RuleRecord> detached;
+    StateNames names;
+
+    Result<RuleRecord> translate(const RuleInput& input) {
+        if (auto why = unsupported(*input.rule))
+            return Error{ExitStatus::unavailable, *why};
+        if (Result<Done> told_apart = names.add_all(*input.rule); !told_apart)
+            return told_apart.error();
+        return compile_rule(input, sections);
+    }
+};
+
+Result<Done> compile_rules(const Input& input, Compilation& work) {
+    std::vector<RuleRecord>& live = work.sections.rules;
+    live.reserve(input.rules.size() + input.orphans.size() + 1);
+    for (const RuleInput& rule : input.rules) {
+        Result<RuleRecord> record = work.translate(rule);
+        if (!record)
+            return record.error();
+        if ((input.disabled_sets >> rule.rule->set & 1) == 0) {
+            live.push_back(*record);
+            continue;
+        }
+        record->flags |= contract::rule_flag::disabled;
+        record->target = static_cast<std::uint32_t>(live.size());  // the live rule behind it
+        work.detached.push_back(*record);
+    }
+    live.push_back(default_rule(input, work.sections));
+    for (RuleRecord& rule : live)
+        if (rule.action == RuleAction::skipto)
+            rule.target = skipto_target(rule, live);
+    for (RuleRecord& rule : work.detached)
+        if (rule.action == RuleAction::skipto)
+            rule.target = skipto_target(rule, live);
+    for (const RuleInput& orphan : input.orphans) {
+        Result<RuleRecord> record = work.translate(orphan);
+        if (!record)
+            return record.error();
+        record->flags |= contract::rule_flag::orphan;
+        record->target = static_cast<std::uint32_t>(live.size() - 1);
+        work.detached.push_back(*record);
+    }
+    return Done{};
+}
+
 }  // namespace
 
 Result<std::vector<std::byte>> compile(const Input& input) {
-    Sections sections;
-    sections.rules.reserve(input.rules.size() + 1);
-    for (const RuleInput& rule : input.rules) {
-        if (auto why = unsupported(*rule.rule))
-            return Error{ExitStatus::unavailable, *why};
-        Result<RuleRecord> record = compile_rule(rule, sections);
-        if (!record)
-            return record.error();
-        sections.rules.push_back(*record);
-    }
-    sections.rules.push_back(default_rule(input, sections));
-    resolve_skiptos(sections.rules);
-
+    Compilation work;
+    if (Result<Done> compiled = compile_rules(input, work); !compiled)
+        return compiled.error();
     contract::SnapshotHeader header;
     header.generation = input.generation;
     header.sysctls = input.sysctls;
-    std::vector<std::byte> image = lay_out(header, sections);
+    header.live_rules = static_cast<std::uint32_t>(work.sections.rules.size());
+    header.disabled_sets = input.disabled_sets;
+    append(work.sections.rules, work.detached);
+    std::vector<std::byte> image = lay_out(header, work.sections);
     if (image.size() > contract::kSnapshotMaximumSize)
         return Error{ExitStatus::unavailable, "the ruleset compiles to " +
                                                   std::to_string(image.size()) +
                                                   " bytes; the data plane takes at most " +
                                                   std::to_string(contract::kSnapshotMaximumSize)};
     return image;
+}
+
+Result<std::vector<std::byte>> compile(const ruleset::Ruleset& ruleset, std::uint64_t generation) {
+    const auto inputs = [](const std::vector<ruleset::RulePointer>& rules) {
+        std::vector<RuleInput> result;
+        result.reserve(rules.size());
+        for (const ruleset::RulePointer& rule : rules)
+            result.push_back({.rule = &rule->rule,
+                              .slot = rule->slot,
+                              .log_limit = rule->log_limit,
+                              .id = rule->id});
+        return result;
+    };
+    const std::vector<ruleset::RulePointer> rules = ruleset.rules(), orphans = ruleset.orphans();
+    const std::vector<RuleInput> rule_inputs = inputs(rules), orphan_inputs = inputs(orphans);
+    return compile({.rules = rule_inputs,
+                    .default_accept = ruleset.default_accept(),
+                    .default_slot = ruleset.default_rule()->slot,
+                    .sysctls = ruleset.sysctls(),
+                    .generation = generation,
+                    .next_id = ruleset.next_id(),
+                    .disabled_sets = ruleset.disabled_sets(),
+                    .orphans = orphan_inputs});
 }
 
 }  // namespace sluice::compiler

@@ -18,8 +18,6 @@ using language::Construct;
 constexpr std::array kNotCarriedOut = {
     Construct::action_abort,
     Construct::action_abort6,
-    Construct::action_check_state,
-    Construct::action_check_state_named,
     Construct::action_call,
     Construct::action_return,
     Construct::action_pipe,
@@ -78,14 +76,6 @@ constexpr std::array kNotCarriedOut = {
     Construct::option_lookup,
     Construct::option_lookup_mask,
     Construct::option_flow_table,
-    Construct::state_keep_state,
-    Construct::state_record_state,
-    Construct::state_limit,
-    Construct::state_set_limit,
-    Construct::state_named,
-    Construct::state_lifetime,
-    Construct::state_defer_action,
-    Construct::state_defer_immediate_action,
 };
 
 static_assert(std::is_sorted(kNotCarriedOut.begin(), kNotCarriedOut.end()));

@@ -27,10 +27,13 @@ COMMAND
     table T|all list|info|detail|flush|destroy
     table T modify limit N | lock | unlock
     sysctl [-an] [-w] NAME[=VALUE] ...  read and write net.inet.ip.fw.*
+    [-fq] state list|kill|count [FILTER ...] [--json]
+                                        dynamic rules; FILTER is host ADDR[/LEN], port N,
+                                        proto P, rule N, name :NAME or age SECONDS
 
 FLAGS
     -a counters  -b action and comment only  -c compact  -d states too  -D states only
-    -e no effect  -f do not ask  -h this text  -i table values as addresses  -n only check
+    -e expired states too  -f do not ask  -h this text  -i table values as addresses  -n only check
     -N names in the output  -q quiet  -S sets  -t, -T last match  -v verbose
 
 RULE

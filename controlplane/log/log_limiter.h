@@ -4,9 +4,13 @@
 // fill the log rings; with several workers more than N records may arrive here. This is where the
 // limit becomes exact: lines are counted per slot in the annotations, which outlive a crash of the
 // control plane. The records of all workers have to pass one limiter.
+//
+// Lines about states that could not be made belong to no rule's limit: as in ipfw there is at most
+// one of them in a second, of both kinds together.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "dataplane/contract/annotations.h"
@@ -35,7 +39,10 @@ class LogLimiter {
     void rearm(std::uint32_t slot);
 
   private:
+    LogDecision admit_state_line(std::uint64_t second);
+
     std::span<contract::SlotAnnotation> annotations_;
+    std::optional<std::uint64_t> last_state_line_;  // in seconds of packet time
 };
 
 }  // namespace sluice::log

@@ -55,6 +55,7 @@ std::string action_word(const LogRecord& record) {
             return "Tee " + number;
         case RuleAction::fwd:
             return "Forward to " + next_hop(record);
+        case RuleAction::check_state:  // matches nothing, so it logs nothing
         case RuleAction::count_:
             break;
     }
@@ -131,6 +132,26 @@ std::string fragment_text(const LogRecord& record) {
     return text;
 }
 
+// `10.0.0.1 1025 -> 10.0.0.2 80`
+std::string flow_text(const LogRecord& record) {
+    const auto end = [&](const Ipv6& address, std::uint16_t port) {
+        return (record.ip_version == 6 ? to_string(address)
+                                       : to_string(first_four_bytes(address))) +
+               " " + std::to_string(port);
+    };
+    return end(record.source, record.source_port) + " -> " +
+           end(record.destination, record.destination_port);
+}
+
+// The number of the opcode that makes `limit`, by which readers of logs know the line.
+constexpr unsigned kLimitOpcode = 40;
+
+std::string state_limit_line(const LogRecord& record) {
+    return "ipfw: " + std::to_string(record.rule_number) + " drop session type " +
+           std::to_string(kLimitOpcode) + " " + flow_text(record) + ", " +
+           std::to_string(record.states) + " too many entries";
+}
+
 std::string entry_number(const LogRecord& record) {
     return record.kind == LogKind::rule ? std::to_string(record.rule_number) : "-1";
 }
@@ -140,6 +161,10 @@ std::string entry_number(const LogRecord& record) {
 std::string format_line(const LogRecord& record, std::span<const std::string> interface_names) {
     if (record.kind == LogKind::pullup_failed)
         return "ipfw: pullup failed";
+    if (record.kind == LogKind::state_limit)
+        return state_limit_line(record);
+    if (record.kind == LogKind::state_table_full)
+        return "ipfw: Cannot allocate dynamic state, consider increasing net.inet.ip.fw.dyn_max";
     const std::string action = record.kind == LogKind::rule ? action_word(record) : "Refuse";
     return "ipfw: " + entry_number(record) + " " + action + " " + packet_text(record) +
            path_text(record, interface_names) + fragment_text(record);

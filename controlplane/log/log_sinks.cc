@@ -53,7 +53,20 @@ std::shared_ptr<spdlog::logger> make_logger(spdlog::sink_ptr sink, RareComplaint
     logger->set_error_handler([&complaint, place = std::move(place)](const std::string& reason) {
         complaint("cannot write log lines to " + place + ": " + reason);
     });
+    logger->set_level(spdlog::level::debug);
     return logger;
+}
+
+spdlog::level::level_enum level_of(Priority priority) {
+    switch (priority) {
+        case Priority::debug:
+            return spdlog::level::debug;
+        case Priority::info:
+            break;
+        case Priority::notice:
+            return spdlog::level::warn;
+    }
+    return spdlog::level::info;
 }
 
 class FileSink final : public LogSink {
@@ -72,8 +85,7 @@ class FileSink final : public LogSink {
             stamp_second_ = time_ms / 1000;
             stamp_ = syslog_timestamp(time_ms);
         }
-        logger_->log(priority == Priority::notice ? spdlog::level::warn : spdlog::level::info,
-                     "{} {} {}", stamp_, host_, line);
+        logger_->log(level_of(priority), "{} {} {}", stamp_, host_, line);
     }
 
     void flush() override {
@@ -120,6 +132,12 @@ class FileSink final : public LogSink {
     std::string stamp_;
 };
 
+int syslog_priority(spdlog::level::level_enum level) {
+    if (level == spdlog::level::warn)
+        return LOG_NOTICE;
+    return level == spdlog::level::debug ? LOG_DEBUG : LOG_INFO;
+}
+
 // spdlog's own syslog sink has no level that becomes LOG_NOTICE, which the limit notice needs.
 class AuthprivSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
   public:
@@ -128,9 +146,8 @@ class AuthprivSink final : public spdlog::sinks::base_sink<spdlog::details::null
 
   protected:
     void sink_it_(const spdlog::details::log_msg& message) override {
-        const int priority = message.level == spdlog::level::warn ? LOG_NOTICE : LOG_INFO;
-        syslog(LOG_AUTHPRIV | priority, "%.*s", static_cast<int>(message.payload.size()),
-               message.payload.data());
+        syslog(LOG_AUTHPRIV | syslog_priority(message.level), "%.*s",
+               static_cast<int>(message.payload.size()), message.payload.data());
     }
     void flush_() override {}
 };
@@ -145,8 +162,7 @@ class SyslogSink final : public LogSink {
         // syslogd puts the identity in front itself.
         if (line.starts_with(kIdentity))
             line.remove_prefix(kIdentity.size());
-        logger_->log(priority == Priority::notice ? spdlog::level::warn : spdlog::level::info, "{}",
-                     line);
+        logger_->log(level_of(priority), "{}", line);
     }
     void flush() override {}
     void reopen() override {}

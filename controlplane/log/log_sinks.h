@@ -13,7 +13,7 @@
 
 namespace sluice::log {
 
-enum class Priority { info, notice };
+enum class Priority { debug, info, notice };
 
 class LogSink {
   public:
@@ -30,7 +30,7 @@ using Complain = std::function<void(const std::string& sentence)>;
 // Lines as syslogd writes them: `Nov  9 21:12:18 HOST ipfw: 2060 Accept TCP …`.
 std::unique_ptr<LogSink> make_file_sink(std::string path, Complain complain);
 
-// syslog(3), facility authpriv, identity `ipfw`, priority info or notice.
+// syslog(3), facility authpriv, identity `ipfw`, priority debug, info or notice.
 std::unique_ptr<LogSink> make_syslog_sink(Complain complain);
 
 // `Nov  9 21:12:18`, local time, as in syslog.

@@ -4,6 +4,15 @@
 
 namespace sluice::log {
 
+namespace {
+
+// As in the original, where a limit that is reached is nothing that an operator has to see.
+Priority priority_of(const contract::LogRecord& record) {
+    return record.kind == contract::LogKind::state_limit ? Priority::debug : Priority::info;
+}
+
+}  // namespace
+
 std::size_t LogWriter::drain(std::span<contract::LogRing> rings, LogLimiter& limiter,
                              std::span<const std::string> interface_names) {
     std::size_t taken = 0;
@@ -13,7 +22,7 @@ std::size_t LogWriter::drain(std::span<contract::LogRing> rings, LogLimiter& lim
             ++taken;
             const LogDecision decision = limiter.admit(record);
             if (decision.write)
-                write(format_line(record, interface_names), record.time_ms, Priority::info);
+                write(format_line(record, interface_names), record.time_ms, priority_of(record));
             if (decision.limit_reached)
                 write(format_limit_notice(record), record.time_ms, Priority::notice);
         }

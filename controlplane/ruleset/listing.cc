@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <ctime>
 
+#include "controlplane/language/names.h"
+
 namespace sluice::ruleset {
 namespace {
 
@@ -28,21 +30,44 @@ std::string date_text(std::uint64_t seconds) {
     return text;
 }
 
+std::string endpoint(const std::variant<Ipv4, Ipv6>& address, std::uint16_t port) {
+    return std::visit([](const auto& a) { return to_string(a); }, address) + " " +
+           std::to_string(port);
+}
+
+std::string kind_words(const ListedState& state) {
+    switch (state.kind) {
+        case contract::StateKind::state:
+            break;
+        case contract::StateKind::limited:
+            return " LIMIT";
+        case contract::StateKind::parent:
+            return " PARENT " + std::to_string(state.children);
+    }
+    return " STATE";
+}
+
 }  // namespace
 
-CounterWidths counter_widths(std::span<const ListedRule> rules) {
+CounterWidths counter_widths(std::span<const ListedRule> rules,
+                             std::span<const ListedState> states) {
     CounterWidths widths;
-    for (const ListedRule& rule : rules) {
-        widths.packets = std::max(widths.packets, decimal_width(rule.packets));
-        widths.bytes = std::max(widths.bytes, decimal_width(rule.bytes));
-    }
+    const auto widen = [&widths](const auto& line) {
+        widths.packets = std::max(widths.packets, decimal_width(line.packets));
+        widths.bytes = std::max(widths.bytes, decimal_width(line.bytes));
+    };
+    std::for_each(rules.begin(), rules.end(), widen);
+    std::for_each(states.begin(), states.end(), widen);
     return widths;
 }
 
 std::string format_rule(const ListedRule& rule, const ListingOptions& options,
                         CounterWidths widths) {
+    if (rule.disabled && !options.sets)
+        return {};
     char field[64];
-    std::snprintf(field, sizeof field, "%05u ", unsigned{rule.number});
+    std::snprintf(field, sizeof field, "%s%05u ", rule.disabled ? "# DISABLED " : "",
+                  unsigned{rule.number});
     std::string line = field;
     if (options.counters) {
         std::snprintf(field, sizeof field, "%*" PRIu64 " %*" PRIu64 " ", widths.packets,
@@ -62,14 +87,49 @@ std::string format_rule(const ListedRule& rule, const ListingOptions& options,
     return line + rule.text;
 }
 
-std::string format_listing(std::span<const ListedRule> rules, const ListingOptions& options) {
-    const CounterWidths widths = counter_widths(rules);
+std::string format_state(const ListedState& state, const ListingOptions& options,
+                         CounterWidths widths) {
+    char field[64];
+    std::snprintf(field, sizeof field, "%05u", unsigned{state.number});
+    std::string line = field;
+    if (options.counters) {
+        std::snprintf(field, sizeof field, " %*" PRIu64 " %*" PRIu64, widths.packets, state.packets,
+                      widths.bytes, state.bytes);
+        line += field;
+    }
+    std::snprintf(field, sizeof field, " (%" PRIu32 "s)", state.expires_s);
+    line += field;
+    line += kind_words(state);
+    const auto protocol = language::NameDatabase::instance().protocol_name(state.protocol);
+    line += " " + protocol.value_or("proto " + std::to_string(state.protocol));
+    line += " " + endpoint(state.source, state.source_port) + " <-> " +
+            endpoint(state.destination, state.destination_port);
+    return line + " :" + state.name;
+}
+
+std::string format_states(std::span<const ListedState> states, const ListingOptions& options,
+                          CounterWidths widths) {
+    if (states.empty())
+        return {};
+    // The size is that of ipfw's own records, which scripts have learnt to expect.
+    constexpr std::size_t kHeading = 16, kEach = 128;
+    std::string text = "## Dynamic rules (" + std::to_string(states.size()) + " " +
+                       std::to_string(kHeading + kEach * states.size()) + "):\n";
+    for (const ListedState& state : states)
+        text += format_state(state, options, widths) + "\n";
+    return text;
+}
+
+std::string format_listing(std::span<const ListedRule> rules, const ListingOptions& options,
+                           std::span<const ListedState> states) {
+    const CounterWidths widths = counter_widths(rules, states);
     std::string text;
     for (const ListedRule& rule : rules) {
-        text += format_rule(rule, options, widths);
-        text += '\n';
+        const std::string line = format_rule(rule, options, widths);
+        if (!line.empty())
+            text += line + '\n';
     }
-    return text;
+    return text + format_states(states, options, widths);
 }
 
 }  // namespace sluice::ruleset

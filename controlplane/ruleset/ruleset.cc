@@ -14,7 +14,7 @@ RulePointer make_default_rule(bool accept, std::uint32_t slot) {
     rule.set = kReservedSet;
     rule.action.kind = accept ? language::ActionKind::allow : language::ActionKind::deny;
     rule.body = language::Body{};
-    StoredRule stored{.rule = std::move(rule), .text = {}, .slot = slot, .log_limit = 0};
+    StoredRule stored{.rule = std::move(rule), .text = {}, .slot = slot, .log_limit = 0, .id = 0};
     stored.text = language::print_rule(stored.rule);
     return std::make_shared<const StoredRule>(std::move(stored));
 }
@@ -23,6 +23,18 @@ RulePointer make_default_rule(bool accept, std::uint32_t slot) {
 std::string identity(const StoredRule& rule) {
     return std::to_string(rule.rule.number) + ' ' + std::to_string(rule.rule.set) + ' ' +
            std::to_string(rule.log_limit) + ' ' + rule.text;
+}
+
+constexpr std::uint32_t kReservedSetBit = 1u << kReservedSet;
+
+RulePointer stored(Ruleset::Restored&& restored) {
+    StoredRule rule{.rule = std::move(restored.rule),
+                    .text = {},
+                    .slot = restored.slot,
+                    .log_limit = restored.log_limit,
+                    .id = restored.id};
+    rule.text = language::print_rule(rule.rule);
+    return std::make_shared<const StoredRule>(std::move(rule));
 }
 
 Error no_slot_left(std::uint32_t capacity) {
@@ -41,33 +53,36 @@ Ruleset::Ruleset(bool default_accept, std::uint32_t slot_capacity)
     default_rule_ = make_default_rule(default_accept, slots_.allocate().value_or(1));
 }
 
-Result<Ruleset> Ruleset::restore(std::vector<Restored> rules, bool default_accept,
-                                 std::uint32_t default_slot, std::uint32_t slot_capacity,
-                                 const contract::Sysctls& sysctls) {
-    Ruleset result(default_accept, slot_capacity);
-    result.sysctls_ = sysctls;
-    std::vector<std::uint32_t> used = {default_slot};
+Result<Ruleset> Ruleset::restore(Running running) {
+    Ruleset result(running.default_accept, running.slot_capacity);
+    result.sysctls_ = running.sysctls;
+    result.disabled_sets_ = running.disabled_sets & ~kReservedSetBit;
+    result.next_id_ = running.next_id;
+    std::vector<std::uint32_t> used = {running.default_slot};
+    std::unordered_set<std::uint32_t> ids;
     std::uint16_t last_number = 1;
-    for (const Restored& restored : rules) {
-        if (restored.rule.number < last_number || restored.rule.number > kLastNumber)
+    for (const Restored& rule : running.rules) {
+        if (rule.rule.number < last_number || rule.rule.number > kLastNumber)
             return Error{ExitStatus::data, "rule numbers are out of order"};
-        last_number = restored.rule.number;
-        used.push_back(restored.slot);
+        last_number = rule.rule.number;
     }
+    for (const auto* list : {&running.rules, &running.orphans})
+        for (const Restored& rule : *list) {
+            used.push_back(rule.slot);
+            if (rule.id == 0 || rule.id >= running.next_id || !ids.insert(rule.id).second)
+                return Error{ExitStatus::data, "rule id " + std::to_string(rule.id) +
+                                                   " does not exist or is used twice"};
+        }
     std::unordered_set<std::uint32_t> seen;
     for (const std::uint32_t slot : used)
-        if (slot == 0 || slot >= slot_capacity || !seen.insert(slot).second)
+        if (slot == 0 || slot >= running.slot_capacity || !seen.insert(slot).second)
             return Error{ExitStatus::data, "counter slot " + std::to_string(slot) +
                                                " does not exist or is used twice"};
-    for (Restored& restored : rules) {
-        StoredRule stored{.rule = std::move(restored.rule),
-                          .text = {},
-                          .slot = restored.slot,
-                          .log_limit = restored.log_limit};
-        stored.text = language::print_rule(stored.rule);
-        result.insert(std::make_shared<const StoredRule>(std::move(stored)));
-    }
-    result.default_rule_ = make_default_rule(default_accept, default_slot);
+    for (Restored& rule : running.rules)
+        result.insert(stored(std::move(rule)));
+    for (Restored& rule : running.orphans)
+        result.orphans_.push_back(stored(std::move(rule)));
+    result.default_rule_ = make_default_rule(running.default_accept, running.default_slot);
     result.slots_.restore(used);
     return result;
 }
@@ -88,7 +103,7 @@ Result<RulePointer> Ruleset::add(language::Rule rule) {
                      "rule 65535 is the default rule: it cannot be added or replaced"};
     if (rule.number == 0)
         rule.number = automatic_number();
-    StoredRule stored{.rule = std::move(rule), .text = {}, .slot = 0, .log_limit = 0};
+    StoredRule stored{.rule = std::move(rule), .text = {}, .slot = 0, .log_limit = 0, .id = 0};
     if (stored.rule.log) {
         // As ipfw(8) does it: the limit of the moment becomes the rule's own, and is listed.
         std::optional<std::uint32_t>& amount = stored.rule.log->amount;
@@ -97,32 +112,74 @@ Result<RulePointer> Ruleset::add(language::Rule rule) {
         stored.log_limit = amount.value_or(0);
     }
     stored.text = language::print_rule(stored.rule);
-    const std::optional<std::uint32_t> slot = slot_for(stored);
-    if (!slot)
-        return no_slot_left(slots_.capacity());
-    stored.slot = *slot;
+    if (const Result<Done> given = give_identity(stored); !given)
+        return given.error();
     RulePointer pointer = std::make_shared<const StoredRule>(std::move(stored));
     insert(pointer);
     return pointer;
 }
 
-std::optional<std::uint32_t> Ruleset::slot_for(const StoredRule& rule) {
+Result<Done> Ruleset::give_identity(StoredRule& rule) {
     const auto same = removed_.find(identity(rule));
-    if (same == removed_.end())
-        return slots_.allocate();
-    const std::uint32_t slot = same->second.front();
-    same->second.pop_front();
-    if (same->second.empty())
-        removed_.erase(same);
-    return slot;
+    if (same != removed_.end()) {
+        rule.slot = same->second.front().rule->slot;
+        rule.id = same->second.front().rule->id;
+        same->second.pop_front();
+        if (same->second.empty())
+            removed_.erase(same);
+        return Done{};
+    }
+    if (next_id_ == UINT32_MAX)
+        return Error{ExitStatus::unavailable,
+                     "this data plane has been given more rules than it can tell apart; restart "
+                     "sluice-dataplane"};
+    const std::optional<std::uint32_t> slot = slots_.allocate();
+    if (!slot)
+        return no_slot_left(slots_.capacity());
+    rule.slot = *slot;
+    rule.id = next_id_++;
+    return Done{};
 }
 
 void Ruleset::published() {
-    for (const auto& [rule, slots] : removed_)
-        for (const std::uint32_t slot : slots)
-            slots_.release(slot);
+    for (const auto& [text, rules] : removed_)
+        for (const Removed& removed : rules) {
+            if (removed.orphan)
+                orphans_.push_back(removed.rule);
+            else
+                slots_.release(removed.rule->slot);
+        }
     removed_.clear();
     slots_.published();
+}
+
+bool Ruleset::switch_sets(std::uint32_t enable, std::uint32_t disable) {
+    const std::uint32_t before = disabled_sets_;
+    disabled_sets_ = ((disabled_sets_ & ~enable) | disable) & ~kReservedSetBit;
+    return disabled_sets_ != before;
+}
+
+std::vector<RulePointer> Ruleset::orphans() const {
+    std::vector<RulePointer> result = orphans_;
+    for (const auto& [text, rules] : removed_)
+        for (const Removed& removed : rules)
+            if (removed.orphan)
+                result.push_back(removed.rule);
+    std::sort(result.begin(), result.end(),
+              [](const RulePointer& a, const RulePointer& b) { return a->id < b->id; });
+    return result;
+}
+
+void Ruleset::release_orphans(const std::function<bool(const StoredRule&)>& done) {
+    std::erase_if(orphans_, [&](const RulePointer& rule) {
+        if (!done(*rule))
+            return false;
+        slots_.release(rule->slot);
+        return true;
+    });
+    for (auto& [text, rules] : removed_)
+        for (Removed& removed : rules)
+            removed.orphan = removed.orphan && !done(*removed.rule);
 }
 
 Ruleset::Chunk& Ruleset::writable_chunk(std::size_t index) {
@@ -157,7 +214,8 @@ std::size_t Ruleset::remove_if(std::uint16_t first, std::uint16_t last, Predicat
         Chunk& chunk = writable_chunk(i);
         for (const RulePointer& rule : chunk)
             if (doomed(rule))
-                removed_[identity(*rule)].push_back(rule->slot);
+                removed_[identity(*rule)].push_back(
+                    {rule, sysctls_.dyn_keep_states != 0 && rule->rule.state.has_value()});
         removed += std::erase_if(chunk, doomed);
     }
     size_ -= removed;
@@ -207,29 +265,31 @@ void Ruleset::set_default_accept(bool accept) {
     default_rule_ = make_default_rule(accept, default_rule_->slot);
 }
 
-SysctlFacts Ruleset::sysctl_facts() const {
+SysctlFacts Ruleset::sysctl_facts(const StateFacts& states) const {
     return {.default_accept = default_accept_,
-            .static_count = static_cast<std::uint32_t>(size_ + 1)};
+            .static_count = static_cast<std::uint32_t>(size_ + 1),
+            .states = states};
 }
 
-bool Ruleset::renumber_slots(std::uint32_t capacity) {
+bool Ruleset::renumber(std::uint32_t capacity) {
     if (size_ + 2 > capacity)
         return false;
     SlotAllocator slots(capacity);
-    const auto moved = [&slots](const RulePointer& old) {
-        StoredRule rule = *old;
-        rule.slot = slots.allocate().value_or(0);
-        return std::make_shared<const StoredRule>(std::move(rule));
-    };
-    default_rule_ = moved(default_rule_);
+    default_rule_ = make_default_rule(default_accept_, slots.allocate().value_or(1));
+    next_id_ = 1;
     for (std::size_t i = 0; i < kChunkCount; ++i) {
         if (!chunks_[i] || chunks_[i]->empty())
             continue;
-        for (RulePointer& rule : writable_chunk(i))
-            rule = moved(rule);
+        for (RulePointer& rule : writable_chunk(i)) {
+            StoredRule moved = *rule;
+            moved.slot = slots.allocate().value_or(0);
+            moved.id = next_id_++;
+            rule = std::make_shared<const StoredRule>(std::move(moved));
+        }
     }
     slots_ = std::move(slots);
     removed_.clear();
+    orphans_.clear();
     return true;
 }
 

@@ -9,12 +9,18 @@
 // Order. By number; rules of equal number in the order in which they were added. Rule 65535, the
 // default rule, is not in the list: it always is the last, cannot be added, deleted or moved, and
 // is in set 31 like the rules that survive a flush.
+// Disabled sets. Their rules stay in the list and keep number, slot and id, but take no part in a
+// walk; states that they made go on.
+// Orphans. With dyn_keep_states a rule that makes states outlives its deletion for them: it is in
+// no listing, cannot be deleted again and keeps its slot until its last state has gone.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +45,7 @@ struct StoredRule {
     std::string text;             // canonical, without number and set
     std::uint32_t slot = 0;       // of its counters
     std::uint32_t log_limit = 0;  // lines; fixed when the rule was added. 0: no limit, or no log
+    std::uint32_t id = 0;         // of its states; never given to another rule. 0: the default rule
 };
 
 using RulePointer = std::shared_ptr<const StoredRule>;
@@ -52,27 +59,55 @@ class Ruleset {
         language::Rule rule;
         std::uint32_t slot = 0;
         std::uint32_t log_limit = 0;
+        std::uint32_t id = 0;
     };
-    // The ruleset of a data plane that is running already. Fails on slots that are used twice or do
-    // not exist, and on numbers out of order.
-    static Result<Ruleset> restore(std::vector<Restored> rules, bool default_accept,
-                                   std::uint32_t default_slot, std::uint32_t slot_capacity,
-                                   const contract::Sysctls& sysctls);
+    struct Running {
+        std::vector<Restored> rules;    // in order, those of disabled sets too
+        std::vector<Restored> orphans;  // in any order
+        bool default_accept = false;
+        std::uint32_t default_slot = 1;
+        std::uint32_t next_id = 1;
+        std::uint32_t slot_capacity = kDefaultSlotCapacity;
+        std::uint32_t disabled_sets = 0;
+        contract::Sysctls sysctls;
+    };
+    // The ruleset of a data plane that is running already. Fails on slots or ids that are used
+    // twice or do not exist, and on numbers out of order.
+    static Result<Ruleset> restore(Running running);
 
     // Gives the rule its number (0: automatic), slot and log limit and puts it behind all rules of
     // that number. A rule that was removed since the last `published` and is the same in number,
-    // set, text and log limit gets its slot back, and with it its counters.
+    // set, text and log limit gets its slot and id back, and with them its counters and states.
     Result<RulePointer> add(language::Rule rule);
 
     // Deletes what lies in the range and, if given, in the set. The default rule stays. Returns how
-    // many were deleted.
+    // many were deleted. While dyn_keep_states is set, rules that make states become orphans.
     std::size_t remove(language::RuleRange range, std::optional<std::uint8_t> set = {});
     std::size_t remove_set(std::uint8_t set);
 
     // Deletes all but set 31.
     std::size_t flush();
 
-    // In order, without the default rule.
+    // Bit N stands for set N. Set 31 cannot be disabled.
+    std::uint32_t disabled_sets() const { return disabled_sets_; }
+    // REQUIRES: the masks are disjoint. False: all is as it was.
+    bool switch_sets(std::uint32_t enable, std::uint32_t disable);
+    bool is_disabled(const StoredRule& rule) const {
+        return (disabled_sets_ >> rule.rule.set & 1) != 0;
+    }
+
+    // Rules that were deleted and of which only their states are left.
+    std::vector<RulePointer> orphans() const;
+    // Lets those go for which `done` says yes: their states have gone. Their slots rest until the
+    // next `published`.
+    void release_orphans(const std::function<bool(const StoredRule&)>& done);
+
+    // The first id that was never given away.
+    std::uint32_t next_id() const { return next_id_; }
+    // The data plane has seen the ids below this one: they are not given away again.
+    void reserve_ids(std::uint32_t next) { next_id_ = std::max(next_id_, next); }
+
+    // In order, without the default rule; those of disabled sets too.
     std::vector<RulePointer> rules() const;
     const RulePointer& default_rule() const { return default_rule_; }
     bool default_accept() const { return default_accept_; }
@@ -87,15 +122,15 @@ class Ruleset {
 
     const contract::Sysctls& sysctls() const { return sysctls_; }
     contract::Sysctls& sysctls() { return sysctls_; }
-    SysctlFacts sysctl_facts() const;
+    SysctlFacts sysctl_facts(const StateFacts& states = {}) const;
 
     // See SlotAllocator.
     const std::vector<std::uint32_t>& fresh_slots() const { return slots_.fresh(); }
     void published();
 
-    // For a data plane that has just started and has counted nothing: slots from 1 on, in order.
-    // False: it has too few for this ruleset.
-    bool renumber_slots(std::uint32_t capacity);
+    // For a data plane that has just started and has counted nothing and has no states: slots and
+    // ids from 1 on, in order, and no orphans. False: it has too few for this ruleset.
+    bool renumber(std::uint32_t capacity);
 
   private:
     using Chunk = std::vector<RulePointer>;
@@ -105,17 +140,24 @@ class Ruleset {
     Chunk& writable_chunk(std::size_t index);
     void insert(RulePointer rule);
     std::uint16_t automatic_number() const;
-    std::optional<std::uint32_t> slot_for(const StoredRule& rule);
+    // Whether `rule` has slot and id now; no: the slots are used up.
+    Result<Done> give_identity(StoredRule& rule);
     template <typename Predicate>
     std::size_t remove_if(std::uint16_t first, std::uint16_t last, Predicate predicate);
 
     std::array<std::shared_ptr<Chunk>, kChunkCount> chunks_;
     std::size_t size_ = 0;
     SlotAllocator slots_;
-    // Slots of rules that were removed since the last `published`, by what the rule was. One that
-    // is added again meanwhile, as when a file begins with a flush, is the same rule and keeps
-    // counting.
-    std::unordered_map<std::string, std::deque<std::uint32_t>> removed_;
+    // Rules that were removed since the last `published`, by what the rule was. One that is added
+    // again meanwhile, as when a file begins with a flush, is the same rule and keeps counting.
+    struct Removed {
+        RulePointer rule;
+        bool orphan = false;
+    };
+    std::unordered_map<std::string, std::deque<Removed>> removed_;
+    std::vector<RulePointer> orphans_;  // of earlier scripts
+    std::uint32_t disabled_sets_ = 0;
+    std::uint32_t next_id_ = 1;
     bool default_accept_ = false;
     RulePointer default_rule_;
     contract::Sysctls sysctls_;

@@ -12,55 +12,82 @@ using contract::Sysctls;
 using Field = std::uint32_t Sysctls::*;
 
 constexpr std::uint32_t kMaximumValue = std::numeric_limits<std::int32_t>::max();
-constexpr std::uint32_t kMaximumStep = 1000;
-constexpr std::string_view kDefaultRule = "net.inet.ip.fw.default_rule";
-constexpr std::string_view kDefaultToAccept = "net.inet.ip.fw.default_to_accept";
-constexpr std::string_view kStaticCount = "net.inet.ip.fw.static_count";
+
+// The values that a sysctl takes; what lies outside is refused, or brought to the nearer end.
+struct Bounds {
+    std::uint32_t first = 0;
+    std::uint32_t last = kMaximumValue;
+    bool clamp = false;
+};
+constexpr Bounds kStep{1, 1000, true};
+constexpr Bounds kLifetime{1, kMaximumValue, true};
+// ip_fw_dynamic.c: a closed connection must not be kept alive.
+constexpr Bounds kClosedLifetime{1, contract::kKeepalivePeriod - 1, true};
+constexpr Bounds kEstablishedShare{0, 90, false};
+constexpr Bounds kPercent{0, 100, false};
+
+using Fact = std::uint32_t (*)(const SysctlFacts&);
 
 struct Entry {
     SysctlName name;
     Field field = nullptr;  // of the writable ones
+    Bounds bounds = {};
+    Fact fact = nullptr;  // of the read-only ones
 };
 
 constexpr SysctlKind kWritable = SysctlKind::writable;
 constexpr SysctlKind kReadOnly = SysctlKind::read_only;
 constexpr SysctlKind kNotYet = SysctlKind::not_supported;
 
+constexpr Entry writable(std::string_view name, std::string_view help, Field field,
+                         Bounds bounds = {}) {
+    return {{name, kWritable, help}, field, bounds, nullptr};
+}
+constexpr Entry read_only(std::string_view name, std::string_view help, Fact fact) {
+    return {{name, kReadOnly, help}, nullptr, {}, fact};
+}
+constexpr Entry not_yet(std::string_view name, std::string_view help) {
+    return {{name, kNotYet, help}, nullptr, {}, nullptr};
+}
+
 // clang-format off
 constexpr std::array kTable = {
-    Entry{{"net.inet.ip.fw.autoinc_step", kWritable, "distance of automatic rule numbers, 1 to 1000"}, &Sysctls::autoinc_step},
-    Entry{{"net.inet.ip.fw.curr_dyn_buckets", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.debug", kNotYet, "debugging messages"}},
-    Entry{{kDefaultRule, kReadOnly, "number of the default rule"}},
-    Entry{{kDefaultToAccept, kReadOnly, "1: the default rule allows; set default_action in sluice.toml"}},
-    Entry{{"net.inet.ip.fw.dyn_ack_lifetime", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.dyn_buckets", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.dyn_count", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.dyn_fin_lifetime", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.dyn_keep_states", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.dyn_keepalive", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.dyn_max", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.dyn_parent_count", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.dyn_parent_max", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.dyn_rst_lifetime", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.dyn_short_lifetime", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.dyn_syn_lifetime", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.dyn_udp_lifetime", kNotYet, "dynamic rules"}},
-    Entry{{"net.inet.ip.fw.enable", kWritable, "0: IPv4 packets pass without rules"}, &Sysctls::enable},
-    Entry{{"net.inet.ip.fw.nat64_debug", kNotYet, "NAT64"}},
-    Entry{{"net.inet.ip.fw.nat64_direct_output", kNotYet, "NAT64"}},
-    Entry{{"net.inet.ip.fw.one_pass", kNotYet, "pipes and NAT"}},
-    Entry{{"net.inet.ip.fw.skipto_cache", kNotYet, "a cache that this engine does not have"}},
-    Entry{{kStaticCount, kReadOnly, "number of rules"}},
-    Entry{{"net.inet.ip.fw.tables_max", kNotYet, "tables"}},
-    Entry{{"net.inet.ip.fw.tables_sets", kNotYet, "tables"}},
-    Entry{{"net.inet.ip.fw.verbose", kWritable, "1: rules with `log` write log lines"}, &Sysctls::verbose},
-    Entry{{"net.inet.ip.fw.verbose_limit", kWritable, "log limit of rules added without logamount"}, &Sysctls::verbose_limit},
-    Entry{{"net.inet6.ip6.fw.deny_unknown_exthdrs", kWritable, "1: IPv6 packets with unknown extension headers are dropped"}, &Sysctls::deny_unknown_exthdrs},
-    Entry{{"net.inet6.ip6.fw.enable", kWritable, "0: IPv6 packets pass without rules"}, &Sysctls::enable6},
-    Entry{{"net.inet6.ip6.fw.permit_single_frag6", kWritable, "1: IPv6 packets that are one single fragment pass"}, &Sysctls::permit_single_frag6},
-    Entry{{"net.link.bridge.ipfw", kNotYet, "the bridge always filters"}},
-    Entry{{"net.link.ether.ipfw", kNotYet, "the layer-2 pass"}},
+    writable("net.inet.ip.fw.autoinc_step", "distance of automatic rule numbers, 1 to 1000", &Sysctls::autoinc_step, kStep),
+    read_only("net.inet.ip.fw.curr_dyn_buckets", "hash buckets of the state tables", [](const SysctlFacts& f) { return f.states.buckets; }),
+    not_yet("net.inet.ip.fw.debug", "debugging messages"),
+    read_only("net.inet.ip.fw.default_rule", "number of the default rule", [](const SysctlFacts&) { return std::uint32_t{65535}; }),
+    read_only("net.inet.ip.fw.default_to_accept", "1: the default rule allows; set default_action in sluice.toml", [](const SysctlFacts& f) { return std::uint32_t{f.default_accept}; }),
+    writable("net.inet.ip.fw.dyn_ack_lifetime", "seconds that an established TCP connection may be silent", &Sysctls::dyn_ack_lifetime, kLifetime),
+    writable("net.inet.ip.fw.dyn_adaptive_start", "percent of dyn_max from which on half-open TCP states live shorter; 0: never", &Sysctls::dyn_adaptive_start, kPercent),
+    read_only("net.inet.ip.fw.dyn_buckets", "the table is sized by `states` in sluice.toml", [](const SysctlFacts& f) { return f.states.buckets; }),
+    read_only("net.inet.ip.fw.dyn_count", "states now", [](const SysctlFacts& f) { return f.states.count; }),
+    writable("net.inet.ip.fw.dyn_established_share", "percent of dyn_max that unanswered states leave free, 0 to 90", &Sysctls::dyn_established_share, kEstablishedShare),
+    writable("net.inet.ip.fw.dyn_fin_lifetime", "seconds that a TCP connection lives on after FIN from both sides, 1 to 4", &Sysctls::dyn_fin_lifetime, kClosedLifetime),
+    writable("net.inet.ip.fw.dyn_keep_states", "1: states outlive the deletion of their rule", &Sysctls::dyn_keep_states),
+    writable("net.inet.ip.fw.dyn_keepalive", "1: silent TCP connections are asked for a sign of life", &Sysctls::dyn_keepalive),
+    writable("net.inet.ip.fw.dyn_max", "states at the same time, of all workers together", &Sysctls::dyn_max),
+    read_only("net.inet.ip.fw.dyn_parent_count", "counting entries of `limit` now", [](const SysctlFacts& f) { return f.states.parent_count; }),
+    writable("net.inet.ip.fw.dyn_parent_max", "counting entries of `limit` at the same time", &Sysctls::dyn_parent_max),
+    writable("net.inet.ip.fw.dyn_rst_lifetime", "seconds that a reset TCP connection lives on, 1 to 4", &Sysctls::dyn_rst_lifetime, kClosedLifetime),
+    writable("net.inet.ip.fw.dyn_short_lifetime", "seconds of states that are neither TCP nor UDP", &Sysctls::dyn_short_lifetime, kLifetime),
+    writable("net.inet.ip.fw.dyn_syn_lifetime", "seconds that a half-open TCP connection lives", &Sysctls::dyn_syn_lifetime, kLifetime),
+    writable("net.inet.ip.fw.dyn_udp_lifetime", "seconds of UDP states", &Sysctls::dyn_udp_lifetime, kLifetime),
+    writable("net.inet.ip.fw.enable", "0: IPv4 packets pass without rules", &Sysctls::enable),
+    not_yet("net.inet.ip.fw.nat64_debug", "NAT64"),
+    not_yet("net.inet.ip.fw.nat64_direct_output", "NAT64"),
+    not_yet("net.inet.ip.fw.one_pass", "pipes and NAT"),
+    not_yet("net.inet.ip.fw.skipto_cache", "a cache that this engine does not have"),
+    read_only("net.inet.ip.fw.state_capacity", "states that there is memory for; set `states` in sluice.toml", [](const SysctlFacts& f) { return f.states.capacity; }),
+    read_only("net.inet.ip.fw.static_count", "number of rules", [](const SysctlFacts& f) { return f.static_count; }),
+    not_yet("net.inet.ip.fw.tables_max", "tables"),
+    not_yet("net.inet.ip.fw.tables_sets", "tables"),
+    writable("net.inet.ip.fw.verbose", "1: rules with `log` write log lines", &Sysctls::verbose),
+    writable("net.inet.ip.fw.verbose_limit", "log limit of rules added without logamount", &Sysctls::verbose_limit),
+    writable("net.inet6.ip6.fw.deny_unknown_exthdrs", "1: IPv6 packets with unknown extension headers are dropped", &Sysctls::deny_unknown_exthdrs),
+    writable("net.inet6.ip6.fw.enable", "0: IPv6 packets pass without rules", &Sysctls::enable6),
+    writable("net.inet6.ip6.fw.permit_single_frag6", "1: IPv6 packets that are one single fragment pass", &Sysctls::permit_single_frag6),
+    not_yet("net.link.bridge.ipfw", "the bridge always filters"),
+    not_yet("net.link.ether.ipfw", "the layer-2 pass"),
 };
 // clang-format on
 
@@ -90,13 +117,18 @@ Result<const Entry*> find(std::string_view name) {
 }
 
 std::uint32_t value_of(const Entry& entry, const Sysctls& values, const SysctlFacts& facts) {
-    if (entry.field != nullptr)
-        return values.*entry.field;
-    if (entry.name.name == kDefaultRule)
-        return 65535;
-    if (entry.name.name == kStaticCount)
-        return facts.static_count;
-    return facts.default_accept ? 1 : 0;
+    return entry.field != nullptr ? values.*entry.field : entry.fact(facts);
+}
+
+Error bad_value(std::string_view name, const Bounds& bounds) {
+    return {ExitStatus::data, "bad value for sysctl " + std::string(name) +
+                                  ": expected a number from " + std::to_string(bounds.first) +
+                                  " to " + std::to_string(bounds.last)};
+}
+
+Error read_only_error(const SysctlName& entry) {
+    return {ExitStatus::unavailable,
+            "sysctl " + std::string(entry.name) + " is read-only: " + std::string(entry.help)};
 }
 
 }  // namespace
@@ -117,22 +149,30 @@ std::vector<SysctlValue> all_sysctls(const Sysctls& values, const SysctlFacts& f
     return result;
 }
 
-Result<Done> write_sysctl(Sysctls& values, std::string_view name, std::string_view value) {
-    const Result<const Entry*> entry = find(name);
-    if (!entry)
-        return entry.error();
-    if ((*entry)->name.kind == SysctlKind::read_only)
-        return Error{ExitStatus::unavailable, "sysctl " + std::string(name) + " is read-only"};
+Result<Done> write_sysctl(Sysctls& values, std::string_view name, std::string_view value,
+                          const StateFacts& facts) {
+    const Result<const Entry*> found = find(name);
+    if (!found)
+        return found.error();
+    const Entry& entry = **found;
+    if (entry.name.kind == SysctlKind::read_only)
+        return read_only_error(entry.name);
+    const Bounds& bounds = entry.bounds;
     std::uint32_t number = 0;
     const auto [end, problem] = std::from_chars(value.data(), value.data() + value.size(), number);
     if (problem != std::errc{} || end != value.data() + value.size() || number > kMaximumValue)
-        return Error{ExitStatus::data, "bad value for sysctl " + std::string(name) +
-                                           ": expected a number from 0 to " +
-                                           std::to_string(kMaximumValue)};
-    const Field field = (*entry)->field;
-    if (field == &Sysctls::autoinc_step)
-        number = std::clamp(number, std::uint32_t{1}, kMaximumStep);
-    values.*field = number;
+        return bad_value(name, bounds.clamp ? Bounds{} : bounds);
+    if (bounds.clamp)
+        number = std::clamp(number, bounds.first, bounds.last);
+    if (number < bounds.first || number > bounds.last)
+        return bad_value(name, bounds);
+    if (entry.field == &Sysctls::dyn_max && facts.capacity != 0 && number > facts.capacity)
+        return Error{ExitStatus::unavailable,
+                     "sysctl " + std::string(name) + " cannot be " + std::to_string(number) +
+                         ": sluice-dataplane has taken memory for " +
+                         std::to_string(facts.capacity) +
+                         " states; set `states` in sluice.toml higher and restart it"};
+    values.*entry.field = number;
     return Done{};
 }
 

@@ -16,10 +16,19 @@
 
 namespace sluice::ruleset {
 
+// What the data plane says about its states. All zero: there is none, or nobody knows.
+struct StateFacts {
+    std::uint32_t count = 0;         // states now, without parents
+    std::uint32_t parent_count = 0;  // counting entries of `limit` now
+    std::uint32_t buckets = 0;       // of the hash tables of all workers
+    std::uint32_t capacity = 0;      // IPv4 states that there is memory for; bounds dyn_max
+};
+
 // What the read-only names tell.
 struct SysctlFacts {
     bool default_accept = false;
     std::uint32_t static_count = 1;  // rules, with the default rule
+    StateFacts states{};
 };
 
 struct SysctlValue {
@@ -35,8 +44,11 @@ Result<std::uint32_t> read_sysctl(const contract::Sysctls& values, const SysctlF
 // All names that can be read, sorted.
 std::vector<SysctlValue> all_sysctls(const contract::Sysctls& values, const SysctlFacts& facts);
 
-// `value` is a decimal number; autoinc_step is brought into 1…1000 as ipfw does.
-Result<Done> write_sysctl(contract::Sysctls& values, std::string_view name, std::string_view value);
+// `value` is a decimal number. As in ipfw, autoinc_step is brought into 1…1000, lifetimes to at
+// least 1, and those of fin and rst below the keepalive period. dyn_max has to be within
+// `facts.capacity` if that is known.
+Result<Done> write_sysctl(contract::Sysctls& values, std::string_view name, std::string_view value,
+                          const StateFacts& facts = {});
 
 enum class SysctlKind { writable, read_only, not_supported };
 

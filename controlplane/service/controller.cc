@@ -14,17 +14,8 @@ constexpr std::chrono::milliseconds kLogInterval{20};
 constexpr std::chrono::seconds kLossInterval{10};
 constexpr std::size_t kMaximumWaiting = 256;
 
-Result<std::vector<std::byte>> compile(const Ruleset& ruleset, std::uint64_t generation) {
-    const auto rules = ruleset.rules();
-    std::vector<compiler::RuleInput> inputs;
-    inputs.reserve(rules.size());
-    for (const auto& rule : rules)
-        inputs.push_back({.rule = &rule->rule, .slot = rule->slot, .log_limit = rule->log_limit});
-    return compiler::compile({.rules = inputs,
-                              .default_accept = ruleset.default_accept(),
-                              .default_slot = ruleset.default_rule()->slot,
-                              .sysctls = ruleset.sysctls(),
-                              .generation = generation});
+bool needs_data_plane(const Operation& operation) {
+    return changes_something(operation) || std::holds_alternative<StateOperation>(operation.what);
 }
 
 }  // namespace
@@ -37,7 +28,9 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
       link_(loop, options.dataplane_socket,
             {.up = [this](DataplaneGreeting greeting) { on_up(std::move(greeting)); },
              .down = [this](const std::string& reason, bool was_up) { on_down(reason, was_up); },
-             .answered = [this](Result<std::uint64_t> answer) { on_answered(answer); }}),
+             .answered = [this](Result<std::uint64_t> answer) { on_answered(answer); },
+             .states = [this](Result<StateRecords> answer) { on_states(answer); },
+             .killed = [this](Result<std::uint64_t> answer) { on_killed(answer); }}),
       ruleset_(options.default_accept),
       default_accept_(options.default_accept) {
     link_.set_answer_timeout(options.answer_timeout);
@@ -83,6 +76,8 @@ void Controller::on_up(DataplaneGreeting greeting) {
     boot_id_ = hello.boot_id;
     last_offered_ = std::max(last_offered_, hello.generation);
     memory_ = std::move(greeting.memory);
+    state_capacity_ = hello.state_capacity;
+    state_buckets_ = hello.state_buckets;
     limiter_ = log::LogLimiter(memory_.annotations());
     interface_names_ = std::move(greeting.interface_names);
     // A control plane that has just started says how many were lost before it came.
@@ -103,6 +98,7 @@ void Controller::on_up(DataplaneGreeting greeting) {
         report_("connected to sluice-dataplane; its ruleset of " +
                 std::to_string(ruleset_.size() + 1) + " rules, generation " +
                 std::to_string(generation_) + ", has been taken over");
+        report_small_table();
         // The settings may have changed since then.
         if (ruleset_.default_accept() != default_accept_) {
             ruleset_.set_default_accept(default_accept_);
@@ -118,14 +114,24 @@ void Controller::on_up(DataplaneGreeting greeting) {
         return;
     }
     report_("connected to sluice-dataplane");
+    report_small_table();
     // Its counters are all zero, so slots may be dealt anew; they may have become fewer, too.
-    if (restarted && !ruleset_.renumber_slots(hello.slot_capacity)) {
+    if (restarted && !ruleset_.renumber(hello.slot_capacity)) {
         foreign_ = "it has counters for " + std::to_string(hello.slot_capacity) +
                    " rules, and the ruleset needs " + std::to_string(ruleset_.size() + 2) +
                    "; set slot_capacity in sluice.toml higher";
         return report_("the ruleset cannot be given to sluice-dataplane: " + *foreign_);
     }
     push();
+}
+
+void Controller::report_small_table() const {
+    const std::uint32_t wanted = ruleset_.sysctls().dyn_max;
+    if (state_capacity_ < wanted)
+        report_(
+            "sluice-dataplane has memory for " + std::to_string(state_capacity_) +
+            " states, fewer than net.inet.ip.fw.dyn_max = " + std::to_string(wanted) +
+            ": the table is full earlier; set `states` in sluice.toml higher, or dyn_max lower");
 }
 
 // The ruleset that the data plane runs becomes ours.
@@ -143,19 +149,30 @@ void Controller::on_down(const std::string& reason, bool was_up) {
     // The counters of a data plane that is gone mean nothing any more.
     memory_ = SharedMemory();
     limiter_ = log::LogLimiter();
-    if (pending_) {
-        const Reply reply = std::exchange(pending_, std::nullopt)->reply;
+    state_capacity_ = state_buckets_ = 0;
+    const auto refuse = [&](const Reply& reply, const char* moment) {
         if (reply)
-            reply(refused({ExitStatus::unavailable,
-                           reason + " while it took the new ruleset over: nothing was changed"}));
-    }
+            reply(refused({ExitStatus::unavailable, reason + moment}));
+    };
+    if (pending_)
+        refuse(std::exchange(pending_, std::nullopt)->reply,
+               " while it took the new ruleset over: nothing was changed");
+    if (asking_)
+        refuse(std::exchange(asking_, std::nullopt)->reply,
+               " while it was asked for its states: nothing was changed");
+    if (killing_)
+        refuse(std::exchange(killing_, std::nullopt)->reply, " while it killed states");
     next_change();
 }
 
 // Gives the data plane our ruleset as it is.
 void Controller::push() {
-    const Result<Done> offered =
-        offer({.ruleset = ruleset_, .generation = 0, .clear = {}, .results = {}, .reply = {}});
+    const Result<Done> offered = offer({.ruleset = ruleset_,
+                                        .generation = 0,
+                                        .clear = {},
+                                        .kills = {},
+                                        .results = {},
+                                        .reply = {}});
     if (!offered)
         report_("the ruleset cannot be given to sluice-dataplane: " + offered.error().message);
 }
@@ -168,8 +185,8 @@ void Controller::submit(Request request, Reply reply) {
     // What runs is not what we know: to show our rules would be a lie.
     if (!changes && foreign_)
         return reply(refused(*cannot_change()));
-    if (!changes)
-        return change(request, reply);
+    if (!changes && !(link_.up() && states_wanted(request)))
+        return begin({std::move(request), std::move(reply)});
     if (waiting_.size() >= kMaximumWaiting)
         return reply(refused({ExitStatus::unavailable, "too many changes are waiting"}));
     waiting_.push_back({std::move(request), std::move(reply)});
@@ -177,20 +194,55 @@ void Controller::submit(Request request, Reply reply) {
 }
 
 void Controller::next_change() {
-    while (!pending_ && !waiting_.empty()) {
-        const Change next = std::move(waiting_.front());
+    while (!busy() && !waiting_.empty()) {
+        Change next = std::move(waiting_.front());
         waiting_.pop_front();
-        if (const std::optional<Error> reason = cannot_change())
-            next.reply(refused(*reason));
-        else
-            change(next.request, next.reply);
+        if (link_.up())
+            ruleset_.release_orphans([this](const ruleset::StoredRule& rule) {
+                return memory_.states_of(rule.slot) == 0;
+            });
+        begin(std::move(next));
     }
+}
+
+// Carries a request out, up to the first answer that has to be waited for.
+void Controller::begin(Change next) {
+    const auto& operations = next.request.operations;
+    if (std::any_of(operations.begin(), operations.end(), needs_data_plane))
+        if (const std::optional<Error> reason = cannot_change())
+            return next.reply(refused(*reason));
+    const std::optional<contract::StateFilter> wanted = states_wanted(next.request);
+    // Without a data plane there are no states; rules can be listed all the same.
+    if (!wanted || !link_.up())
+        return change(next.request, next.reply, {});
+    if (const Result<Done> asked = link_.request_states(*wanted); !asked)
+        return next.reply(refused(asked.error()));
+    asking_ = std::move(next);
+}
+
+void Controller::on_states(const Result<StateRecords>& answer) {
+    const Change next = std::move(*std::exchange(asking_, std::nullopt));
+    if (answer)
+        change(next.request, next.reply, answer->records());
+    else
+        next.reply(refused({ExitStatus::unavailable, "sluice-dataplane does not tell its states: " +
+                                                         answer.error().message}));
+    next_change();
+}
+
+ruleset::StateFacts Controller::state_facts() const {
+    const SharedMemory::StateCounts counts = memory_.state_counts();
+    return {.count = static_cast<std::uint32_t>(counts.states),
+            .parent_count = static_cast<std::uint32_t>(counts.parents),
+            .buckets = state_buckets_,
+            .capacity = state_capacity_};
 }
 
 std::optional<Error> Controller::cannot_change() const {
     if (!link_.up())
         return Error{ExitStatus::unavailable,
-                     "sluice-dataplane is not running: rules can be listed but not changed; start "
+                     "sluice-dataplane is not running: rules can be listed but not changed, and "
+                     "there are no states; start "
                      "it with `sluice-dataplane --config /etc/sluice/sluice.toml`"};
     if (foreign_)
         return Error{ExitStatus::unavailable,
@@ -198,19 +250,21 @@ std::optional<Error> Controller::cannot_change() const {
     return std::nullopt;
 }
 
-// Carries a request out: at once if it only reads, else up to the offer.
-void Controller::change(const Request& request, const Reply& reply) {
+void Controller::change(const Request& request, const Reply& reply,
+                        std::span<const contract::StateRecord> records) {
     Result<ScriptOutcome, ScriptError> outcome =
-        run_script(request, ruleset_, [this](std::uint32_t slot) { return memory_.totals(slot); });
+        run_script(request, ruleset_, [this](std::uint32_t slot) { return memory_.totals(slot); },
+                   {.facts = state_facts(), .records = records});
     if (!outcome)
         return reply(refused(outcome.error().error, outcome.error().line));
     if (!outcome->changed) {
         clear(outcome->clear);
-        return reply(ready(std::move(outcome->results)));
+        return finish(std::move(outcome->results), std::move(outcome->kills), reply);
     }
     const Result<Done> offered = offer({.ruleset = std::move(outcome->ruleset),
                                         .generation = 0,
                                         .clear = std::move(outcome->clear),
+                                        .kills = std::move(outcome->kills),
                                         .results = std::move(outcome->results),
                                         .reply = reply});
     if (!offered)
@@ -219,7 +273,8 @@ void Controller::change(const Request& request, const Reply& reply) {
 
 Result<Done> Controller::offer(Pending pending) {
     pending.generation = last_offered_ + 1;
-    const Result<std::vector<std::byte>> image = compile(pending.ruleset, pending.generation);
+    const Result<std::vector<std::byte>> image =
+        compiler::compile(pending.ruleset, pending.generation);
     if (!image)
         return image.error();
     // New rules begin at zero. No running rule counts in their slots, so this may be done before
@@ -230,6 +285,8 @@ Result<Done> Controller::offer(Pending pending) {
         limiter_.rearm(slot);
     }
     last_offered_ = pending.generation;
+    // Whatever becomes of the offer: states may have been made under these ids.
+    ruleset_.reserve_ids(pending.ruleset.next_id());
     const Result<Done> offered = link_.offer(*image, pending.generation);
     if (!offered)
         return offered.error();
@@ -252,7 +309,47 @@ void Controller::on_answered(const Result<std::uint64_t>& answer) {
     ruleset_.published();
     clear(done.clear);
     if (done.reply)
-        done.reply(ready(std::move(done.results)));
+        finish(std::move(done.results), std::move(done.kills), done.reply);
+    next_change();
+}
+
+// All but the states that are to be killed has taken effect.
+void Controller::finish(std::vector<OperationResult> results, std::vector<KillOrder> kills,
+                        const Reply& reply) {
+    if (kills.empty())  // as for all requests that only read, which come in between
+        return reply(ready(std::move(results)));
+    killing_ = Killing{.orders = std::move(kills), .results = std::move(results), .reply = reply};
+    const Result<Done> next = kill_next();
+    if (!next)
+        std::exchange(killing_, std::nullopt)->reply(refused(next.error()));
+}
+
+// Goes on to the next filter, or, behind the last one, answers.
+Result<Done> Controller::kill_next() {
+    for (Killing& work = *killing_; work.order < work.orders.size(); ++work.order) {
+        const KillOrder& order = work.orders[work.order];
+        if (work.filter < order.filters.size())
+            return link_.kill_states(order.filters[work.filter++]);
+        order.conclude(work.results[order.result]);
+        work.filter = 0;
+    }
+    Killing done = std::move(*std::exchange(killing_, std::nullopt));
+    done.reply(ready(std::move(done.results)));
+    return Done{};
+}
+
+void Controller::on_killed(const Result<std::uint64_t>& answer) {
+    Result<Done> next = Done{};
+    if (answer) {
+        OperationResult& result = killing_->results[killing_->orders[killing_->order].result];
+        result.state_count = result.state_count.value_or(0) + *answer;
+        next = kill_next();
+    } else {
+        next = Error{ExitStatus::unavailable,
+                     "sluice-dataplane does not kill states: " + answer.error().message};
+    }
+    if (!next)
+        std::exchange(killing_, std::nullopt)->reply(refused(next.error()));
     next_change();
 }
 

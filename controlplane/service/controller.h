@@ -3,14 +3,16 @@
 // Purpose. Holds the ruleset that runs, and the link to the data plane that runs it. A request that
 // changes something is carried out on a copy (script.h), compiled, offered, and becomes the ruleset
 // only when every worker runs it; its client is answered then. One change is under way at a time,
-// the others wait in order; requests that only read are answered at once.
+// the others wait in order, and so do requests that need the states of the data plane, which is
+// asked one thing at a time; requests that only read what we have are answered at once. A request
+// may pass three stages: ask for states, offer, kill states.
 // Start. At the first greeting the data plane may be running already: its snapshot holds numbers,
 // sets, slots, limits and text of all rules, and they become ours, so that a control plane that
 // crashed comes back with the same rules and the counters go on. If it runs nothing it gets what we
 // have. After that our ruleset counts: a data plane that was restarted gets it anew.
 // Failure. No data plane: changes are refused with a sentence that says so, reads work. A data
 // plane that dies in the middle of a change: the change is refused and the old ruleset is pushed
-// when it is back.
+// when it is back. A request for states that dies with it is refused.
 #pragma once
 
 #include <cstdint>
@@ -63,8 +65,17 @@ class Controller {
         ruleset::Ruleset ruleset;
         std::uint64_t generation = 0;
         std::vector<ClearOrder> clear;
+        std::vector<KillOrder> kills;
         std::vector<OperationResult> results;
         Reply reply;
+    };
+    // What has taken effect, but for the states that are being killed.
+    struct Killing {
+        std::vector<KillOrder> orders;
+        std::vector<OperationResult> results;
+        Reply reply;
+        std::size_t order = 0;
+        std::size_t filter = 0;  // of the order: what is killed next
     };
 
     void on_up(DataplaneGreeting greeting);
@@ -72,9 +83,19 @@ class Controller {
     void on_answered(const Result<std::uint64_t>& answer);
     Result<Done> adopt(const contract::Hello& hello, int snapshot);
     void push();
+    void on_states(const Result<StateRecords>& answer);
+    void on_killed(const Result<std::uint64_t>& answer);
+    bool busy() const { return pending_ || asking_ || killing_; }
     void next_change();
-    void change(const Request& request, const Reply& reply);
+    void begin(Change next);
+    void change(const Request& request, const Reply& reply,
+                std::span<const contract::StateRecord> records);
     Result<Done> offer(Pending pending);
+    void finish(std::vector<OperationResult> results, std::vector<KillOrder> kills,
+                const Reply& reply);
+    Result<Done> kill_next();
+    ruleset::StateFacts state_facts() const;
+    void report_small_table() const;
     void clear(const std::vector<ClearOrder>& orders);
     std::uint64_t lost_in_rings();
     void report_lost_lines();
@@ -101,7 +122,11 @@ class Controller {
     SharedMemory memory_;
     log::LogLimiter limiter_;
     std::vector<std::string> interface_names_;
+    std::uint32_t state_capacity_ = 0;  // of the data plane
+    std::uint32_t state_buckets_ = 0;
     std::optional<Pending> pending_;
+    std::optional<Change> asking_;  // its states have been asked for
+    std::optional<Killing> killing_;
     std::deque<Change> waiting_;
 };
 

@@ -76,6 +76,12 @@ bool send_with_descriptor(int socket, const contract::Offer& offer, int descript
            static_cast<ssize_t>(sizeof offer);
 }
 
+template <typename Message>
+bool send_message(int socket, const Message& message) {
+    return send(socket, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+           static_cast<ssize_t>(sizeof message);
+}
+
 struct Received {
     std::vector<std::byte> bytes;
     std::vector<UniqueFd> descriptors;
@@ -171,7 +177,7 @@ void DataplaneLink::close(const std::string& reason) {
     }
     if (answer_timer_)
         loop_.cancel(*std::exchange(answer_timer_, std::nullopt));
-    offered_.reset();
+    outstanding_.reset();
     const bool was_up = std::exchange(up_, false);
     retry();
     if (was_up || reason != last_reason_) {
@@ -199,9 +205,16 @@ void DataplaneLink::readable() {
         case MessageType::hello:
             return receive_hello(received.bytes, std::move(received.descriptors));
         case MessageType::accepted:
-        case MessageType::rejected:
             return receive_answer(received.bytes);
+        case MessageType::rejected:
+            return receive_rejected(received.bytes);
+        case MessageType::states_reply:
+            return receive_states(received.bytes, std::move(received.descriptors));
+        case MessageType::kill_reply:
+            return receive_killed(received.bytes);
         case MessageType::offer:
+        case MessageType::states_request:
+        case MessageType::kill_states:
             break;
     }
     close("sluice-dataplane sends a message that it should not send");
@@ -233,27 +246,77 @@ void DataplaneLink::receive_hello(std::span<const std::byte> message,
     callbacks_.up(std::move(greeting));
 }
 
-void DataplaneLink::receive_answer(std::span<const std::byte> message) {
-    contract::Accepted accepted;
-    contract::Rejected rejected;
-    if (!up_) {
-        // A data plane that has a control plane already says so instead of greeting.
-        return close(take(message, rejected)
-                         ? "sluice-dataplane refuses the connection: " + text_of(rejected.reason)
-                         : "sluice-dataplane does not greet");
-    }
-    const bool yes = take(message, accepted) && accepted.header.type == MessageType::accepted;
-    const bool no = take(message, rejected) && rejected.header.type == MessageType::rejected;
-    const std::uint64_t generation = yes ? accepted.generation : rejected.generation;
-    if ((!yes && !no) || !offered_ || *offered_ != generation)
-        return close("sluice-dataplane answers what it was not asked");
-    offered_.reset();
+void DataplaneLink::unexpected() {
+    close(up_ ? "sluice-dataplane answers what it was not asked"
+              : "sluice-dataplane does not greet");
+}
+
+void DataplaneLink::expect(MessageType request) {
+    outstanding_ = request;
+    answer_timer_ = loop_.after(answer_timeout_, [this] {
+        answer_timer_.reset();
+        close("sluice-dataplane does not answer");
+    });
+}
+
+// Whether the answer to `request` was waited for; then it is not any more.
+bool DataplaneLink::take_expectation(MessageType request) {
+    if (outstanding_ != request)
+        return false;
+    outstanding_.reset();
     if (answer_timer_)
         loop_.cancel(*std::exchange(answer_timer_, std::nullopt));
-    if (yes)
-        callbacks_.answered(generation);
-    else
-        callbacks_.answered(Error{ExitStatus::unavailable, text_of(rejected.reason)});
+    return true;
+}
+
+void DataplaneLink::receive_answer(std::span<const std::byte> message) {
+    contract::Accepted accepted;
+    if (!take(message, accepted) || accepted.generation != offered_ ||
+        !take_expectation(MessageType::offer))
+        return unexpected();
+    callbacks_.answered(accepted.generation);
+}
+
+void DataplaneLink::receive_states(std::span<const std::byte> message,
+                                   std::vector<UniqueFd> descriptors) {
+    contract::StatesReply reply;
+    if (!take(message, reply) || !take_expectation(MessageType::states_request))
+        return unexpected();
+    if (reply.count == 0)
+        return callbacks_.states(StateRecords());
+    constexpr std::size_t kEach = sizeof(contract::StateRecord);
+    if (descriptors.size() != 1 || reply.count > SIZE_MAX / kEach)
+        return close("sluice-dataplane sends states of another format");
+    const std::size_t size = static_cast<std::size_t>(reply.count) * kEach;
+    Result<Mapping> memory = Mapping::map(descriptors.front().get(), size, false, "states");
+    if (!memory)
+        return close(memory.error().message);
+    callbacks_.states(StateRecords(std::move(*memory), static_cast<std::size_t>(reply.count)));
+}
+
+void DataplaneLink::receive_killed(std::span<const std::byte> message) {
+    contract::KillReply reply;
+    if (!take(message, reply) || !take_expectation(MessageType::kill_states))
+        return unexpected();
+    callbacks_.killed(reply.count);
+}
+
+void DataplaneLink::receive_rejected(std::span<const std::byte> message) {
+    contract::Rejected rejected;
+    const bool readable = take(message, rejected);
+    // A data plane that has a control plane already says so instead of greeting.
+    if (readable && !up_)
+        return close("sluice-dataplane refuses the connection: " + text_of(rejected.reason));
+    if (!readable)
+        return unexpected();
+    const Error refusal{ExitStatus::unavailable, text_of(rejected.reason)};
+    if (rejected.generation == offered_ && take_expectation(MessageType::offer))
+        return callbacks_.answered(refusal);
+    if (take_expectation(MessageType::states_request))
+        return callbacks_.states(refusal);
+    if (take_expectation(MessageType::kill_states))
+        return callbacks_.killed(refusal);
+    unexpected();
 }
 
 Result<Done> DataplaneLink::offer(std::span<const std::byte> image, std::uint64_t generation) {
@@ -268,10 +331,29 @@ Result<Done> DataplaneLink::offer(std::span<const std::byte> image, std::uint64_
         return Error{ExitStatus::unavailable,
                      last_error("the snapshot cannot be handed to sluice-dataplane")};
     offered_ = generation;
-    answer_timer_ = loop_.after(answer_timeout_, [this] {
-        answer_timer_.reset();
-        close("sluice-dataplane does not answer");
-    });
+    expect(MessageType::offer);
+    return Done{};
+}
+
+Result<Done> DataplaneLink::request_states(const contract::StateFilter& filter) {
+    contract::StatesRequest request;
+    request.header.length = sizeof request;
+    request.filter = filter;
+    if (!send_message(socket_.get(), request))
+        return Error{ExitStatus::unavailable,
+                     last_error("sluice-dataplane cannot be asked for its states")};
+    expect(MessageType::states_request);
+    return Done{};
+}
+
+Result<Done> DataplaneLink::kill_states(const contract::StateFilter& filter) {
+    contract::KillStates request;
+    request.header.length = sizeof request;
+    request.filter = filter;
+    if (!send_message(socket_.get(), request))
+        return Error{ExitStatus::unavailable,
+                     last_error("sluice-dataplane cannot be told to kill states")};
+    expect(MessageType::kill_states);
     return Done{};
 }
 

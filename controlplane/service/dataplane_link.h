@@ -1,8 +1,9 @@
-// The connection to sluice-dataplane: connect, Hello, Offer, Accepted or Rejected.
+// The connection to sluice-dataplane: connect, Hello, then requests: Offer, StatesRequest,
+// KillStates.
 //
 // Either process may start first and either may be restarted: while there is no connection one is
 // tried every 200 ms. Messages are those of dataplane/contract/message.h; anything that does not
-// look like them closes the connection, with the reason in words. One offer is outstanding at a
+// look like them closes the connection, with the reason in words. One request is outstanding at a
 // time; if its answer does not come in time the connection is closed too, because nobody knows then
 // which ruleset runs, and the next Hello tells.
 #pragma once
@@ -31,15 +32,34 @@ struct DataplaneGreeting {
     UniqueFd snapshot;  // that is running; none if hello.generation is 0
 };
 
+// The states that were asked for, in memory that the data plane made; move-only.
+class StateRecords {
+  public:
+    StateRecords() = default;
+    StateRecords(Mapping memory, std::size_t count) : memory_(std::move(memory)), count_(count) {}
+
+    // Read each one once: nothing keeps the data plane from writing there.
+    std::span<const contract::StateRecord> records() const {
+        return {reinterpret_cast<const contract::StateRecord*>(memory_.data()), count_};
+    }
+
+  private:
+    Mapping memory_;
+    std::size_t count_ = 0;
+};
+
 class DataplaneLink {
   public:
+    // One of the last three is called for each request; none if it dies with the connection.
     struct Callbacks {
         std::function<void(DataplaneGreeting)> up;
         // After `up`, once; and while it has not come up, when the reason is another than before.
         std::function<void(const std::string& reason, bool was_up)> down;
-        // The generation, or why the offer was refused. Not called for offers that die with the
-        // connection.
+        // The generation, or why the offer was refused.
         std::function<void(Result<std::uint64_t>)> answered;
+        std::function<void(Result<StateRecords>)> states;
+        // How many.
+        std::function<void(Result<std::uint64_t>)> killed;
     };
 
     DataplaneLink(EventLoop& loop, std::string path, Callbacks callbacks);
@@ -52,8 +72,11 @@ class DataplaneLink {
 
     bool up() const { return up_; }
 
-    // Hands an image over. REQUIRES: up, and no offer is outstanding.
+    // Requests. REQUIRES: up, and none is outstanding.
+    // Hands an image over.
     Result<Done> offer(std::span<const std::byte> image, std::uint64_t generation);
+    Result<Done> request_states(const contract::StateFilter& filter);
+    Result<Done> kill_states(const contract::StateFilter& filter);
 
     void set_answer_timeout(std::chrono::milliseconds timeout) { answer_timeout_ = timeout; }
 
@@ -63,6 +86,12 @@ class DataplaneLink {
     void readable();
     void receive_hello(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_answer(std::span<const std::byte> message);
+    void receive_states(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
+    void receive_killed(std::span<const std::byte> message);
+    void receive_rejected(std::span<const std::byte> message);
+    void unexpected();
+    void expect(contract::MessageType request);
+    bool take_expectation(contract::MessageType request);
     void close(const std::string& reason);
 
     EventLoop& loop_;
@@ -72,7 +101,8 @@ class DataplaneLink {
     UniqueFd socket_;
     bool up_ = false;
     std::string last_reason_;
-    std::optional<std::uint64_t> offered_;
+    std::optional<contract::MessageType> outstanding_;  // what was asked
+    std::uint64_t offered_ = 0;                         // if it is an offer: its generation
     std::optional<EventLoop::TimerId> retry_timer_;
     std::optional<EventLoop::TimerId> answer_timer_;
 };

@@ -1,5 +1,6 @@
 #include "controlplane/service/protocol.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -24,6 +25,12 @@ json ranges_json(const std::vector<language::RuleRange>& ranges) {
 void put_set(json& object, const std::optional<std::uint8_t>& set) {
     if (set)
         object["in_set"] = *set;
+}
+
+constexpr std::string_view kStateVerbs[] = {"list states", "count states", "kill states"};
+
+std::string address_text(const language::HostAddress& address) {
+    return std::visit([](const auto& value) { return to_string(value); }, address);
 }
 
 struct OperationWriter {
@@ -51,7 +58,30 @@ struct OperationWriter {
     void operator()(const ListOperation& list) const {
         object["do"] = "list";
         object["rules"] = ranges_json(list.rules);
+        object["states"] = static_cast<unsigned>(list.states);
+        object["without_rules"] = list.without_rules;
         put_set(object, list.in_set);
+    }
+    void operator()(const ShowSetsOperation&) const { object["do"] = "show sets"; }
+    void operator()(const language::SetEnableCommand& sets) const {
+        object["do"] = "switch sets";
+        object["enable"] = sets.enable;
+        object["disable"] = sets.disable;
+    }
+    void operator()(const StateOperation& states) const {
+        const StateFilter& filter = states.filter;
+        object["do"] = kStateVerbs[static_cast<std::size_t>(states.kind)];
+        if (filter.address) {
+            object["address"] = address_text(*filter.address);
+            object["prefix_length"] = filter.prefix_length;
+        }
+        if (filter.protocol)
+            object["protocol"] = *filter.protocol;
+        if (filter.rules)
+            object["rules"] = ranges_json({*filter.rules});
+        object["port"] = filter.port;
+        object["name"] = filter.name;
+        object["age"] = filter.minimum_age_s;
     }
     void operator()(const ReadSysctlOperation& read) const {
         object["do"] = "read";
@@ -209,6 +239,40 @@ class Reader {
 constexpr std::uint64_t kMaximum32 = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t kMaximum64 = std::numeric_limits<std::uint64_t>::max();
 
+std::optional<language::HostAddress> parse_address(const std::string& text) {
+    if (const auto v4 = parse_ipv4(text))
+        return language::HostAddress(*v4);
+    if (const auto v6 = parse_ipv6(text))
+        return language::HostAddress(*v6);
+    return std::nullopt;
+}
+
+StateFilter read_filter(Reader& in) {
+    StateFilter filter;
+    if (in.field("address") != nullptr) {
+        filter.address = parse_address(in.string("address"));
+        if (!filter.address)
+            in.fail("address");
+        const bool v6 = filter.address && std::holds_alternative<Ipv6>(*filter.address);
+        filter.prefix_length = static_cast<std::uint8_t>(in.number("prefix_length", v6 ? 128 : 32));
+    }
+    if (in.field("protocol") != nullptr)
+        filter.protocol = static_cast<std::uint8_t>(in.number("protocol", 255));
+    const auto ranges = in.ranges("rules");
+    if (ranges.size() > 1)
+        in.fail("rules");
+    else if (!ranges.empty())
+        filter.rules = ranges.front();
+    filter.port = static_cast<std::uint16_t>(in.number("port", 65535));
+    filter.name = in.string("name");
+    filter.minimum_age_s = static_cast<std::uint32_t>(in.number("age", kMaximum32));
+    return filter;
+}
+
+StateOperation read_state_operation(std::size_t kind, Reader& in) {
+    return {static_cast<StateOperation::Kind>(kind), read_filter(in)};
+}
+
 Operation read_operation(const json& value, std::string& problem) {
     Reader in(value, problem);
     Operation operation;
@@ -230,7 +294,25 @@ Operation read_operation(const json& value, std::string& problem) {
             .in_set = in.set(),
             .log_only = verb == "resetlog"};
     } else if (verb == "list") {
-        operation.what = ListOperation{.rules = in.ranges("rules"), .in_set = in.set()};
+        constexpr auto kLast = static_cast<std::uint64_t>(ListedStates::expired_too);
+        operation.what =
+            ListOperation{.rules = in.ranges("rules"),
+                          .in_set = in.set(),
+                          .states = static_cast<ListedStates>(in.number("states", kLast)),
+                          .without_rules = in.boolean("without_rules")};
+    } else if (verb == "show sets") {
+        operation.what = ShowSetsOperation{};
+    } else if (verb == "switch sets") {
+        const language::SetEnableCommand sets{
+            .enable = static_cast<std::uint32_t>(in.number("enable", kMaximum32)),
+            .disable = static_cast<std::uint32_t>(in.number("disable", kMaximum32))};
+        if ((sets.enable & sets.disable) != 0)
+            in.fail("a set that is enabled and disabled at once");
+        operation.what = sets;
+    } else if (const auto* state = std::find(std::begin(kStateVerbs), std::end(kStateVerbs), verb);
+               state != std::end(kStateVerbs)) {
+        operation.what =
+            read_state_operation(static_cast<std::size_t>(state - std::begin(kStateVerbs)), in);
     } else if (verb == "read") {
         operation.what = ReadSysctlOperation{in.strings("names")};
     } else if (verb == "write") {
@@ -241,9 +323,9 @@ Operation read_operation(const json& value, std::string& problem) {
     return operation;
 }
 
-// [number, set, text, packets, bytes, last match]
+// [number, set, text, packets, bytes, last match, disabled]
 ruleset::ListedRule read_rule(const json& value, Reader& in) {
-    if (!value.is_array() || value.size() != 6) {
+    if (!value.is_array() || value.size() != 7) {
         in.fail("rules");
         return {};
     }
@@ -254,7 +336,65 @@ ruleset::ListedRule read_rule(const json& value, Reader& in) {
         .text = in.as_string(value[2], "rules"),
         .packets = in.as_number(value[3], kMaximum64, "rules"),
         .bytes = in.as_number(value[4], kMaximum64, "rules"),
-        .last_match_s = in.as_number(value[5], kMaximum64, "rules")};
+        .last_match_s = in.as_number(value[5], kMaximum64, "rules"),
+        .disabled = in.as_number(value[6], 1, "rules") != 0};
+}
+
+// [number, kind, protocol, packets, bytes, expires, age, children, source, its port, destination,
+// its port, name, answered]
+ruleset::ListedState read_state(const json& value, Reader& in) {
+    constexpr const char* kName = "states";
+    if (!value.is_array() || value.size() != 14) {
+        in.fail(kName);
+        return {};
+    }
+    const auto number = [&](std::size_t at, std::uint64_t maximum) {
+        return in.as_number(value[at], maximum, kName);
+    };
+    const auto small = [&](std::size_t at) {
+        return static_cast<std::uint16_t>(number(at, 65535));
+    };
+    const auto word = [&](std::size_t at) {
+        return static_cast<std::uint32_t>(number(at, kMaximum32));
+    };
+    const auto address = [&](std::size_t at) {
+        const auto parsed = parse_address(in.as_string(value[at], kName));
+        if (!parsed)
+            in.fail(kName);
+        return parsed.value_or(language::HostAddress());
+    };
+    constexpr auto kLastKind = static_cast<std::uint64_t>(contract::StateKind::parent);
+    return {.number = small(0),
+            .kind = static_cast<contract::StateKind>(number(1, kLastKind)),
+            .protocol = static_cast<std::uint8_t>(number(2, 255)),
+            .packets = number(3, kMaximum64),
+            .bytes = number(4, kMaximum64),
+            .expires_s = word(5),
+            .age_s = word(6),
+            .children = word(7),
+            .source = address(8),
+            .destination = address(10),
+            .source_port = small(9),
+            .destination_port = small(11),
+            .name = in.as_string(value[12], kName),
+            .answered = number(13, 1) != 0};
+}
+
+json state_json(const ruleset::ListedState& state) {
+    return {state.number,
+            static_cast<unsigned>(state.kind),
+            state.protocol,
+            state.packets,
+            state.bytes,
+            state.expires_s,
+            state.age_s,
+            state.children,
+            address_text(state.source),
+            state.source_port,
+            address_text(state.destination),
+            state.destination_port,
+            state.name,
+            state.answered ? 1 : 0};
 }
 
 SysctlReport read_sysctl_report(const json& value, std::string& problem) {
@@ -276,6 +416,11 @@ OperationResult read_result(const json& value, std::string& problem) {
     in.each("rules", [&](const json& e) { result.rules.push_back(read_rule(e, in)); });
     in.each("sysctls",
             [&](const json& e) { result.sysctls.push_back(read_sysctl_report(e, problem)); });
+    in.each("states", [&](const json& e) { result.states.push_back(read_state(e, in)); });
+    if (in.field("state_count") != nullptr)
+        result.state_count = in.number("state_count", kMaximum64);
+    if (in.field("disabled_sets") != nullptr)
+        result.disabled_sets = static_cast<std::uint32_t>(in.number("disabled_sets", kMaximum32));
     return result;
 }
 
@@ -310,9 +455,18 @@ json result_json(const OperationResult& result) {
     if (!result.rules.empty()) {
         json& rules = object["rules"] = json::array();
         for (const ruleset::ListedRule& rule : result.rules)
-            rules.push_back(
-                {rule.number, rule.set, rule.text, rule.packets, rule.bytes, rule.last_match_s});
+            rules.push_back({rule.number, rule.set, rule.text, rule.packets, rule.bytes,
+                             rule.last_match_s, rule.disabled ? 1 : 0});
     }
+    if (!result.states.empty()) {
+        json& states = object["states"] = json::array();
+        for (const ruleset::ListedState& state : result.states)
+            states.push_back(state_json(state));
+    }
+    if (result.state_count)
+        object["state_count"] = *result.state_count;
+    if (result.disabled_sets)
+        object["disabled_sets"] = *result.disabled_sets;
     if (!result.sysctls.empty()) {
         json& sysctls = object["sysctls"] = json::array();
         for (const SysctlReport& report : result.sysctls) {
@@ -328,8 +482,18 @@ json result_json(const OperationResult& result) {
 }  // namespace
 
 bool changes_something(const Operation& operation) {
+    if (const auto* states = std::get_if<StateOperation>(&operation.what))
+        return states->kind == StateOperation::Kind::kill;
     return !std::holds_alternative<ListOperation>(operation.what) &&
+           !std::holds_alternative<ShowSetsOperation>(operation.what) &&
            !std::holds_alternative<ReadSysctlOperation>(operation.what);
+}
+
+bool asks_for_states(const Operation& operation) {
+    if (const auto* list = std::get_if<ListOperation>(&operation.what))
+        return list->states != ListedStates::none;
+    const auto* states = std::get_if<StateOperation>(&operation.what);
+    return states != nullptr && states->kind != StateOperation::Kind::kill;
 }
 
 Response refusal(const Error& error) {
@@ -380,6 +544,13 @@ Result<Request> decode_request(std::string_view text) {
             [&](const json& e) { request.operations.push_back(read_operation(e, problem)); });
     if (request.operations.empty())
         in.fail("no operations");
+    const bool picks = std::any_of(
+        request.operations.begin(), request.operations.end(), [](const Operation& operation) {
+            const auto* states = std::get_if<StateOperation>(&operation.what);
+            return states != nullptr && states->kind != StateOperation::Kind::kill;
+        });
+    if (picks && request.operations.size() > 1)
+        in.fail("a question for states that does not stand alone");
     if (!problem.empty())
         return malformed(problem);
     return request;

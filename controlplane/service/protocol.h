@@ -20,11 +20,12 @@
 
 #include "common/result.h"
 #include "controlplane/language/command.h"
+#include "controlplane/language/names.h"
 #include "controlplane/ruleset/listing.h"
 
 namespace sluice::service {
 
-inline constexpr int kProtocolVersion = 1;
+inline constexpr int kProtocolVersion = 2;
 inline constexpr std::size_t kMaximumMessageSize = std::size_t{64} << 20;
 inline constexpr char kDefaultControlSocket[] = "/run/sluice/control.sock";
 inline constexpr char kControlSocketVariable[] = "SLUICE_CONTROL_SOCKET";
@@ -36,10 +37,42 @@ struct AddOperation {
     bool operator==(const AddOperation&) const = default;
 };
 
+enum class ListedStates : std::uint8_t {
+    none,
+    current,
+    expired_too,  // -e: those whose time is up and which nobody has collected yet
+};
+
 struct ListOperation {
     std::vector<language::RuleRange> rules;  // empty: all
     std::optional<std::uint8_t> in_set;
+    ListedStates states = ListedStates::none;  // -d
+    bool without_rules = false;                // -D
     bool operator==(const ListOperation&) const = default;
+};
+
+struct ShowSetsOperation {
+    bool operator==(const ShowSetsOperation&) const = default;
+};
+
+// Which states are meant: all that is given must hold.
+struct StateFilter {
+    std::optional<language::HostAddress> address;  // of either end
+    std::uint8_t prefix_length = 0;                // of address
+    std::optional<std::uint8_t> protocol;
+    std::uint16_t port = 0;  // of either end; 0: any
+    std::optional<language::RuleRange> rules;
+    std::string name;                 // of the states; empty: any
+    std::uint32_t minimum_age_s = 0;  // since the state was made
+    bool operator==(const StateFilter&) const = default;
+};
+
+// To list and to count stand alone in a request: the data plane picks the states. Their filter
+// names one rule at most.
+struct StateOperation {
+    enum class Kind : std::uint8_t { list, count, kill } kind = Kind::list;
+    StateFilter filter;
+    bool operator==(const StateOperation&) const = default;
 };
 
 struct ReadSysctlOperation {
@@ -57,7 +90,8 @@ struct Operation {
     std::uint32_t line = 0;  // of the rule file, 0: none
     bool forgive = false;    // -f or -q: a target that is not there is no failure
     std::variant<AddOperation, language::DeleteCommand, language::FlushCommand,
-                 language::ZeroCommand, ListOperation, ReadSysctlOperation, WriteSysctlOperation>
+                 language::ZeroCommand, language::SetEnableCommand, ListOperation,
+                 ShowSetsOperation, ReadSysctlOperation, WriteSysctlOperation, StateOperation>
         what;
     bool operator==(const Operation&) const = default;
 };
@@ -70,6 +104,9 @@ struct Request {
 
 // False: the operation only reads.
 bool changes_something(const Operation& operation);
+
+// Whether the data plane has to be asked for its states before the operation can be carried out.
+bool asks_for_states(const Operation& operation);
 
 // ---- Answers -----------------------------------------------------------------------------------
 
@@ -86,6 +123,9 @@ struct OperationResult {
     std::vector<std::string> complaints;     // for standard error, not with -q
     std::vector<ruleset::ListedRule> rules;  // list; add: the new rule
     std::vector<SysctlReport> sysctls;
+    std::vector<ruleset::ListedState> states;    // list
+    std::optional<std::uint64_t> state_count;    // counted or killed, without parents
+    std::optional<std::uint32_t> disabled_sets;  // ShowSetsOperation; bit N: set N
     bool operator==(const OperationResult&) const = default;
 };
 

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +37,60 @@ Result<language::Rule> read_rule(const contract::SnapshotView& view,
     return std::move(*rule);
 }
 
+Result<ruleset::Ruleset::Restored> restored(const contract::SnapshotView& view,
+                                            const contract::RuleRecord& record) {
+    Result<language::Rule> rule = read_rule(view, record);
+    if (!rule)
+        return rule.error();
+    return ruleset::Ruleset::Restored{.rule = std::move(*rule),
+                                      .slot = record.slot,
+                                      .log_limit = record.log_limit,
+                                      .id = record.id};
+}
+
+// Rules of disabled sets stand behind the others, but their texts stand where the rules belong.
+std::vector<const contract::RuleRecord*> in_order(const contract::SnapshotView& view) {
+    const auto records = view.all_rules();
+    const std::size_t default_rule = view.rules().size() - 1;
+    std::vector<const contract::RuleRecord*> result;
+    for (std::size_t i = 0; i < records.size(); ++i)
+        if (i != default_rule && (records[i].flags & contract::rule_flag::orphan) == 0)
+            result.push_back(&records[i]);
+    std::sort(result.begin(), result.end(),
+              [](const contract::RuleRecord* a, const contract::RuleRecord* b) {
+                  return a->text_offset < b->text_offset;
+              });
+    return result;
+}
+
+Result<ruleset::Ruleset> ruleset_of(const contract::SnapshotView& view,
+                                    const contract::Hello& hello) {
+    const contract::RuleRecord& last = view.rules().back();
+    ruleset::Ruleset::Running running{.rules = {},
+                                      .orphans = {},
+                                      .default_accept = last.action == contract::RuleAction::allow,
+                                      .default_slot = last.slot,
+                                      .next_id = last.id,
+                                      .slot_capacity = hello.slot_capacity,
+                                      .disabled_sets = view.header().disabled_sets,
+                                      .sysctls = view.sysctls()};
+    for (const contract::RuleRecord* record : in_order(view)) {
+        Result<ruleset::Ruleset::Restored> rule = restored(view, *record);
+        if (!rule)
+            return rule.error();
+        running.rules.push_back(std::move(*rule));
+    }
+    for (const contract::RuleRecord& record : view.all_rules()) {
+        if ((record.flags & contract::rule_flag::orphan) == 0)
+            continue;
+        Result<ruleset::Ruleset::Restored> rule = restored(view, record);
+        if (!rule)
+            return rule.error();
+        running.orphans.push_back(std::move(*rule));
+    }
+    return ruleset::Ruleset::restore(std::move(running));
+}
+
 }  // namespace
 
 Result<ruleset::Ruleset> restore_from_snapshot(int fd, const contract::Hello& hello) {
@@ -65,18 +120,7 @@ Result<ruleset::Ruleset> restore_from_snapshot(int fd, const contract::Hello& he
     if (view->header().generation != hello.generation)
         return unreadable("the snapshot is of another generation than the data plane says");
 
-    const auto records = view->rules();
-    std::vector<ruleset::Ruleset::Restored> rules;
-    rules.reserve(records.size());
-    for (const contract::RuleRecord& record : records.first(records.size() - 1)) {
-        Result<language::Rule> rule = read_rule(*view, record);
-        if (!rule)
-            return rule.error();
-        rules.push_back({std::move(*rule), record.slot, record.log_limit});
-    }
-    const contract::RuleRecord& last = records.back();
-    return ruleset::Ruleset::restore(std::move(rules), last.action == contract::RuleAction::allow,
-                                     last.slot, hello.slot_capacity, view->sysctls());
+    return ruleset_of(*view, hello);
 }
 
 }  // namespace sluice::service

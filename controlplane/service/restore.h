@@ -1,7 +1,7 @@
 // Reads the ruleset back from the snapshot that the data plane runs.
 //
 // A snapshot holds, beside what workers need, the canonical text of each rule; with number, set,
-// slot and log limit that is all that a Ruleset consists of. The file is copied first: what is
+// slot, id and log limit that is all that a Ruleset consists of. The file is copied first: what is
 // validated cannot change afterwards.
 #pragma once
 

@@ -1,10 +1,13 @@
 #include "controlplane/service/script.h"
 
+#include <algorithm>
 #include <cstring>
+#include <set>
 #include <unordered_set>
 
 #include "controlplane/compiler/support.h"
 #include "controlplane/ruleset/canonical_text.h"
+#include "controlplane/ruleset/state_listing.h"
 #include "dataplane/contract/annotations.h"
 
 namespace sluice::service {
@@ -17,11 +20,65 @@ using ruleset::StoredRule;
 
 constexpr language::RuleRange kAllRules{0, language::kDefaultRuleNumber};
 
+bool contains(const language::RuleRange& range, std::uint16_t number) {
+    return number >= range.first && number <= range.last;
+}
+
+contract::StateFilter contract_filter(const StateFilter& filter) {
+    contract::StateFilter result;
+    if (filter.address) {
+        if (const auto* v4 = std::get_if<Ipv4>(&*filter.address)) {
+            result.ip_version = 4;
+            std::memcpy(result.address.bytes.data(), v4, sizeof *v4);
+        } else {
+            result.ip_version = 6;
+            result.address = std::get<Ipv6>(*filter.address);
+        }
+        result.prefix_length = filter.prefix_length;
+    }
+    result.has_protocol = filter.protocol ? 1 : 0;
+    result.protocol = filter.protocol.value_or(0);
+    result.port = filter.port;
+    if (filter.rules && filter.rules->first == filter.rules->last)
+        result.rule_number = filter.rules->first;
+    result.minimum_age_s = filter.minimum_age_s;
+    if (!filter.name.empty())
+        result.name = contract::state_name_id(filter.name);
+    return result;
+}
+
+// To kill all of none is all right; whoever names something expects it to be there.
+std::string nothing_found(const StateFilter& filter) {
+    if (filter == StateFilter())
+        return {};
+    const StateFilter only_rules{.address = {},
+                                 .prefix_length = 0,
+                                 .protocol = {},
+                                 .port = 0,
+                                 .rules = filter.rules,
+                                 .name = {},
+                                 .minimum_age_s = 0};
+    if (!(filter == only_rules))
+        return "no such states";
+    return filter.rules->first == filter.rules->last
+               ? "no dynamic rules of rule " + std::to_string(filter.rules->first)
+               : "no dynamic rules of rules " + std::to_string(filter.rules->first) + "-" +
+                     std::to_string(filter.rules->last);
+}
+
+Error too_many(std::size_t count) {
+    return {ExitStatus::unavailable,
+            std::to_string(count) +
+                " states are too many for one answer; `ipfw state list` with a "
+                "filter shows some of them, `ipfw state count` counts them"};
+}
+
 class Script {
   public:
-    Script(const Ruleset& current, const CounterReader& counters)
-        : outcome_{.ruleset = current, .changed = false, .clear = {}, .results = {}},
-          counters_(counters) {}
+    Script(const Ruleset& current, const CounterReader& counters, const DataplaneStates& states)
+        : outcome_{.ruleset = current, .changed = false, .clear = {}, .kills = {}, .results = {}},
+          counters_(counters),
+          states_(states) {}
 
     // Each operation has an overload. An error ends the script; what only deserves a complaint and
     // a status goes into the result.
@@ -94,6 +151,11 @@ class Script {
 
     Result<OperationResult> operator()(const ListOperation& list) {
         OperationResult result;
+        if (list.states != ListedStates::none)
+            if (const Result<Done> taken = take_states(result, list); !taken)
+                return taken.error();
+        if (list.without_rules)
+            return result;
         if (list.rules.empty()) {
             take(result, outcome_.ruleset.find(kAllRules, list.in_set));
             return result;
@@ -110,9 +172,47 @@ class Script {
         return result;
     }
 
+    Result<OperationResult> operator()(const ShowSetsOperation&) {
+        OperationResult result;
+        result.disabled_sets = outcome_.ruleset.disabled_sets();
+        return result;
+    }
+
+    Result<OperationResult> operator()(const language::SetEnableCommand& sets) {
+        outcome_.changed |= outcome_.ruleset.switch_sets(sets.enable, sets.disable);
+        return OperationResult{};
+    }
+
+    Result<OperationResult> operator()(const StateOperation& states) {
+        OperationResult result;
+        if (states.kind == StateOperation::Kind::kill) {
+            result.state_count = 0;
+            outcome_.kills.push_back({.result = outcome_.results.size(),
+                                      .filters = kill_filters(states.filter),
+                                      .complaint = nothing_found(states.filter),
+                                      .forgive = forgive});
+            return result;
+        }
+        Result<std::vector<ruleset::ListedState>> listed =
+            ruleset::list_states(states_.records, outcome_.ruleset, ruleset::ExpiredStates::hide);
+        if (!listed)
+            return listed.error();
+        if (states.kind == StateOperation::Kind::list) {
+            result.states = std::move(*listed);
+            if (result.states.size() > kMaximumListedStates)
+                return too_many(result.states.size());
+            return result;
+        }
+        result.state_count = static_cast<std::uint64_t>(
+            std::count_if(listed->begin(), listed->end(), [](const ruleset::ListedState& state) {
+                return state.kind != contract::StateKind::parent;
+            }));
+        return result;
+    }
+
     Result<OperationResult> operator()(const ReadSysctlOperation& read) {
         OperationResult result;
-        const auto facts = outcome_.ruleset.sysctl_facts();
+        const auto facts = outcome_.ruleset.sysctl_facts(states_.facts);
         if (read.names.empty())
             for (auto& value : ruleset::all_sysctls(outcome_.ruleset.sysctls(), facts))
                 result.sysctls.push_back({std::move(value.name), value.value, std::nullopt});
@@ -129,12 +229,15 @@ class Script {
     Result<OperationResult> operator()(const WriteSysctlOperation& write) {
         contract::Sysctls& sysctls = outcome_.ruleset.sysctls();
         const contract::Sysctls before = sysctls;
-        const Result<Done> written = ruleset::write_sysctl(sysctls, write.name, write.value);
+        const Result<Done> written =
+            ruleset::write_sysctl(sysctls, write.name, write.value, states_.facts);
         if (!written)
             return written.error();
         if (std::memcmp(&before, &sysctls, sizeof before) != 0)
             outcome_.changed = true;
-        const auto facts = outcome_.ruleset.sysctl_facts();
+        if (sysctls.dyn_keep_states == 0)
+            outcome_.ruleset.release_orphans([](const StoredRule&) { return true; });
+        const auto facts = outcome_.ruleset.sysctl_facts(states_.facts);
         const Result<std::uint32_t> old_value = ruleset::read_sysctl(before, facts, write.name);
         const Result<std::uint32_t> new_value = ruleset::read_sysctl(sysctls, facts, write.name);
         if (!old_value || !new_value)
@@ -145,6 +248,7 @@ class Script {
     }
 
     ScriptOutcome outcome_;
+    bool forgive = false;  // of the operation that is being carried out
 
   private:
     bool deleted(std::size_t count) {
@@ -181,21 +285,91 @@ class Script {
     }
 
     void take(OperationResult& result, const std::vector<RulePointer>& rules) {
-        for (const RulePointer& rule : rules)
+        for (const RulePointer& rule : rules) {
             result.rules.push_back(listed(*rule));
+            result.rules.back().disabled = outcome_.ruleset.is_disabled(*rule);
+        }
+    }
+
+    Result<Done> take_states(OperationResult& result, const ListOperation& list) {
+        Result<std::vector<ruleset::ListedState>> listed = ruleset::list_states(
+            states_.records, outcome_.ruleset,
+            list.states == ListedStates::expired_too ? ruleset::ExpiredStates::show
+                                                     : ruleset::ExpiredStates::hide,
+            list.in_set);
+        if (!listed)
+            return listed.error();
+        if (!list.rules.empty())
+            std::erase_if(*listed, [&](const ruleset::ListedState& state) {
+                return std::none_of(list.rules.begin(), list.rules.end(),
+                                    [&](const language::RuleRange& range) {
+                                        return contains(range, state.number);
+                                    });
+            });
+        if (listed->size() > kMaximumListedStates)
+            return too_many(listed->size());
+        result.states = std::move(*listed);
+        return Done{};
+    }
+
+    // The data plane knows single rules only: a range becomes those of its rules that make states.
+    std::vector<contract::StateFilter> kill_filters(const StateFilter& filter) const {
+        contract::StateFilter one = contract_filter(filter);
+        if (!filter.rules || filter.rules->first == filter.rules->last)
+            return {one};
+        std::set<std::uint16_t> numbers;
+        for (const auto& rules : {outcome_.ruleset.find(*filter.rules), outcome_.ruleset.orphans()})
+            for (const RulePointer& rule : rules)
+                if (rule->rule.state && contains(*filter.rules, rule->rule.number))
+                    numbers.insert(rule->rule.number);
+        std::vector<contract::StateFilter> filters;
+        for (const std::uint16_t number : numbers) {
+            one.rule_number = number;
+            filters.push_back(one);
+        }
+        return filters;
     }
 
     const CounterReader& counters_;
+    const DataplaneStates& states_;
     std::unordered_set<std::uint32_t> cleared_;
     std::size_t fresh_seen_ = 0;
 };
 
 }  // namespace
 
+void KillOrder::conclude(OperationResult& counted) const {
+    if (counted.state_count.value_or(0) != 0 || complaint.empty())
+        return;
+    counted.complaints.push_back(complaint);
+    if (!forgive)
+        counted.status = ExitStatus::unavailable;
+}
+
+std::optional<contract::StateFilter> states_wanted(const Request& request) {
+    const auto asks =
+        std::count_if(request.operations.begin(), request.operations.end(), asks_for_states);
+    if (asks == 0)
+        return std::nullopt;
+    if (asks > 1)
+        return contract::StateFilter();
+    const Operation& operation =
+        *std::find_if(request.operations.begin(), request.operations.end(), asks_for_states);
+    if (const auto* states = std::get_if<StateOperation>(&operation.what))
+        return contract_filter(states->filter);
+    StateFilter filter;
+    const auto& ranges = std::get<ListOperation>(operation.what).rules;
+    if (ranges.size() == 1)
+        filter.rules = ranges.front();
+    return contract_filter(filter);
+}
+
 Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Ruleset& current,
-                                              const CounterReader& counters) {
-    Script script(current, counters);
+                                              const CounterReader& counters,
+                                              const DataplaneStates& states) {
+    Script script(current, counters, states);
     for (const Operation& operation : request.operations) {
+        script.forgive = operation.forgive;
         Result<OperationResult> result = std::visit(script, operation.what);
         if (!result)
             return ScriptError{operation.line, result.error()};

@@ -7,11 +7,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "common/result.h"
 #include "controlplane/ruleset/ruleset.h"
 #include "controlplane/service/protocol.h"
+#include "dataplane/contract/message.h"
 
 namespace sluice::service {
 
@@ -29,12 +33,37 @@ struct ClearOrder {
     bool log_only = false;  // resetlog: the log limit alone
 };
 
+// States to be killed once the rest has taken effect.
+struct KillOrder {
+    std::size_t result = 0;  // index of the one that says how many there were
+    std::vector<contract::StateFilter> filters;
+    std::string complaint;  // if there were none; empty: that is all right
+    bool forgive = false;   // the complaint costs no exit status
+
+    // REQUIRES: all filters have been carried out and counted.
+    void conclude(OperationResult& counted) const;
+};
+
 struct ScriptOutcome {
     ruleset::Ruleset ruleset;
     bool changed = false;  // the ruleset, or a sysctl: a new snapshot is due
     std::vector<ClearOrder> clear;
+    std::vector<KillOrder> kills;
     std::vector<OperationResult> results;
 };
+
+// What the data plane tells of its states. `records` are those that `states_wanted` asks for; a
+// script that does not ask needs none.
+struct DataplaneStates {
+    ruleset::StateFacts facts;
+    std::span<const contract::StateRecord> records;
+};
+
+// More than this many make too long an answer.
+inline constexpr std::size_t kMaximumListedStates = 400'000;
+
+// Which states the data plane has to be asked for; none: it need not be asked.
+std::optional<contract::StateFilter> states_wanted(const Request& request);
 
 struct ScriptError {
     std::uint32_t line = 0;
@@ -43,6 +72,7 @@ struct ScriptError {
 
 Result<ScriptOutcome, ScriptError> run_script(const Request& request,
                                               const ruleset::Ruleset& current,
-                                              const CounterReader& counters);
+                                              const CounterReader& counters,
+                                              const DataplaneStates& states = {});
 
 }  // namespace sluice::service

@@ -15,6 +15,20 @@ struct Builder {
     const language::Flags& flags;
     std::uint32_t line;
 
+    // `-D delete`: the rules stay, their states go.
+    Result<Operations> states_of(const language::DeleteCommand& remove) const {
+        if (remove.in_set || !remove.sets.empty())
+            return Error{ExitStatus::usage,
+                         "-D delete takes rule numbers: states are not killed by set"};
+        Operations operations;
+        for (const language::RuleRange& range : remove.rules) {
+            StateOperation kill{.kind = StateOperation::Kind::kill, .filter = {}};
+            kill.filter.rules = range;
+            operations.push_back(std::move(one(std::move(kill)).front()));
+        }
+        return operations;
+    }
+
     template <typename What>
     Operations one(What what) const {
         Operations operations;
@@ -28,9 +42,7 @@ struct Builder {
         return one(AddOperation{rule_text(add.rule)});
     }
     Result<Operations> operator()(const language::DeleteCommand& remove) const {
-        if (flags.dynamic_only)
-            return not_yet("dynamic rules, so there are none that `-D delete` could delete");
-        return one(remove);
+        return flags.dynamic_only ? states_of(remove) : Result<Operations>(one(remove));
     }
     Result<Operations> operator()(const language::FlushCommand& flush) const { return one(flush); }
     Result<Operations> operator()(const language::ListCommand& list) const {
@@ -38,24 +50,30 @@ struct Builder {
         for (const auto& target : list.targets)
             if (line != 0 && !target.range)
                 return Error{ExitStatus::usage, "invalid rule number: " + target.text};
-        if (flags.dynamic_only)
-            return Operations{};
+        ListOperation wanted{.rules = {}, .in_set = list.in_set};
+        if (flags.dynamic)
+            wanted.states = flags.expired ? ListedStates::expired_too : ListedStates::current;
+        wanted.without_rules = flags.dynamic_only;
         if (list.targets.empty())
-            return one(ListOperation{.rules = {}, .in_set = list.in_set});
+            return one(wanted);
         // One operation for each, so that it can be told which ones are not there.
         Operations operations;
         for (const auto& target : list.targets)
-            if (target.range)
-                operations.push_back(Operation{
-                    .line = line,
-                    .forgive = false,  // -f forgives changes, not questions
-                    .what = ListOperation{.rules = {*target.range}, .in_set = list.in_set}});
+            if (target.range) {
+                wanted.rules = {*target.range};
+                operations.push_back(
+                    Operation{.line = line,
+                              .forgive = false,  // -f forgives changes, not questions
+                              .what = wanted});
+            }
         return operations;
     }
     Result<Operations> operator()(const language::ZeroCommand& zero) const { return one(zero); }
-    Result<Operations> operator()(const language::SetShowCommand&) const { return Operations{}; }
-    Result<Operations> operator()(const language::SetEnableCommand&) const {
-        return not_yet("enabling and disabling sets");
+    Result<Operations> operator()(const language::SetShowCommand&) const {
+        return one(ShowSetsOperation{});
+    }
+    Result<Operations> operator()(const language::SetEnableCommand& sets) const {
+        return one(sets);
     }
     Result<Operations> operator()(const language::SetMoveCommand&) const {
         return not_yet("moving rules between sets");

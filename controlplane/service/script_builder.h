@@ -1,8 +1,8 @@
 // Commands → the operations that the control plane is asked for.
 //
-// A command may need none (`set show`, `-D list`), one, or several (`sysctl a=1 b`). Commands that
-// the appliance does not have yet are refused here by name, with status 69. Used by whoever has a
-// command: `ipfw`, to send the operations, and `ipfw replay`, to carry them out by itself.
+// A command may need none (`help`), one, or several (`sysctl a=1 b`). Commands that the appliance
+// does not have yet are refused here by name, with status 69. Used by whoever has a command:
+// `ipfw`, to send the operations, and `ipfw replay`, to carry them out by itself.
 #pragma once
 
 #include <cstdint>

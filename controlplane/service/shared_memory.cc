@@ -87,8 +87,10 @@ Result<SharedMemory> SharedMemory::map(const contract::Hello& hello, int counter
         workers > (counters->size() - header.worker_offset) / header.worker_stride)
         return unusable("counters do not have the size that they claim");
     for (std::uint64_t w = 0; w < workers; ++w) {
-        const std::byte* rules = counters->data() + header.worker_offset +
-                                 w * header.worker_stride + sizeof(contract::WorkerCounters);
+        const std::byte* worker =
+            counters->data() + header.worker_offset + w * header.worker_stride;
+        const std::byte* rules = worker + sizeof(contract::WorkerCounters);
+        memory.totals_.push_back(reinterpret_cast<const contract::WorkerCounters*>(worker));
         memory.workers_.emplace_back(reinterpret_cast<const RuleCounters*>(rules), slots);
     }
 
@@ -141,6 +143,23 @@ RuleTotals SharedMemory::totals(std::uint32_t slot) const {
     if (result.packets != 0)
         result.last_match_s = all.last_match_s;
     return result;
+}
+
+std::uint64_t SharedMemory::states_of(std::uint32_t slot) const {
+    std::uint64_t states = 0;
+    for (const auto& worker : workers_)
+        if (slot < worker.size())
+            states += contract::read(worker[slot].states);
+    return states;
+}
+
+SharedMemory::StateCounts SharedMemory::state_counts() const {
+    StateCounts counts;
+    for (const contract::WorkerCounters* worker : totals_) {
+        counts.states += contract::read(worker->states);
+        counts.parents += contract::read(worker->parents);
+    }
+    return counts;
 }
 
 void SharedMemory::take_baseline(std::uint32_t slot) {

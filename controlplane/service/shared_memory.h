@@ -47,6 +47,15 @@ class SharedMemory {
     // Summed over the workers, minus the baseline. Zero for a slot that does not exist.
     RuleTotals totals(std::uint32_t slot) const;
 
+    // Of the rule in this slot, now, of all workers.
+    std::uint64_t states_of(std::uint32_t slot) const;
+
+    struct StateCounts {
+        std::uint64_t states = 0;  // without parents
+        std::uint64_t parents = 0;
+    };
+    StateCounts state_counts() const;
+
     // From now on the slot reads zero.
     void take_baseline(std::uint32_t slot);
 
@@ -57,7 +66,8 @@ class SharedMemory {
     RuleTotals sum(std::uint32_t slot) const;
 
     Mapping counters_map_, rings_map_, annotations_map_;
-    std::vector<std::span<const contract::RuleCounters>> workers_;
+    std::vector<std::span<const contract::RuleCounters>> workers_;  // by slot
+    std::vector<const contract::WorkerCounters*> totals_;           // of each worker
     std::vector<contract::LogRing> rings_;
     std::span<contract::SlotAnnotation> annotations_;
 };

@@ -180,16 +180,16 @@ Classifier::Classifier(const SnapshotView& view, const packet::Environment& envi
 
 void Classifier::prepare(std::span<const Packet>) const {}
 
-std::uint32_t Classifier::next(const Packet& packet, std::uint32_t from) const {
-    const auto rules = view_.rules();
-    const auto last = static_cast<std::uint32_t>(rules.size() - 1);
+std::uint32_t Classifier::next(const Packet& packet, std::uint32_t from,
+                               std::uint32_t until) const {
     std::uint32_t index = from;
-    while (index < last && !rule_matches(rules[index], packet))
+    while (index < until && !rule_matches(index, packet))
         ++index;
     return index;
 }
 
-bool Classifier::rule_matches(const contract::RuleRecord& rule, const Packet& packet) const {
+bool Classifier::rule_matches(std::uint32_t index, const Packet& packet) const {
+    const contract::RuleRecord& rule = view_.rules()[index];
     const auto tests = view_.instructions().subspan(rule.first_instruction, rule.header_count);
     for (std::size_t i = 0; i < tests.size(); ++i) {
         bool matched = matches(tests[i], packet);
@@ -280,7 +280,7 @@ bool Classifier::test_matches(const Instruction& test, const Packet& packet) con
             return bits && flags_match(test.argument, *bits);
         }
         case Opcode::ip_tos:
-            return h.ip_version != 0 && flags_match(test.argument, h.traffic_class);
+            return h.ip_version == 4 && flags_match(test.argument, h.traffic_class);
         case Opcode::fragment:
             return h.ip_version == 4 && flags_match(test.argument, fragment_bits(h));
         case Opcode::fragment_offset:

@@ -7,8 +7,8 @@
 //
 // Threads: every block has one writer, its worker, which uses relaxed load, add, store (`add`). The
 // control plane maps the file read-only and sums over the workers with relaxed loads (`read`).
-// Values only grow as long as the data plane lives; `ipfw zero` is a baseline kept in
-// annotations.h.
+// Values only grow as long as the data plane lives, but those that say "now"; `ipfw zero` is a
+// baseline kept in annotations.h.
 #pragma once
 
 #include <atomic>
@@ -20,14 +20,14 @@
 namespace sluice::contract {
 
 inline constexpr std::uint64_t kCounterMagic = 0x31544e4343554c53;  // "SLUCCNT1"
-inline constexpr std::uint32_t kCounterVersion = 1;
+inline constexpr std::uint32_t kCounterVersion = 2;
 inline constexpr std::size_t kMaximumPorts = 32;
 
 struct alignas(32) RuleCounters {
     std::uint64_t packets = 0;
     std::uint64_t bytes = 0;         // IP lengths
     std::uint64_t last_match_s = 0;  // seconds since 1970, 0: never
-    std::uint64_t reserved = 0;
+    std::uint64_t states = 0;        // that the rule has in this worker's shard now
 };
 
 struct alignas(64) PortCounters {
@@ -43,11 +43,18 @@ struct alignas(64) WorkerCounters {
     std::uint64_t heartbeat = 0;   // rises with every turn of the poll loop
     std::uint64_t generation = 0;  // of the snapshot that the last burst saw
     std::uint64_t bursts = 0;
-    std::uint64_t log_dropped = 0;      // records that found the log ring full
-    std::uint64_t replies_sent = 0;     // ICMP errors and TCP resets
-    std::uint64_t replies_limited = 0;  // not sent, over budget
-    std::uint64_t non_ip = 0;           // frames that no rule judged, passed on
-    std::uint64_t reserved[9] = {};
+    std::uint64_t log_dropped = 0;        // records that found the log ring full
+    std::uint64_t replies_sent = 0;       // ICMP errors and TCP resets
+    std::uint64_t replies_limited = 0;    // not sent, over budget
+    std::uint64_t non_ip = 0;             // frames that no rule judged, passed on
+    std::uint64_t states = 0;             // in this worker's shard now, without parents
+    std::uint64_t unanswered_states = 0;  // of these: nothing has come back yet
+    std::uint64_t parents = 0;            // counting entries of `limit` in this shard now
+    std::uint64_t states_made = 0;
+    std::uint64_t keepalives_sent = 0;
+    std::uint64_t handed_over = 0;  // packets given to the worker that owns their flow
+    std::uint64_t misdirected = 0;  // of these: the port's hash should have brought them there
+    std::uint64_t reserved[2] = {};
     std::uint64_t drops[32] = {};  // by DropReason
     PortCounters ports[kMaximumPorts];
 };

@@ -25,6 +25,10 @@ enum class DropReason : std::uint8_t {
     unsupported_on_bridge,
     transmit_full,
     port_down,
+    state_table_full,
+    state_limit,
+    handover_full,
+    too_many_tees,
     count_
 };
 
@@ -51,6 +55,11 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts =
     {"unsupported_on_bridge", "a fwd rule matched on a bridge, where there is no routing"},
     {"transmit_full", "the transmit queue of the outgoing port is full"},
     {"port_down", "the outgoing port is down"},
+    {"state_table_full",
+     "a state could not be made: dyn_max, or the memory for states, is used up"},
+    {"state_limit", "a state could not be made: the rule's limit is reached"},
+    {"handover_full", "the queue to the worker that owns the packet's flow is full"},
+    {"too_many_tees", "tee rules met the packet again and again: one of them makes states"},
 }};
 
 constexpr std::string_view label(DropReason reason) {

@@ -19,13 +19,15 @@
 namespace sluice::contract {
 
 inline constexpr std::uint64_t kLogRingMagic = 0x31474f4c43554c53;  // "SLUCLOG1"
-inline constexpr std::uint32_t kLogRingVersion = 1;
+inline constexpr std::uint32_t kLogRingVersion = 2;
 inline constexpr std::uint16_t kNoInterface = 0xffff;
 
 enum class LogKind : std::uint8_t {
-    rule,           // a rule with `log` matched
-    refused,        // dropped before any rule: "-1 Refuse"
-    pullup_failed,  // dropped because a header is not wholly there: "pullup failed"
+    rule,              // a rule with `log` matched
+    refused,           // dropped before any rule: "-1 Refuse"
+    pullup_failed,     // dropped because a header is not wholly there: "pullup failed"
+    state_limit,       // dropped because a limit is reached: "drop session", at most once a second
+    state_table_full,  // dropped because no state can be made, at most once a second
 };
 
 namespace log_flag {
@@ -61,10 +63,11 @@ struct LogRecord {
     std::uint16_t fragment_offset = 0;  // bytes
     std::uint16_t fragment_length = 0;  // bytes of payload in this fragment
     std::uint16_t reserved = 0;
-    Ipv6 source;  // the first 4 bytes for version 4
+    std::uint32_t states = 0;  // state_limit: how many there are, parents too
+    Ipv6 source;               // the first 4 bytes for version 4
     Ipv6 destination;
     Ipv6 next_hop;
-    std::uint8_t padding[24] = {};
+    std::uint8_t padding[20] = {};
 };
 
 struct alignas(64) LogRingHeader {

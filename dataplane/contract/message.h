@@ -10,8 +10,14 @@
 //     control plane → Offer  descriptor: sealed memfd with a snapshot
 //     data plane → Accepted  all workers run this generation
 //                | Rejected  the old generation stays; reason in words
+//     control plane → StatesRequest
+//     data plane → StatesReply  descriptor: memfd of StateRecord[count], in no order
+//                | Rejected
+//     control plane → KillStates
+//     data plane → KillReply    the states are gone
+//                | Rejected
 //
-// One Offer is outstanding at a time. Strings are NUL-terminated inside their arrays.
+// One request is outstanding at a time. Strings are NUL-terminated inside their arrays.
 #pragma once
 
 #include <cstdint>
@@ -24,12 +30,21 @@
 namespace sluice::contract {
 
 inline constexpr std::uint32_t kMessageMagic = 0x43554c53;  // "SLUC"
-inline constexpr std::uint16_t kMessageVersion = 1;
+inline constexpr std::uint16_t kMessageVersion = 2;
 // A generation follows the running one. Near the end of the numbers there would be none to follow.
 inline constexpr std::uint64_t kGenerationLimit = std::uint64_t{1} << 63;
 inline constexpr char kDefaultContractSocket[] = "/run/sluice/dataplane.sock";
 
-enum class MessageType : std::uint16_t { hello = 1, offer = 2, accepted = 3, rejected = 4 };
+enum class MessageType : std::uint16_t {
+    hello = 1,
+    offer = 2,
+    accepted = 3,
+    rejected = 4,
+    states_request = 5,
+    states_reply = 6,
+    kill_states = 7,
+    kill_reply = 8,
+};
 
 struct MessageHeader {
     std::uint32_t magic = kMessageMagic;
@@ -54,6 +69,9 @@ struct Hello {
     std::uint32_t port_count = 0;
     std::uint32_t slot_capacity = 0;
     std::uint32_t log_ring_capacity = 0;  // records per worker
+    std::uint32_t state_capacity = 0;     // IPv4 states that there is memory for, all workers
+    std::uint64_t state_memory = 0;       // bytes taken for states at start
+    std::uint32_t state_buckets = 0;      // of the hash tables of all workers
     std::uint32_t reserved = 0;
     PortDescription ports[kMaximumPorts];
 };
@@ -75,6 +93,70 @@ struct Rejected {
     char reason[240] = {};
 };
 
+// Which states are meant. All that is given must hold; a default filter means every state.
+struct StateFilter {
+    std::uint8_t ip_version = 0;     // 4 or 6; 0: either
+    std::uint8_t prefix_length = 0;  // of address; in bits of its family
+    std::uint8_t protocol = 0;
+    std::uint8_t has_protocol = 0;    // 1: protocol counts
+    std::uint16_t port = 0;           // of either end; 0: any
+    std::uint16_t rule_number = 0;    // 0: any
+    std::uint32_t minimum_age_s = 0;  // since the state was made
+    std::uint32_t name = 0;           // state_name_id; 0: any
+    Ipv6 address{};                   // of either end, the first 4 bytes for version 4; counts if
+                                      // ip_version is not 0
+};
+
+struct StatesRequest {
+    MessageHeader header{.type = MessageType::states_request, .length = 0};
+    StateFilter filter;
+};
+
+enum class StateKind : std::uint8_t { state, limited, parent };
+
+struct StateRecord {
+    std::uint64_t packets = 0;  // that hit the state; the one that made it is not among them
+    std::uint64_t bytes = 0;
+    Ipv6 source;  // of the packet that made it; the first 4 bytes for version 4
+    Ipv6 destination;
+    std::uint16_t source_port = 0;  // host byte order, like all integers here
+    std::uint16_t destination_port = 0;
+    std::uint8_t protocol = 0;
+    std::uint8_t ip_version = 0;  // 4 or 6
+    StateKind kind = StateKind::state;
+    std::uint8_t answered = 0;      // 1: a packet came back
+    std::uint16_t rule_number = 0;  // of the rule that made it; as it runs now
+    std::uint16_t tcp_flags = 0;    // seen: FIN, SYN, RST; << 8: from the other side
+    std::uint32_t rule_slot = 0;
+    std::uint32_t rule_id = 0;
+    std::uint32_t name = 0;       // state_name_id
+    std::uint32_t expires_s = 0;  // from now
+    std::uint32_t age_s = 0;
+    std::uint32_t children = 0;  // kind parent: states that it counts, in this worker
+    std::uint16_t worker = 0;
+    std::uint8_t limit_mask = 0;  // kind parent: which parts of the key count
+    std::uint8_t reserved = 0;
+};
+
+struct StatesReply {
+    MessageHeader header{.type = MessageType::states_reply, .length = 0};
+    std::uint64_t count = 0;
+};
+
+// Parents are not killed; they go when the states that they count have gone.
+struct KillStates {
+    MessageHeader header{.type = MessageType::kill_states, .length = 0};
+    StateFilter filter;
+};
+
+struct KillReply {
+    MessageHeader header{.type = MessageType::kill_reply, .length = 0};
+    std::uint64_t count = 0;  // states that were killed
+};
+
+static_assert(std::has_unique_object_representations_v<StatesRequest>);
+static_assert(std::has_unique_object_representations_v<StateRecord>);
+static_assert(sizeof(StateFilter) == 32 && sizeof(StateRecord) == 88);
 static_assert(std::has_unique_object_representations_v<Hello>);
 static_assert(std::has_unique_object_representations_v<Rejected>);
 static_assert(sizeof(MessageHeader) == 16 && sizeof(PortDescription) == 24);

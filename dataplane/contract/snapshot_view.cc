@@ -111,9 +111,23 @@ bool valid_instruction(const SnapshotView& view, const Instruction& instruction)
     }
 }
 
+void check_state(Validator& validator, const RuleRecord& rule, std::uint64_t at) {
+    if (rule.id == 0)
+        return validator.fail("a rule has no id", at);
+    if (rule.state >= StateOption::count_)
+        return validator.fail("a rule has an unknown kind of state", at);
+    if (rule.state == StateOption::limit && rule.state_limit == 0)
+        return validator.fail("a rule limits its states to none", at);
+    if (rule.state != StateOption::none &&
+        (rule.state_name == kAnyStateName || rule.action == RuleAction::check_state))
+        return validator.fail("a rule's states have no name", at);
+}
+
 void check_rule(Validator& validator, const SnapshotView& view, std::size_t index,
                 std::size_t text_size) {
-    const RuleRecord& rule = view.rules()[index];
+    const RuleRecord& rule = view.all_rules()[index];
+    const std::size_t live = view.rules().size();
+    const bool detached = index >= live;
     const std::uint64_t at = validator.offset_of(rule);
     const std::uint64_t count = std::uint64_t{rule.header_count} + rule.residual_count;
     if (rule.action >= RuleAction::count_ || rule.set > 31 || rule.number == 0)
@@ -121,17 +135,21 @@ void check_rule(Validator& validator, const SnapshotView& view, std::size_t inde
     if (rule.slot == kBogusSlot)
         return validator.fail("a rule has slot 0, which belongs to packets dropped before any rule",
                               at);
-    if (rule.number == kDefaultRuleNumber && index + 1 != view.rules().size())
+    if (rule.number == kDefaultRuleNumber && index + 1 != live)
         return validator.fail("rule 65535 is not the last one", at);
-    if (index > 0 && rule.number < view.rules()[index - 1].number)
+    if (index > 0 && !detached && rule.number < view.all_rules()[index - 1].number)
         return validator.fail("the rules are not in order", at);
+    if (detached != ((rule.flags & (rule_flag::disabled | rule_flag::orphan)) != 0))
+        return validator.fail("a rule that takes no part stands among those that do, or not", at);
+    check_state(validator, rule, at);
     if (rule.first_instruction + count > view.instructions().size())
         return validator.fail("a rule's tests lie outside their section", at);
     if (std::uint64_t{rule.text_offset} + rule.text_length > text_size)
         return validator.fail("a rule's text lies outside its section", at);
-    if (rule.action == RuleAction::skipto &&
-        (rule.target <= index || rule.target >= view.rules().size()))
+    if (rule.action == RuleAction::skipto && !detached && rule.target <= index)
         return validator.fail("a skipto does not go forward", at);
+    if ((rule.action == RuleAction::skipto || detached) && rule.target >= live)
+        return validator.fail("a rule goes on behind the last one", at);
     if (rule.next_hop_family != 0 && rule.next_hop_family != 4 && rule.next_hop_family != 6)
         return validator.fail("a next hop is of an unknown family", at);
     auto tests = view.instructions().subspan(rule.first_instruction, count);
@@ -187,7 +205,7 @@ Result<SnapshotView> SnapshotView::validate(std::span<const std::byte> image) {
     Validator validator(image);
     SnapshotView view;
     view.header_ = &header;
-    view.rules_ = validator.section<RuleRecord>(header.rules, "rules");
+    view.all_rules_ = validator.section<RuleRecord>(header.rules, "rules");
     view.instructions_ = validator.section<Instruction>(header.instructions, "instructions");
     view.ports_ = validator.section<PortTest>(header.ports, "ports");
     view.ranges_ = validator.section<Range>(header.ranges, "ranges");
@@ -201,13 +219,15 @@ Result<SnapshotView> SnapshotView::validate(std::span<const std::byte> image) {
     if (validator.failed())
         return validator.error();
 
-    if (view.rules_.empty() || view.rules_.size() > UINT32_MAX ||
-        view.rules_.back().number != kDefaultRuleNumber || view.rules_.back().header_count != 0 ||
-        view.rules_.back().residual_count != 0 ||
-        (view.rules_.back().action != RuleAction::allow &&
-         view.rules_.back().action != RuleAction::deny))
+    if (view.all_rules_.size() > UINT32_MAX || header.live_rules == 0 ||
+        header.live_rules > view.all_rules_.size())
+        return refuse("it has no rules");
+    const RuleRecord& last = view.rules().back();
+    if (last.number != kDefaultRuleNumber || last.header_count != 0 || last.residual_count != 0 ||
+        last.state != StateOption::none ||
+        (last.action != RuleAction::allow && last.action != RuleAction::deny))
         return refuse("it does not end with the default rule 65535");
-    for (std::size_t i = 0; i < view.rules_.size() && !validator.failed(); ++i)
+    for (std::size_t i = 0; i < view.all_rules_.size() && !validator.failed(); ++i)
         check_rule(validator, view, i, view.text_.size());
     for (const InterfaceTest& test : view.interface_tests_) {
         if (test.kind > InterfaceTest::Kind::address_v6 ||

@@ -23,7 +23,10 @@ class SnapshotView {
 
     const SnapshotHeader& header() const { return *header_; }
     const Sysctls& sysctls() const { return header_->sysctls; }
-    std::span<const RuleRecord> rules() const { return rules_; }
+    // The rules that are walked, the default rule last.
+    std::span<const RuleRecord> rules() const { return all_rules_.first(header_->live_rules); }
+    // The same and, behind them, those that only states refer to.
+    std::span<const RuleRecord> all_rules() const { return all_rules_; }
     std::span<const Instruction> instructions() const { return instructions_; }
     std::span<const PortTest> ports() const { return ports_; }
     std::span<const Range> ranges() const { return ranges_; }
@@ -38,7 +41,7 @@ class SnapshotView {
 
   private:
     const SnapshotHeader* header_ = nullptr;
-    std::span<const RuleRecord> rules_;
+    std::span<const RuleRecord> all_rules_;
     std::span<const Instruction> instructions_;
     std::span<const PortTest> ports_;
     std::span<const Range> ranges_;

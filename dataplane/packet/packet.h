@@ -75,6 +75,8 @@ struct Packet {
     contract::DropReason malformed = contract::DropReason::none;  // then no rule sees it
     std::uint64_t sequence = 0;  // number in its worker; index in a replay
     std::uint64_t now_ms = 0;    // since 1970; since the start in a replay
+    std::uint32_t uptime_s =
+        0;  // of a clock that nobody sets; lifetimes of states are measured by it
 };
 
 }  // namespace sluice::packet

@@ -1,9 +1,14 @@
 #include "dataplane/program/engine.h"
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "dataplane/program/log_record.h"
+#include "dataplane/program/states.h"
 
 namespace sluice::program {
 
@@ -32,6 +37,15 @@ class SplitMix {
     std::uint64_t state_;
 };
 
+constexpr std::uint32_t kNoRule = 0xffffffff;
+
+// Packets whose states are fetched at once.
+constexpr std::size_t kChunk = 64;
+
+// How much housekeeping one turn of a worker does.
+constexpr unsigned kStatesPerCall = 64;
+constexpr state::CellIndex kCellsPerCall = 256;
+
 // Lines that this worker alone has put into its ring for a rule, since the limit was last re-armed.
 // Only an upper bound: the exact limit over all workers is kept where the lines are written.
 struct LoggedHere {
@@ -57,62 +71,274 @@ bool firewall_enabled(const contract::Sysctls& sysctls, const Packet& packet) {
     return packet.headers.ip_version == 6 ? sysctls.enable6 != 0 : sysctls.enable != 0;
 }
 
+// What is known of a packet during one walk.
+struct Walk {
+    const Runtime& runtime;
+    const Packet& packet;
+    state::FlowKey key{};
+    state::FlowHash hash = 0;
+    state::CellIndex guess = state::kNoCell;  // where its state may be
+    bool has_flow = false;                    // it is IP, and states are in use: key and hash hold
+    std::uint32_t names_left = 0;        // that may still be looked for; a look-up for any ends it
+    std::size_t next_probe = 0;          // where to search for it
+    std::uint32_t drawn_rule = kNoRule;  // `prob` of this rule has drawn already …
+    bool drawn = false;                  // … and that was the answer
+    unsigned tees = 0;                   // met before
+    const RuleRecord* parent = nullptr;  // of the last state that was hit
+    bool forward = true;                 // the packet went the way of the state's first one
+};
+
 }  // namespace
 
 struct Engine::Impl {
+    Impl(const EngineOutputs& where, std::uint64_t seed, RandomSource* random_source)
+        : outputs(where), generator(seed), random(random_source), logged(where.slot_capacity) {}
+
     EngineOutputs outputs;
     SplitMix generator;
     RandomSource* random;
     std::vector<LoggedHere> logged;
+    // By ordinal of the name: the walk that looked for it last.
+    std::array<std::uint64_t, Runtime::kMaximumStateNames> looked_for{};
+    std::uint64_t walk_number = 0;
+    state::Lifetimes lifetimes;
+    std::uint32_t last_state_log_s = 0xffffffff;
+    // The generation whose deleted rules' states are being removed, and how far that is.
+    std::uint64_t swept_generation = 0;
+    state::CellIndex sweep_next = 0;
+    bool sweeping = false;
 
-    Verdict judge(const Runtime& runtime, const Packet& packet) {
+    std::array<state::FlowKey, kChunk> keys{};  // of the packets being judged
+    std::array<state::FlowHash, kChunk> hashes{};
+    std::array<state::CellIndex, kChunk> guesses{};
+
+    // Looks up for many packets at once what takes long to come from memory.
+    void prefetch_states(const Runtime& runtime, std::span<const Packet> packets) {
+        const state::StateTable& states = *outputs.states;
+        lifetimes = state::Lifetimes::of(runtime.view().sysctls(), states.totals().states);
+        for (std::size_t i = 0; i < packets.size(); ++i) {
+            if (packets[i].headers.ip_version == 0)
+                continue;
+            state::set_flow_key(keys[i], packets[i].headers);
+            hashes[i] = states.hash(keys[i]);
+            states.prefetch(hashes[i]);
+        }
+        for (std::size_t i = 0; i < packets.size(); ++i)
+            if (packets[i].headers.ip_version != 0)
+                guesses[i] = states.prefetch_state(hashes[i]);
+    }
+
+    Verdict judge(const Runtime& runtime, const Packet& packet, std::size_t place) {
         if (!firewall_enabled(runtime.view().sysctls(), packet))
             return {.kind = Verdict::Kind::accept, .rule_number = 0};
         if (packet.malformed != contract::DropReason::none) {
             log_malformed(runtime, packet);
             return {.kind = Verdict::Kind::deny, .reason = packet.malformed};
         }
-        return walk(runtime, packet, 0);
+        Walk walk{.runtime = runtime, .packet = packet};
+        if (knows_flow(runtime, packet)) {
+            walk.key = keys[place];
+            walk.hash = hashes[place];
+            walk.guess = guesses[place];
+            walk.has_flow = true;
+        }
+        return this->walk(walk, 0);
     }
 
-    Verdict walk(const Runtime& runtime, const Packet& packet, std::uint32_t from) {
+    bool knows_flow(const Runtime& runtime, const Packet& packet) const {
+        return runtime.uses_states() && outputs.states != nullptr && packet.headers.ip_version != 0;
+    }
+
+    Verdict walk(Walk& walk, std::uint32_t from) {
+        const Runtime& runtime = walk.runtime;
+        const Packet& packet = walk.packet;
         const auto rules = runtime.view().rules();
         const auto default_index = static_cast<std::uint32_t>(rules.size() - 1);
-        // Every turn moves forward, so there are at most rules.size() of them.
+        ++walk_number;
+        walk.names_left = walk.has_flow ? runtime.state_name_count() : 0;
+        // Every turn moves forward, but for a state that was hit: that happens once for each name.
         for (std::uint32_t index = from;; ++index) {
-            index = runtime.classifier().next(packet, index);
+            const Runtime::Probe* probe = next_probe(walk, index);
+            const std::uint32_t until = probe != nullptr ? probe->rule : default_index;
+            index = runtime.classifier().next(packet, index, until);
+            if (probe != nullptr && index == probe->rule) {
+                if (!chance_allows(walk, rules[index], index))
+                    continue;
+                if (const auto parent = look_for_state(walk, *probe)) {
+                    const Step step = perform(walk, *parent);
+                    if (step.verdict)
+                        return *step.verdict;
+                    index = step.next - 1;
+                    continue;
+                }
+                if (!runtime.classifier().rule_matches(index, packet))
+                    continue;
+            }
             const RuleRecord& rule = rules[index];
             if (!may_judge(rule, packet)) {
                 if (index == default_index)
                     return {.kind = Verdict::Kind::accept, .rule_number = 0};
                 continue;
             }
-            if (!residual_matches(runtime, packet, rule, index))
+            if (rule.action == RuleAction::check_state || !residual_matches(walk, rule, index))
                 continue;
-            if ((rule.flags & contract::rule_flag::log) != 0)
-                log_rule(runtime, packet, rule);
-            if (!acts(rule, packet))
-                continue;
-            count(packet, rule);
-            if (rule.action == RuleAction::count)
-                continue;
-            if (rule.action == RuleAction::skipto) {
-                index = rule.target - 1;
-                continue;
+            if (rule.state != contract::StateOption::none && walk.has_flow) {
+                if (const auto refused = make_state(walk, rule, index))
+                    return *refused;
             }
-            return verdict_of(rule, index);
+            if ((rule.flags & contract::rule_flag::defer) != 0)
+                continue;
+            const Step step = perform(walk, index);
+            if (step.verdict)
+                return *step.verdict;
+            index = step.next - 1;
         }
     }
 
-    bool residual_matches(const Runtime& runtime, const Packet& packet, const RuleRecord& rule,
-                          std::uint32_t rule_index) {
-        const auto tests = runtime.view().instructions().subspan(
-            rule.first_instruction + rule.header_count, rule.residual_count);
+    // ---- States --------------------------------------------------------------------------------
+
+    // The next rule that looks for a state under a name that this walk has not looked for.
+    const Runtime::Probe* next_probe(Walk& walk, std::uint32_t from) const {
+        if (walk.names_left == 0)
+            return nullptr;
+        const auto probes = walk.runtime.probes();
+        std::size_t& at = walk.next_probe;
+        if (at < probes.size() && probes[at].rule < from)
+            at = walk.runtime.probe_behind(from);
+        while (at < probes.size() && looked_for[probes[at].name_ordinal] == walk_number)
+            ++at;
+        return at < probes.size() ? &probes[at] : nullptr;
+    }
+
+    // Index of the rule whose action the packet gets.
+    std::optional<std::uint32_t> look_for_state(Walk& walk, const Runtime::Probe& probe) {
+        looked_for[probe.name_ordinal] = walk_number;
+        walk.names_left = probe.name == contract::kAnyStateName ? 0 : walk.names_left - 1;
+        const auto hit = find_state(walk, probe.name);
+        if (!hit)
+            return std::nullopt;
+        const RuleRecord& parent = walk.runtime.view().all_rules()[hit->rule];
+        outputs.states->hit(hit->state, walk.packet, lifetimes.with(parent.state_lifetime_s));
+        walk.parent = &parent;
+        walk.forward = hit->state.forward;
+        walk.next_probe = 0;  // the walk may go back
+        return hit->rule;
+    }
+
+    struct LiveHit {
+        state::Hit state;
+        std::uint32_t rule = 0;
+    };
+
+    // A state whose rule has gone is removed where it is met.
+    std::optional<LiveHit> find_state(const Walk& walk, std::uint32_t name) {
+        state::StateTable& states = *outputs.states;
+        while (const auto hit =
+                   states.find(walk.key, walk.hash, walk.guess, name, walk.packet.uptime_s)) {
+            const state::Cell& cell = states.cell(hit->cell);
+            if (const auto rule = walk.runtime.rule_of_state(cell.rule_slot, cell.rule_id))
+                return LiveHit{*hit, *rule};
+            states.remove(hit->cell);
+        }
+        return std::nullopt;
+    }
+
+    // A verdict: the state cannot be made, and the packet is dropped for that.
+    std::optional<Verdict> make_state(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
+        if (find_state(walk, rule.state_name))
+            return std::nullopt;
+        const contract::Sysctls& sysctls = walk.runtime.view().sysctls();
+        const state::Creation result = outputs.states->create(
+            walk.key, walk.hash, rule, walk.packet, sysctls, lifetimes.with(rule.state_lifetime_s));
+        if (result == state::Creation::made)
+            return std::nullopt;
+        // The rule that ends the walk is counted, although its action is not carried out.
+        count(walk.packet, rule);
+        const bool limit = result == state::Creation::limit_reached;
+        if (!limit || sysctls.verbose != 0)
+            log_refused_state(
+                walk.packet, rule,
+                limit ? contract::LogKind::state_limit : contract::LogKind::state_table_full);
+        return Verdict{.kind = Verdict::Kind::deny,
+                       .reason = limit ? contract::DropReason::state_limit
+                                       : contract::DropReason::state_table_full,
+                       .rule_number = rule.number,
+                       .rule_index = index};
+    }
+
+    void log_refused_state(const Packet& packet, const RuleRecord& rule, contract::LogKind kind) {
+        if (last_state_log_s == packet.uptime_s)
+            return;
+        last_state_log_s = packet.uptime_s;
+        const state::StateTable::Totals totals = outputs.states->totals();
+        push(state_log_record(packet, rule, kind, totals.states + totals.parents), 0);
+    }
+
+    // ---- Actions -------------------------------------------------------------------------------
+
+    // Removes states of rules that a new ruleset does not have any more, some cells at a time.
+    void sweep(const Runtime& runtime) {
+        state::StateTable& states = *outputs.states;
+        if (swept_generation != runtime.generation()) {
+            swept_generation = runtime.generation();
+            sweep_next = 0;
+            sweeping = true;
+        }
+        if (!sweeping)
+            return;
+        const state::CellIndex end = std::min(sweep_next + kCellsPerCall, states.used_cells());
+        for (; sweep_next < end; ++sweep_next) {
+            const state::Cell& cell = states.cell(sweep_next);
+            if (state::is_state(cell.kind) && !runtime.rule_of_state(cell.rule_slot, cell.rule_id))
+                states.remove(sweep_next);
+        }
+        sweeping = sweep_next < states.used_cells();
+    }
+
+    struct Step {
+        std::optional<Verdict> verdict;
+        std::uint32_t next = 0;  // the rule to go on with, without a verdict
+    };
+
+    // Log, counters and action of a rule that has matched, or that made the state that was hit.
+    Step perform(const Walk& walk, std::uint32_t index) {
+        const auto rules = walk.runtime.view().all_rules();
+        const RuleRecord& rule = rules[index];
+        const bool detached = index >= walk.runtime.view().rules().size();
+        Step step{.verdict = std::nullopt, .next = detached ? rule.target : index + 1};
+        if ((rule.flags & contract::rule_flag::log) != 0)
+            log_rule(walk.runtime, walk.packet, rule);
+        if (!acts(rule, walk.packet))
+            return step;
+        count(walk.packet, rule);
+        if (rule.action == RuleAction::count)
+            return step;
+        if (rule.action == RuleAction::skipto) {
+            step.next = rule.target;
+            return step;
+        }
+        step.verdict = verdict_of(rule, index);
+        if (rule.action == RuleAction::tee)
+            step.verdict->tees = static_cast<std::uint8_t>(walk.tees + 1);
+        if (step.verdict->tees == kMaximumTees) {
+            step.verdict->kind = Verdict::Kind::deny;
+            step.verdict->reason = contract::DropReason::too_many_tees;
+        }
+        // The way back of a forwarded flow needs no help.
+        if (rule.action == RuleAction::fwd && walk.parent == &rule && !walk.forward)
+            step.verdict->kind = Verdict::Kind::accept;
+        return step;
+    }
+
+    // ---- Tests that headers do not decide ------------------------------------------------------
+
+    bool residual_matches(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
+        const auto tests = residual_tests(walk.runtime, rule);
         for (std::size_t i = 0; i < tests.size(); ++i) {
-            bool matched = test_matches(runtime, packet, tests[i], rule_index);
+            bool matched = test_matches(walk, tests[i], index);
             while ((tests[i].flags & contract::kOrNext) != 0) {
                 ++i;
-                matched = matched || test_matches(runtime, packet, tests[i], rule_index);
+                matched = matched || test_matches(walk, tests[i], index);
             }
             if (!matched)
                 return false;
@@ -120,26 +346,49 @@ struct Engine::Impl {
         return true;
     }
 
-    bool test_matches(const Runtime& runtime, const Packet& packet, const Instruction& test,
-                      std::uint32_t rule_index) {
+    static std::span<const Instruction> residual_tests(const Runtime& runtime,
+                                                       const RuleRecord& rule) {
+        return runtime.view().instructions().subspan(rule.first_instruction + rule.header_count,
+                                                     rule.residual_count);
+    }
+
+    bool test_matches(Walk& walk, const Instruction& test, std::uint32_t index) {
+        const Packet& packet = walk.packet;
+        const Routes& routes = walk.runtime.routes();
         bool matched = false;
         switch (test.opcode) {
             case Opcode::probability:
-                matched = draw(packet, rule_index) < test.argument;
+                matched = chance(walk, test, index);
                 break;
             case Opcode::verrevpath:
-                matched = runtime.routes().reverse_path_ok(packet);
+                matched = routes.reverse_path_ok(packet);
                 break;
             case Opcode::versrcreach:
-                matched = runtime.routes().source_reachable(packet);
+                matched = routes.source_reachable(packet);
                 break;
             case Opcode::antispoof:
-                matched = runtime.routes().not_spoofed(packet);
+                matched = routes.not_spoofed(packet);
                 break;
             default:
-                return runtime.classifier().matches(test, packet);
+                return walk.runtime.classifier().matches(test, packet);
         }
         return matched != ((test.flags & contract::kNegated) != 0);
+    }
+
+    // `prob` comes before the look-up for a state, and is drawn once.
+    bool chance_allows(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
+        for (const Instruction& test : residual_tests(walk.runtime, rule))
+            if (test.opcode == Opcode::probability && !chance(walk, test, index))
+                return false;
+        return true;
+    }
+
+    bool chance(Walk& walk, const Instruction& test, std::uint32_t index) {
+        if (walk.drawn_rule != index) {
+            walk.drawn_rule = index;
+            walk.drawn = draw(walk.packet, index) < test.argument;
+        }
+        return walk.drawn;
     }
 
     std::uint32_t draw(const Packet& packet, std::uint32_t rule_index) {
@@ -225,6 +474,7 @@ struct Engine::Impl {
             case RuleAction::deny:
             case RuleAction::count:
             case RuleAction::skipto:
+            case RuleAction::check_state:
             case RuleAction::count_:
                 verdict.kind = Verdict::Kind::deny;
                 break;
@@ -234,8 +484,7 @@ struct Engine::Impl {
 };
 
 Engine::Engine(const EngineOutputs& outputs, std::uint64_t seed, RandomSource* random)
-    : impl_(new Impl{outputs, SplitMix(seed), random,
-                     std::vector<LoggedHere>(outputs.slot_capacity)}) {}
+    : impl_(new Impl(outputs, seed, random)) {}
 
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
@@ -243,17 +492,60 @@ Engine::Engine(Engine&&) noexcept = default;
 void Engine::filter(const Runtime& runtime, std::span<const Packet> packets,
                     std::span<Verdict> verdicts) {
     runtime.classifier().prepare(packets);
-    for (std::size_t i = 0; i < packets.size(); ++i)
-        verdicts[i] = impl_->judge(runtime, packets[i]);
+    const bool uses_states = runtime.uses_states() && impl_->outputs.states != nullptr;
+    for (std::size_t done = 0; done < packets.size(); done += kChunk) {
+        const auto chunk = packets.subspan(done, std::min(kChunk, packets.size() - done));
+        if (uses_states)
+            impl_->prefetch_states(runtime, chunk);
+        for (std::size_t i = 0; i < chunk.size(); ++i)
+            verdicts[done + i] = impl_->judge(runtime, chunk[i], i);
+    }
 }
 
 Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdict& verdict) {
-    const auto rules = runtime.view().rules();
-    std::uint32_t index = verdict.rule_index + 1;
+    const auto live = static_cast<std::uint32_t>(runtime.view().rules().size());
+    const RuleRecord& rule = runtime.view().all_rules()[verdict.rule_index];
+    std::uint32_t index = verdict.rule_index < live ? verdict.rule_index + 1 : rule.target;
     if (verdict.kind == Verdict::Kind::divert)
-        while (rules[index].number == static_cast<std::uint16_t>(verdict.rule_number))
+        while (index + 1 < live && runtime.view().rules()[index].number == rule.number)
             ++index;
-    return impl_->walk(runtime, packet, index);
+    Walk walk{.runtime = runtime, .packet = packet};
+    walk.tees = verdict.tees;
+    if (impl_->knows_flow(runtime, packet)) {
+        walk.key = state::flow_key(packet.headers);
+        walk.hash = impl_->outputs.states->hash(walk.key);
+        walk.has_flow = true;
+    }
+    return impl_->walk(walk, index);
+}
+
+bool Engine::tend_states(const Runtime& runtime, std::uint32_t uptime_s,
+                         state::KeepaliveSink* keepalives) {
+    state::StateTable* states = impl_->outputs.states;
+    if (states == nullptr)
+        return false;
+    impl_->sweep(runtime);
+    return states->expire(uptime_s, kStatesPerCall, runtime.view().sysctls(), keepalives) ||
+           impl_->sweeping;
+}
+
+Engine::Killed Engine::kill_states(const Runtime& runtime, const contract::StateFilter& filter,
+                                   std::uint32_t uptime_s, state::CellIndex from) {
+    state::StateTable* states = impl_->outputs.states;
+    if (states == nullptr)
+        return {.states = 0, .next = 0, .done = true};
+    const state::CellIndex end = std::min(from + kCellsPerCall, states->used_cells());
+    Killed killed;
+    for (killed.next = from; killed.next < end; ++killed.next) {
+        const auto copy = states->read(killed.next);
+        if (!copy || !state::is_state(copy->cell.kind) ||
+            !matches(filter, *copy, runtime, uptime_s))
+            continue;
+        killed.states += copy->cell.expires_s > uptime_s ? 1 : 0;
+        states->remove(killed.next);
+    }
+    killed.done = killed.next >= states->used_cells();
+    return killed;
 }
 
 }  // namespace sluice::program

@@ -4,6 +4,9 @@
 // in order — chance and other residual tests, counters, log line, action. `skipto` moves on,
 // `count` and `log` go on, the rest ends the walk.
 //
+// States. A rule with `probe` looks for the packet's state before its tests are run; a hit jumps to
+// the action of the rule that made the state. Each name is looked for once in a walk.
+//
 // Threads: an Engine belongs to one worker. It is the only writer of its counters and its log ring.
 // The Runtime is read-only and must outlive the call.
 #pragma once
@@ -17,6 +20,7 @@
 #include "dataplane/contract/log_ring.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/program/runtime.h"
+#include "dataplane/state/state_table.h"
 
 namespace sluice::program {
 
@@ -36,6 +40,7 @@ struct Verdict {
     contract::DropReason reason = contract::DropReason::none;  // when no rule decided
     std::uint16_t argument = 0;
     std::uint16_t mtu = 0;  // unreach needfrag
+    std::uint8_t tees = 0;  // that the packet has met so far
     std::int32_t rule_number =
         -1;                        // -1: dropped before any rule; 0: passed, not judged by any rule
     std::uint32_t rule_index = 0;  // of the deciding rule in the snapshot; valid if rule_number > 0
@@ -48,6 +53,8 @@ struct EngineOutputs {
     std::uint32_t slot_capacity = 0;
     contract::LogRing log;
     std::uint64_t* log_dropped = nullptr;
+    // The worker's shard. Null: no state can be made, and none is found.
+    state::StateTable* states = nullptr;
 };
 
 // The numbers that `prob` draws, 31 bits each.
@@ -69,8 +76,26 @@ class Engine {
     void filter(const Runtime& runtime, std::span<const packet::Packet> packets,
                 std::span<Verdict> verdicts);
 
-    // Goes on behind the rule that gave `verdict` (tee; a diverted packet that came back).
+    // Goes on behind the rule that gave `verdict` (tee; a diverted packet that came back). States
+    // are looked for anew, as in ipfw: a packet that finds the state of a tee rule again is copied
+    // again. One that meets kMaximumTees is dropped, so this ends.
+    static constexpr unsigned kMaximumTees = 32;
     Verdict resume(const Runtime& runtime, const packet::Packet& packet, const Verdict& verdict);
+
+    // Housekeeping of the shard, a bounded piece of it: collects states whose time is up or whose
+    // rule has gone, sends keepalives (`keepalives` may be null). To be called in each turn, with
+    // the ruleset that runs. True: there is more to do at this second.
+    bool tend_states(const Runtime& runtime, std::uint32_t uptime_s,
+                     state::KeepaliveSink* keepalives);
+
+    // Removes states that `filter` means, looking at a bounded number of cells from `from` on.
+    struct Killed {
+        std::uint64_t states = 0;
+        state::CellIndex next = 0;  // where to go on
+        bool done = false;
+    };
+    Killed kill_states(const Runtime& runtime, const contract::StateFilter& filter,
+                       std::uint32_t uptime_s, state::CellIndex from);
 
   private:
     struct Impl;

@@ -81,4 +81,15 @@ contract::LogRecord log_record(const packet::Packet& packet, const contract::Rul
     return record;
 }
 
+contract::LogRecord state_log_record(const packet::Packet& packet, const contract::RuleRecord& rule,
+                                     contract::LogKind kind, std::uint64_t states) {
+    contract::LogRecord record = log_record(packet);
+    record.kind = kind;
+    record.rule_number = rule.number;
+    record.states = static_cast<std::uint32_t>(states);
+    record.source_port = packet.headers.source_port;
+    record.destination_port = packet.headers.destination_port;
+    return record;
+}
+
 }  // namespace sluice::program

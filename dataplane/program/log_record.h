@@ -11,4 +11,9 @@ contract::LogRecord log_record(const packet::Packet& packet);
 
 contract::LogRecord log_record(const packet::Packet& packet, const contract::RuleRecord& rule);
 
+// For a packet that was dropped because `rule` could not make a state. `states` is their number
+// now, with parents.
+contract::LogRecord state_log_record(const packet::Packet& packet, const contract::RuleRecord& rule,
+                                     contract::LogKind kind, std::uint64_t states);
+
 }  // namespace sluice::program

@@ -1,9 +1,17 @@
 #include "dataplane/program/runtime.h"
 
+#include <algorithm>
 #include <cstring>
+#include <map>
 #include <string>
 
 namespace sluice::program {
+
+namespace {
+
+constexpr std::uint32_t kNoRule = 0xffffffff;
+
+}  // namespace
 
 Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte> image,
                                                        const packet::Environment& environment,
@@ -26,7 +34,7 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
     if (!view)
         return view.error();
     runtime->view_ = *view;
-    for (const contract::RuleRecord& rule : view->rules())
+    for (const contract::RuleRecord& rule : view->all_rules())
         if (rule.slot >= slot_capacity)
             return Error{ExitStatus::unavailable,
                          "rule " + std::to_string(rule.number) + " needs counter slot " +
@@ -41,7 +49,48 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
     runtime->classifier_ = std::make_unique<classify::Classifier>(
         runtime->view_, runtime->environment_, *runtime->local_addresses_);
     runtime->routes_ = std::make_unique<Routes>(runtime->environment_);
+    runtime->index_rules(slot_capacity);
+    if (runtime->state_name_count_ > kMaximumStateNames)
+        return Error{ExitStatus::unavailable, "the rules look for states under " +
+                                                  std::to_string(runtime->state_name_count_) +
+                                                  " names; the engine takes " +
+                                                  std::to_string(kMaximumStateNames)};
     return std::unique_ptr<const Runtime>(std::move(runtime));
+}
+
+void Runtime::index_rules(std::uint32_t slot_capacity) {
+    std::map<std::uint32_t, std::uint32_t> ordinals;
+    rule_by_slot_.assign(slot_capacity, kNoRule);
+    const auto rules = view_.all_rules();
+    for (std::uint32_t i = 0; i < rules.size(); ++i) {
+        const contract::RuleRecord& rule = rules[i];
+        rule_by_slot_[rule.slot] = i;
+        const bool live = i < view_.rules().size();
+        const bool probes = (rule.flags & contract::rule_flag::probe) != 0;
+        uses_states_ |= live && (probes || rule.state != contract::StateOption::none);
+        if (!live || !probes)
+            continue;
+        const auto [ordinal, is_new] =
+            ordinals.emplace(rule.state_name, static_cast<std::uint32_t>(ordinals.size()));
+        probes_.push_back({.rule = i, .name = rule.state_name, .name_ordinal = ordinal->second});
+    }
+    state_name_count_ = static_cast<std::uint32_t>(ordinals.size());
+}
+
+std::size_t Runtime::probe_behind(std::uint32_t rule) const {
+    const auto found = std::lower_bound(
+        probes_.begin(), probes_.end(), rule,
+        [](const Probe& probe, std::uint32_t wanted) { return probe.rule < wanted; });
+    return static_cast<std::size_t>(found - probes_.begin());
+}
+
+std::optional<std::uint32_t> Runtime::rule_of_state(std::uint32_t slot, std::uint32_t id) const {
+    if (slot >= rule_by_slot_.size() || rule_by_slot_[slot] == kNoRule)
+        return std::nullopt;
+    const std::uint32_t index = rule_by_slot_[slot];
+    if (view_.all_rules()[index].id != id)
+        return std::nullopt;
+    return index;
 }
 
 }  // namespace sluice::program

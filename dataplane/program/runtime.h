@@ -5,7 +5,9 @@
 // Immutable after `create`, shared by all workers, replaced as a whole.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -34,7 +36,29 @@ class Runtime {
     const packet::Environment& environment() const { return environment_; }
     const Routes& routes() const { return *routes_; }
 
+    // A rule that looks for a state before its tests are run.
+    struct Probe {
+        std::uint32_t rule = 0;          // index
+        std::uint32_t name = 0;          // contract::kAnyStateName: any
+        std::uint32_t name_ordinal = 0;  // 0… state_name_count() - 1
+    };
+
+    // A ruleset that looks for states under more names is refused.
+    static constexpr std::size_t kMaximumStateNames = 1024;
+
+    // In the order of the rules.
+    std::span<const Probe> probes() const { return probes_; }
+    // The first probe at or behind a rule.
+    std::size_t probe_behind(std::uint32_t rule) const;
+    std::uint32_t state_name_count() const { return state_name_count_; }
+    // Some rule makes states or looks for them. Without one, nobody needs to know flows.
+    bool uses_states() const { return uses_states_; }
+    // Index in all_rules() of the rule that a state belongs to; none: it has been deleted.
+    std::optional<std::uint32_t> rule_of_state(std::uint32_t slot, std::uint32_t id) const;
+
   private:
+    void index_rules(std::uint32_t slot_capacity);
+
     struct alignas(contract::kSectionAlignment) Block {
         std::byte bytes[contract::kSectionAlignment];
     };
@@ -48,6 +72,10 @@ class Runtime {
     std::unique_ptr<const classify::LocalAddresses> local_addresses_;
     std::unique_ptr<const classify::Classifier> classifier_;
     std::unique_ptr<const Routes> routes_;
+    std::vector<Probe> probes_;
+    std::uint32_t state_name_count_ = 0;
+    bool uses_states_ = false;
+    std::vector<std::uint32_t> rule_by_slot_;
 };
 
 }  // namespace sluice::program

@@ -74,8 +74,10 @@ T value_of(const Case& test, Result<T, E> result) {
     return std::move(*result);
 }
 
-std::string first_difference(const std::string& what, const std::vector<std::string>& expected,
-                             const std::vector<std::string>& found) {
+constexpr std::size_t kShownDifferences = 3;
+
+std::string first_differences(const std::string& what, const std::vector<std::string>& expected,
+                              const std::vector<std::string>& found) {
     std::size_t different = 0;
     std::string text;
     for (std::size_t i = 0; i < std::max(expected.size(), found.size()); ++i) {
@@ -83,8 +85,8 @@ std::string first_difference(const std::string& what, const std::vector<std::str
         const std::string have = i < found.size() ? found[i] : "(nothing)";
         if (want == have)
             continue;
-        if (different++ == 0)
-            text = "\n    expected " + want + "\n    found    " + have;
+        if (different++ < kShownDifferences)
+            text += "\n    expected " + want + "\n    found    " + have;
     }
     if (different == 0)
         return {};
@@ -146,7 +148,9 @@ Answers answers_of_replay(const Case& test, unsigned workers) {
                                       "--workers",  std::to_string(workers),
                                       "--verdicts", out / "verdicts.csv",
                                       "--log",      out / "log.txt",
-                                      "--show",     out / "show.txt"};
+                                      "--show",     out / "show.txt",
+                                      "--dynamic",  out / "dyn.txt",
+                                      "--events",   out / "events.csv"};
     std::vector<char*> arguments;
     for (std::string& word : words)
         arguments.push_back(word.data());
@@ -161,6 +165,8 @@ Answers answers_of_replay(const Case& test, unsigned workers) {
     answers.verdicts = read_lines(out / "verdicts.csv");
     answers.show = read_lines(out / "show.txt");
     answers.log = read_lines(out / "log.txt");
+    answers.dynamic = read_lines(out / "dyn.txt");
+    answers.events = read_lines(out / "events.csv");
     return answers;
 }
 
@@ -172,6 +178,9 @@ Answers answers_of_reference(const Case& test) {
                                                          "meta.csv", environment.environment));
     ruleset::Ruleset ruleset(environment.default_accept);
     ruleset.sysctls().verbose = 1;
+    // The original has neither.
+    ruleset.sysctls().dyn_established_share = 0;
+    ruleset.sysctls().dyn_adaptive_start = 0;
     for (const replay::SysctlSetting& sysctl : environment.sysctls)
         if (const auto set = ruleset::write_sysctl(ruleset.sysctls(), sysctl.name, sysctl.value);
             !set)
@@ -180,10 +189,15 @@ Answers answers_of_reference(const Case& test) {
         language::parse_file(read_text(test.folder / "rules.ipfw"), language::system_resolver());
     for (const language::FileError& error : file.errors)
         give_up(test, error.text());
+    std::uint32_t disabled_sets = 0;
     for (const language::FileLine& line : file.lines) {
+        if (const auto* sets = std::get_if<language::SetEnableCommand>(&line.invocation.command)) {
+            disabled_sets = (disabled_sets | sets->disable) & ~sets->enable;
+            continue;
+        }
         const auto* add = std::get_if<language::AddCommand>(&line.invocation.command);
         if (add == nullptr)
-            return not_yet("the reference engine takes rules only");
+            return not_yet("the reference engine takes rules and sets only");
         if (auto why = compiler::unsupported(add->rule))
             return not_yet(*why);
         value_of(test, ruleset.add(add->rule));
@@ -192,29 +206,39 @@ Answers answers_of_reference(const Case& test) {
     std::vector<language::Rule> rules;
     for (const ruleset::RulePointer& stored : ruleset.rules())
         rules.push_back(stored->rule);
-    reference::SlowEngine engine(rules, environment.default_accept, environment.environment,
-                                 ruleset.sysctls(), [](std::uint64_t, std::size_t) { return 0u; });
+    reference::SlowEngine engine(
+        rules, environment.default_accept, environment.environment, ruleset.sysctls(),
+        [](std::uint64_t, std::size_t) { return 0u; }, disabled_sets);
     Answers answers;
     answers.verdicts.push_back("index,verdict,rule");
     for (std::size_t i = 0; i < frames.size(); ++i) {
-        const auto outcome = engine.pass(frames[i].bytes, metas.at(i).passage, i);
+        const auto outcome =
+            engine.pass(frames[i].bytes, metas.at(i).passage, i, metas.at(i).time_ms);
         answers.verdicts.push_back(std::to_string(i) + "," + outcome.verdict + "," +
                                    std::to_string(outcome.rule_number));
         for (const std::string& line : outcome.log)
             answers.log.push_back(std::to_string(i) + " " + line);
     }
     std::vector<ruleset::ListedRule> listed;
-    for (const ruleset::RulePointer& stored : ruleset.rules())
-        listed.push_back({.number = stored->rule.number, .text = stored->text});
-    listed.push_back(
-        {.number = language::kDefaultRuleNumber, .text = ruleset.default_rule()->text});
-    for (std::size_t i = 0; i < listed.size(); ++i) {
-        listed[i].packets = engine.counters()[i].packets;
-        listed[i].bytes = engine.counters()[i].bytes;
-    }
+    for (std::size_t i = 0; i < rules.size(); ++i)
+        if ((disabled_sets >> rules[i].set & 1) == 0)
+            listed.push_back({.number = rules[i].number,
+                              .text = ruleset.rules()[i]->text,
+                              .packets = engine.counters()[i].packets,
+                              .bytes = engine.counters()[i].bytes});
+    listed.push_back({.number = language::kDefaultRuleNumber,
+                      .text = ruleset.default_rule()->text,
+                      .packets = engine.counters().back().packets,
+                      .bytes = engine.counters().back().bytes});
     std::istringstream show(ruleset::format_listing(listed, {.counters = true}));
     for (std::string line; std::getline(show, line);)
         answers.show.push_back(line);
+    const std::vector<std::string> states = engine.state_lines();
+    if (!states.empty())
+        answers.dynamic.push_back("## Dynamic rules (" + std::to_string(states.size()) + " 0):");
+    answers.dynamic.insert(answers.dynamic.end(), states.begin(), states.end());
+    for (const std::string& keepalive : engine.states().keepalives())
+        answers.events.push_back("-1,keepalive," + keepalive);
     return answers;
 }
 
@@ -222,16 +246,21 @@ std::vector<std::string> disagreements(const Case& test, const Answers& answers)
     std::vector<std::string> all;
     auto compare = [&](const std::string& what, const std::vector<std::string>& expected,
                        const std::vector<std::string>& found) {
-        if (std::string text = first_difference(what, expected, found); !text.empty())
+        if (std::string text = first_differences(what, expected, found); !text.empty())
             all.push_back(test.name + ": " + text);
     };
-    compare("verdict", read_lines(test.folder / "expected.csv"), answers.verdicts);
+    compare("verdict", mapped(read_lines(test.folder / "expected.csv"), normalised_verdict),
+            mapped(answers.verdicts, normalised_verdict));
     compare("list", mapped(read_lines(test.folder / "list.txt"), normalised_rule),
             mapped(mapped(answers.show, without_counters), normalised_rule));
     compare("show", mapped(read_lines(test.folder / "show.txt"), normalised_rule),
             mapped(answers.show, normalised_rule));
     compare("log", normalised_log(read_lines(test.folder / "log.txt")),
             normalised_log(answers.log));
+    compare("states", normalised_states(read_lines(test.folder / "dyn.txt")),
+            normalised_states(answers.dynamic));
+    compare("keepalives", keepalives_of(read_lines(test.folder / "events.csv")),
+            keepalives_of(answers.events));
     return all;
 }
 

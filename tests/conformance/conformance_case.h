@@ -1,7 +1,8 @@
 // A conformance case: a folder with rules, packets and the answers of the real FreeBSD engine.
 //
 //     rules.ipfw env.conf packets.pcap meta.csv      what goes in
-//     expected.csv list.txt show.txt log.txt         what came out
+//     expected.csv list.txt show.txt log.txt
+//     dyn.txt events.csv                             what came out
 //
 // `Answers` is what an engine of ours makes of it, in the same texts; `disagreements` compares.
 #pragma once
@@ -28,6 +29,8 @@ struct Answers {
     std::vector<std::string> verdicts;  // `INDEX,VERDICT,RULE`
     std::vector<std::string> show;      // lines of `ipfw show`
     std::vector<std::string> log;       // `INDEX LINE`
+    std::vector<std::string> dynamic;   // lines of `ipfw -d show`
+    std::vector<std::string> events;    // `-1,keepalive,…`
 };
 
 // `ipfw replay`, as the command would run it. Aborts the test when it fails for another reason than
@@ -37,7 +40,7 @@ Answers answers_of_replay(const Case& test, unsigned workers);
 // The slow engine of tests/reference.
 Answers answers_of_reference(const Case& test);
 
-// One sentence for verdicts, list, show and log each, empty if all agree.
+// One sentence for verdicts, list, show, log, states and keepalives each, empty if all agree.
 std::vector<std::string> disagreements(const Case& test, const Answers& answers);
 
 std::vector<std::string> read_lines(const std::filesystem::path& path);

@@ -1,6 +1,7 @@
 #include "tests/conformance/normalise.h"
 
 #include <algorithm>
+#include <iterator>
 #include <regex>
 #include <utility>
 
@@ -63,18 +64,70 @@ std::string normalised_rule(const std::string& line) {
     return text;
 }
 
+std::string normalised_verdict(const std::string& line) {
+    // Many tees do not fit in the column of the original.
+    constexpr std::size_t kWidth = 127;
+    const std::size_t begin = line.find(',') + 1;
+    const std::size_t end = line.rfind(',');
+    if (end == std::string::npos || end < begin + kWidth)
+        return line;
+    return line.substr(0, begin + kWidth) + line.substr(end);
+}
+
 std::vector<std::string> normalised_log(const std::vector<std::string>& lines) {
     static const std::regex fragment_of_ip6(R"(\(frag [^)]*\))");
+    static const std::regex number_of_states(", \\d+ too many entries");
+    static const std::regex no_room("add_dyn_rule: Cannot allocate rule");
     std::vector<std::string> result;
     for (const std::string& line : lines) {
         // The original says this only now and then, and of which packet cannot be told.
         if (line.find("pullup failed") != std::string::npos)
             continue;
         // The original's length of an IPv6 fragment is wrong, at times negative.
-        result.push_back(line.find('[') != std::string::npos
-                             ? std::regex_replace(line, fragment_of_ip6, "(frag)")
-                             : line);
+        std::string text = line.find('[') != std::string::npos
+                               ? std::regex_replace(line, fragment_of_ip6, "(frag)")
+                               : line;
+        // It counts states and parents in one sum, which may lag behind.
+        text = std::regex_replace(text, number_of_states, ", N too many entries");
+        // Its own name for the table being full.
+        text = std::regex_replace(text, no_room,
+                                  "Cannot allocate dynamic state, consider "
+                                  "increasing net.inet.ip.fw.dyn_max");
+        result.push_back(text);
     }
+    return result;
+}
+
+std::vector<std::string> normalised_states(const std::vector<std::string>& lines) {
+    static const std::regex heading(R"(## Dynamic rules \((\d+)[ )].*)");
+    static const std::regex blanks(" +");
+    static const std::regex trailing_blanks(" +$");
+    static const std::regex default_state(" :default$");
+    // A parent lives as long as it has children; the time beside it means nothing.
+    static const std::regex life_of_parent(R"(\(\d+s\) PARENT )");
+    std::vector<std::string> result;
+    bool below_heading = false;
+    for (const std::string& line : lines) {
+        std::smatch found;
+        if (std::regex_match(line, found, heading)) {
+            below_heading = true;
+            result.push_back("entries: " + found[1].str());
+        } else if (below_heading) {
+            std::string text = std::regex_replace(line, blanks, " ");
+            text = std::regex_replace(text, trailing_blanks, "");
+            text = std::regex_replace(text, default_state, "");
+            result.push_back(std::regex_replace(text, life_of_parent, "PARENT "));
+        }
+    }
+    std::sort(result.begin(), result.end());
+    return result;
+}
+
+std::vector<std::string> keepalives_of(const std::vector<std::string>& lines) {
+    std::vector<std::string> result;
+    std::copy_if(lines.begin(), lines.end(), std::back_inserter(result),
+                 [](const std::string& line) { return line.starts_with("-1,keepalive,"); });
+    std::sort(result.begin(), result.end());
     return result;
 }
 

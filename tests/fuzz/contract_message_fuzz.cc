@@ -1,22 +1,47 @@
 // What the control plane may send to the data plane: any bytes, with any number of descriptors.
-// An offer that is taken must be one.
+// A message that is taken must be one.
 #include <cstdlib>
+#include <variant>
 
 #include "dataplane/app/message_reader.h"
 #include "dataplane/contract/snapshot.h"
+
+namespace {
+
+using namespace sluice;
+
+void check_filter(const contract::StateFilter& filter) {
+    const unsigned longest = filter.ip_version == 4 ? 32 : filter.ip_version == 6 ? 128 : 0;
+    if (filter.prefix_length > longest || filter.has_protocol > 1)
+        std::abort();
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     if (size == 0)
         return 0;
     const std::size_t descriptors = data[0] % 4;
     const auto message = std::as_bytes(std::span(data + 1, size - 1));
-    const auto offer = sluice::dataplane::read_offer(message, descriptors);
-    if (offer) {
-        if (descriptors != 1 || message.size() != sizeof(sluice::contract::Offer) ||
-            offer->size > sluice::contract::kSnapshotMaximumSize)
+    const auto request = dataplane::read_request(message, descriptors);
+    if (!request) {
+        if (request.error().message.empty())
             std::abort();
-    } else if (offer.error().message.empty()) {
-        std::abort();
+        return 0;
+    }
+    if (const auto* offer = std::get_if<contract::Offer>(&*request)) {
+        if (descriptors != 1 || message.size() != sizeof *offer ||
+            offer->size > contract::kSnapshotMaximumSize)
+            std::abort();
+    } else if (const auto* states = std::get_if<contract::StatesRequest>(&*request)) {
+        if (descriptors != 0 || message.size() != sizeof *states)
+            std::abort();
+        check_filter(states->filter);
+    } else {
+        const auto& kill = std::get<contract::KillStates>(*request);
+        if (descriptors != 0 || message.size() != sizeof kill)
+            std::abort();
+        check_filter(kill.filter);
     }
     return 0;
 }

@@ -295,4 +295,119 @@ RandomPacket random_packet(Random& random, const Corners& corners, unsigned inte
     return result;
 }
 
+Conversations::Conversations(Random& random, const Corners& corners, unsigned interface_count)
+    : random_(random),
+      corners_(corners),
+      interface_count_(interface_count),
+      time_ms_(random.below(3000)) {
+    for (unsigned i = random_.between(2, 12); i > 0; --i)
+        flows_.push_back(new_flow());
+}
+
+Conversations::Flow Conversations::new_flow() {
+    // Often the hosts and ports of an older flow, so that keys of `limit` coincide.
+    Flow flow;
+    if (!flows_.empty() && random_.one_in(2))
+        flow = random_.pick(flows_);
+    else
+        flow.version = random_.one_in(3) ? 6 : 4;
+    flow.protocol = random_.pick(std::vector<std::uint8_t>{
+        kTcp, kTcp, kTcp, kTcp, kUdp, kUdp, flow.version == 4 ? kIcmp : kIcmp6, 132, 47});
+    for (Side& side : flow.sides) {
+        if (flows_.empty() || random_.one_in(2)) {
+            side.v4 = random_.pick(corners_.v4);
+            side.v6 = random_.pick(corners_.v6);
+        }
+        if (flows_.empty() || random_.one_in(2))
+            side.port = random_.pick(corners_.ports);
+        // ACKs are compared by a signed difference, and 0 means none yet.
+        side.sequence = random_.pick(std::vector<std::uint32_t>{
+            0, 1000, 0x7fffff00, 0xffffff00, static_cast<std::uint32_t>(random_.next())});
+    }
+    flow.stage = 0;
+    return flow;
+}
+
+// SYN, SYN-ACK, ACK, data both ways, FIN both ways; now and then something else.
+void Conversations::plan_tcp(FramePlan& plan, Flow& flow, unsigned& from) {
+    using namespace tcp_flag;
+    constexpr unsigned kDataUntil = 12;
+    std::uint8_t flags = ack;
+    if (random_.one_in(8)) {
+        flags = random_.pick(corners_.tcp_flags);
+    } else if (flow.stage < 2) {
+        from = flow.stage;
+        flags = static_cast<std::uint8_t>(flow.stage == 0 ? syn : syn | ack);
+    } else if (flow.stage >= kDataUntil) {
+        flags = static_cast<std::uint8_t>(random_.one_in(8) ? rst : fin | ack);
+    }
+    const bool again = random_.one_in(8);
+    Side& sender = flow.sides[from];
+    plan.tcp_flags = flags;
+    plan.sequence = sender.sequence;
+    plan.acknowledgement =
+        (flags & ack) != 0 || random_.one_in(4) ? flow.sides[1 - from].sequence : 0;
+    if (random_.one_in(20))
+        plan.acknowledgement -= random_.below(5000);
+    if (again)
+        return;
+    sender.sequence += 1 + plan.payload;
+    ++flow.stage;
+    if (flow.stage > kDataUntil + 4 || random_.one_in(30))
+        flow = new_flow();
+}
+
+Frame Conversations::packet_of(Flow& flow) {
+    FramePlan plan;
+    plan.version = flow.version;
+    plan.ether_type = flow.version == 4 ? 0x0800 : 0x86dd;
+    plan.protocol = flow.protocol;
+    plan.payload = random_.below(60);
+    unsigned from = random_.below(2);
+    const Flow talking = flow;
+    if (flow.protocol == kTcp)
+        plan_tcp(plan, flow, from);
+    const Side &source = talking.sides[from], &destination = talking.sides[1 - from];
+    plan.source4 = source.v4;
+    plan.destination4 = destination.v4;
+    plan.source6 = source.v6;
+    plan.destination6 = destination.v6;
+    plan.source_port = source.port;
+    plan.destination_port = destination.port;
+    plan.icmp_type =
+        static_cast<std::uint8_t>(flow.version == 4 ? (from == 0 ? 8 : 0) : 128 + from);
+    if (random_.one_in(10)) {
+        const bool first = random_.one_in(2);
+        const unsigned offset = first ? 0 : 8 * random_.between(2, 100);
+        if (flow.version == 4) {
+            plan.flags = 1;
+            plan.fragment_bytes = offset;
+        } else {
+            plan.extensions.push_back({.header = 44,
+                                       .fragment_bytes = static_cast<std::uint16_t>(offset),
+                                       .more = true,
+                                       .id = 7});
+        }
+    }
+    return build_frame(plan);
+}
+
+void Conversations::step_time() {
+    if (random_.one_in(60))
+        time_ms_ += random_.between(10'000, 60'000);
+    else if (random_.one_in(10))
+        time_ms_ += random_.between(1'000, 6'000);
+    else
+        time_ms_ += random_.one_in(4) ? random_.between(100, 900) : random_.below(50);
+}
+
+RandomPacket Conversations::next() {
+    RandomPacket result = random_packet(random_, corners_, interface_count_);
+    if (!random_.one_in(4))
+        result.frame = packet_of(flows_[random_.below(static_cast<unsigned>(flows_.size()))]);
+    result.time_ms = time_ms_;
+    step_time();
+    return result;
+}
+
 }  // namespace sluice::reference

@@ -288,12 +288,41 @@ std::string action(Random& random) {
     }
 }
 
+std::string state_name(Random& random) {
+    return random.pick(Texts{"", "", "", " :default", " :web", " :dns"});
+}
+
+std::string state(Random& random) {
+    std::string text = random.pick(
+        Texts{"keep-state", "keep-state", "keep-state", "record-state", "limit", "set-limit"});
+    if (text.ends_with("limit")) {
+        const Texts keys = {"src-addr", "src-port", "dst-addr", "dst-port"};
+        const unsigned mask = random.one_in(2) ? random.between(1, 15) : 1u << random.below(4);
+        for (unsigned bit = 0; bit < keys.size(); ++bit)
+            if ((mask >> bit & 1) != 0)
+                text += " " + keys[bit];
+        text += " " + std::to_string(random.one_in(8) ? 65534 : random.between(1, 3));
+    }
+    text += state_name(random);
+    if (random.one_in(5))
+        text += " lifetime " + std::to_string(random.between(1, 40));
+    if (random.one_in(6))
+        text += random.one_in(2) ? " defer-action" : " defer-immediate-action";
+    return text;
+}
+
+std::string check_state(Random& random) {
+    return "check-state" + (random.one_in(3) ? " :any" : state_name(random));
+}
+
 }  // namespace
 
 std::string random_rule_text(Random& random) {
     std::string text;
     if (random.one_in(12))
         text += "set " + std::to_string(random.below(32)) + " ";
+    if (random.one_in(10))
+        return text + check_state(random);
     if (random.one_in(6))
         text += "prob " + random.pick(Texts{"0.5", "0.1", "0.9", "1", "0.000001", "0.333"}) + " ";
     text += action(random);
@@ -315,6 +344,8 @@ std::string random_rule_text(Random& random) {
             text += ports(random);
     }
     text += options(random);
+    if (random.one_in(3))
+        text += " " + state(random);
     if (random.one_in(20))
         text += " // a comment";
     return text;

@@ -1,12 +1,15 @@
 #include "tests/reference/scenario.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "controlplane/compiler/compile.h"
 #include "controlplane/log/log_limiter.h"
 #include "controlplane/log/log_line.h"
+#include "controlplane/ruleset/state_listing.h"
 #include "dataplane/program/engine.h"
+#include "dataplane/program/states.h"
 #include "replay/simulation.h"
 #include "tests/reference/random_rules.h"
 #include "tests/reference/slow_engine.h"
@@ -15,7 +18,9 @@ namespace sluice::reference {
 
 namespace {
 
-constexpr std::uint32_t kRingCapacity = 1024;
+constexpr std::uint32_t kRingCapacity = 16384;
+// More than the packets of a scenario can make.
+constexpr state::CellIndex kCells = 4096;
 
 class SharedDraws final : public program::RandomSource {
   public:
@@ -31,40 +36,66 @@ class SharedDraws final : public program::RandomSource {
 struct Answers {
     std::vector<SlowOutcome> outcomes;
     std::vector<SlowCounters> counters;
+    std::vector<std::string> states;      // at the end, sorted, in the words of `ipfw -d show`
+    std::vector<std::string> keepalives;  // sorted
 };
 
-std::uint32_t log_limit(const language::Rule& rule, const contract::Sysctls& sysctls) {
-    return rule.log ? rule.log->amount.value_or(sysctls.verbose_limit) : 0;
-}
-
 Answers run_slow(const Scenario& scenario, const std::vector<language::Rule>& rules) {
-    SlowEngine engine(rules, scenario.default_accept, world(scenario.world), scenario.sysctls,
-                      [&](std::uint64_t sequence, std::size_t rule) {
-                          return shared_draw(scenario.draw_seed, sequence, rule);
-                      });
+    // Rules of disabled sets have no place in a snapshot.
+    std::vector<std::size_t> live_index;
+    std::size_t live = 0;
+    for (const language::Rule& rule : rules)
+        live_index.push_back((scenario.disabled_sets >> rule.set & 1) != 0 ? live : live++);
+    SlowEngine engine(
+        rules, scenario.default_accept, world(scenario.world), scenario.sysctls,
+        [&](std::uint64_t sequence, std::size_t rule) {
+            return shared_draw(scenario.draw_seed, sequence, live_index[rule]);
+        },
+        scenario.disabled_sets);
     Answers answers;
     for (std::size_t i = 0; i < scenario.packets.size(); ++i)
-        answers.outcomes.push_back(
-            engine.pass(scenario.packets[i].frame, scenario.packets[i].passage, i));
+        answers.outcomes.push_back(engine.pass(scenario.packets[i].frame,
+                                               scenario.packets[i].passage, i,
+                                               scenario.packets[i].time_ms));
     answers.counters = engine.counters();
+    answers.states = engine.state_lines();
+    answers.keepalives = engine.states().keepalives();
+    std::sort(answers.keepalives.begin(), answers.keepalives.end());
     return answers;
 }
 
+class Keepalives final : public state::KeepaliveSink {
+  public:
+    void send(const state::Keepalive& keepalive) override {
+        std::string text = replay::to_text(keepalive);
+        lines.push_back(text.substr(text.find(',') + 1));
+    }
+
+    std::vector<std::string> lines;
+};
+
 class FastRun {
   public:
-    FastRun(const Scenario& scenario, const program::Runtime& runtime, std::uint32_t slots)
+    FastRun(const Scenario& scenario, const ruleset::Ruleset& rules,
+            const program::Runtime& runtime, std::uint32_t slots)
         : scenario_(scenario),
+          rules_(rules),
           runtime_(runtime),
           counters_(slots),
           annotations_(slots),
           limiter_(annotations_),
           ring_memory_(contract::log_ring_stride(kRingCapacity) / sizeof(Line)),
           ring_(contract::LogRing::create(ring_memory_.data(), kRingCapacity)),
+          states_(*state::StateTable::create({.cells = kCells,
+                                              .secret = {scenario.draw_seed, 1, 2, 3},
+                                              .counters = &worker_counters_,
+                                              .rules = counters_})),
           draws_(scenario.draw_seed),
           engine_({.counters = counters_.data(),
                    .annotations = annotations_.data(),
                    .slot_capacity = slots,
-                   .log = ring_},
+                   .log = ring_,
+                   .states = states_.get()},
                   1, &draws_) {
         for (const packet::Interface& interface : runtime.environment().interfaces)
             interface_names_.push_back(interface.name);
@@ -72,11 +103,22 @@ class FastRun {
 
     Answers run() {
         answers_.outcomes.resize(scenario_.packets.size());
-        for (std::size_t at = 0; at < scenario_.packets.size(); at += scenario_.burst)
-            pass(at, std::min<std::size_t>(scenario_.burst, scenario_.packets.size() - at));
-        // Slot 0 is that of packets dropped before any rule.
-        for (std::size_t slot = 1; slot < counters_.size(); ++slot)
-            answers_.counters.push_back({counters_[slot].packets, counters_[slot].bytes});
+        for (std::size_t at = 0; at < scenario_.packets.size();) {
+            const std::uint64_t second = scenario_.packets[at].time_ms / 1000;
+            std::size_t count = 1;
+            while (count < scenario_.burst && at + count < scenario_.packets.size() &&
+                   scenario_.packets[at + count].time_ms / 1000 == second)
+                ++count;
+            advance_to(static_cast<std::uint32_t>(second));
+            pass(at, count);
+            at += count;
+        }
+        for (const ruleset::RulePointer& rule : rules_.rules())
+            add_counters(*rule);
+        add_counters(*rules_.default_rule());
+        add_states();
+        answers_.keepalives = keepalives_.lines;
+        std::sort(answers_.keepalives.begin(), answers_.keepalives.end());
         return std::move(answers_);
     }
 
@@ -84,6 +126,14 @@ class FastRun {
     struct alignas(64) Line {
         std::byte bytes[64];
     };
+
+    void advance_to(std::uint32_t second) {
+        while (now_s_ < second) {
+            ++now_s_;
+            while (engine_.tend_states(runtime_, now_s_, &keepalives_)) {
+            }
+        }
+    }
 
     void pass(std::size_t first, std::size_t count) {
         std::vector<packet::Packet> packets(count);
@@ -94,7 +144,8 @@ class FastRun {
                 packet::parse_frame(input.frame, runtime_.parser_settings(), packets[i].headers);
             packets[i].passage = input.passage;
             packets[i].sequence = first + i;
-            packets[i].now_ms = (first + i) * 10;
+            packets[i].now_ms = input.time_ms;
+            packets[i].uptime_s = now_s_;
         }
         engine_.filter(runtime_, packets, verdicts);
         for (std::size_t i = 0; i < count; ++i) {
@@ -117,15 +168,41 @@ class FastRun {
         }
     }
 
+    void add_counters(const ruleset::StoredRule& rule) {
+        const contract::RuleCounters& counters = counters_[rule.slot];
+        answers_.counters.push_back({counters.packets, counters.bytes});
+    }
+
+    void add_states() {
+        std::vector<contract::StateRecord> records;
+        program::append_states(*states_, runtime_, {}, now_s_, 0, records);
+        const auto listed = ruleset::list_states(records, rules_, ruleset::ExpiredStates::show);
+        for (const ruleset::ListedState& state : *listed) {
+            std::string line =
+                ruleset::format_state(state, {.counters = true}, ruleset::CounterWidths{});
+            if (state.kind == contract::StateKind::parent) {
+                const std::size_t time = line.find('(');
+                line.erase(time, line.find(' ', time) - time + 1);
+            }
+            answers_.states.push_back(std::move(line));
+        }
+        std::sort(answers_.states.begin(), answers_.states.end());
+    }
+
     const Scenario& scenario_;
+    const ruleset::Ruleset& rules_;
     const program::Runtime& runtime_;
+    contract::WorkerCounters worker_counters_;
     std::vector<contract::RuleCounters> counters_;
     std::vector<contract::SlotAnnotation> annotations_;
     log::LogLimiter limiter_;
     std::vector<Line> ring_memory_;
     contract::LogRing ring_;
+    std::unique_ptr<state::StateTable> states_;
     SharedDraws draws_;
     program::Engine engine_;
+    Keepalives keepalives_;
+    std::uint32_t now_s_ = 0;
     std::vector<std::string> interface_names_;
     Answers answers_;
 };
@@ -133,6 +210,17 @@ class FastRun {
 std::string text_of(const SlowOutcome& outcome) {
     std::string text = outcome.verdict + " by rule " + std::to_string(outcome.rule_number);
     for (const std::string& line : outcome.log)
+        text += "\n      " + line;
+    return text;
+}
+
+// What a sorted list has more than the other.
+std::string only_in(const std::vector<std::string>& these, const std::vector<std::string>& others) {
+    std::vector<std::string> more;
+    std::set_difference(these.begin(), these.end(), others.begin(), others.end(),
+                        std::back_inserter(more));
+    std::string text;
+    for (const std::string& line : more)
         text += "\n      " + line;
     return text;
 }
@@ -147,6 +235,20 @@ std::string passage_text(const packet::Passage& passage, const packet::Environme
            name(passage.receive_interface) + ", xmit " + name(passage.transmit_interface);
 }
 
+std::string state_settings(const contract::Sysctls& sysctls) {
+    return "dyn_max " + std::to_string(sysctls.dyn_max) + ", dyn_parent_max " +
+           std::to_string(sysctls.dyn_parent_max) + ", lifetimes ack " +
+           std::to_string(sysctls.dyn_ack_lifetime) + " syn " +
+           std::to_string(sysctls.dyn_syn_lifetime) + " fin " +
+           std::to_string(sysctls.dyn_fin_lifetime) + " rst " +
+           std::to_string(sysctls.dyn_rst_lifetime) + " udp " +
+           std::to_string(sysctls.dyn_udp_lifetime) + " short " +
+           std::to_string(sysctls.dyn_short_lifetime) + ", keepalive " +
+           std::to_string(sysctls.dyn_keepalive) + ", established share " +
+           std::to_string(sysctls.dyn_established_share) + ", adaptive start " +
+           std::to_string(sysctls.dyn_adaptive_start);
+}
+
 contract::Sysctls random_sysctls(Random& random) {
     contract::Sysctls sysctls;
     sysctls.verbose = random.one_in(6) ? 0 : 1;
@@ -155,6 +257,22 @@ contract::Sysctls random_sysctls(Random& random) {
     sysctls.enable6 = random.one_in(30) ? 0 : 1;
     sysctls.deny_unknown_exthdrs = random.one_in(4) ? 0 : 1;
     sysctls.permit_single_frag6 = random.one_in(4) ? 0 : 1;
+    auto perhaps = [&](std::uint32_t& value, unsigned one_in, unsigned first, unsigned last) {
+        if (random.one_in(one_in))
+            value = random.between(first, last);
+    };
+    // Limits that are met, and lifetimes that end while packets still come.
+    perhaps(sysctls.dyn_max, 2, 1, 16);
+    perhaps(sysctls.dyn_parent_max, 3, 1, 8);
+    perhaps(sysctls.dyn_ack_lifetime, 2, 1, 60);
+    perhaps(sysctls.dyn_syn_lifetime, 2, 1, 40);
+    perhaps(sysctls.dyn_fin_lifetime, 3, 1, 4);
+    perhaps(sysctls.dyn_rst_lifetime, 3, 1, 4);
+    perhaps(sysctls.dyn_udp_lifetime, 2, 1, 30);
+    perhaps(sysctls.dyn_short_lifetime, 2, 1, 30);
+    perhaps(sysctls.dyn_keepalive, 4, 0, 0);
+    sysctls.dyn_established_share = random.pick(std::vector<std::uint32_t>{0, 0, 10, 50, 99});
+    sysctls.dyn_adaptive_start = random.pick(std::vector<std::uint32_t>{0, 0, 1, 60, 100});
     return sysctls;
 }
 
@@ -166,6 +284,8 @@ Scenario random_scenario(std::uint64_t seed, unsigned packet_count) {
     scenario.rules = random_ruleset(random, random.between(1, 40));
     scenario.world = random.below(3);
     scenario.default_accept = random.one_in(2);
+    if (random.one_in(3))
+        scenario.disabled_sets = static_cast<std::uint32_t>(random.next()) & 0x7fffffff;
     scenario.sysctls = random_sysctls(random);
     scenario.draw_seed = random.next();
     // A tee makes the engine come back for a packet after its burst; what is logged behind the tee
@@ -173,35 +293,37 @@ Scenario random_scenario(std::uint64_t seed, unsigned packet_count) {
     const bool has_tee =
         std::any_of(scenario.rules.begin(), scenario.rules.end(),
                     [](const std::string& rule) { return rule.find("tee ") != std::string::npos; });
-    scenario.burst = has_tee ? 1 : random.between(1, 64);
+    // And the engine looks once in a burst how full the table is.
+    const bool adapts = scenario.sysctls.dyn_adaptive_start != 0;
+    scenario.burst = has_tee || adapts ? 1 : random.between(1, 64);
     const Corners corners = corners_of(parse_rules(scenario.rules), random);
     const auto interfaces = static_cast<unsigned>(world(scenario.world).interfaces.size());
+    Conversations conversations(random, corners, interfaces);
     for (unsigned i = 0; i < packet_count; ++i)
-        scenario.packets.push_back(random_packet(random, corners, interfaces));
+        scenario.packets.push_back(conversations.next());
     return scenario;
 }
 
 std::optional<std::string> difference(const Scenario& scenario) {
     const std::vector<language::Rule> rules = parse_rules(scenario.rules);
-    std::vector<compiler::RuleInput> inputs;
+    ruleset::Ruleset ruleset(scenario.default_accept);
+    ruleset.sysctls() = scenario.sysctls;
     for (const language::Rule& rule : rules)
-        inputs.push_back({.rule = &rule,
-                          .slot = static_cast<std::uint32_t>(inputs.size() + 1),
-                          .log_limit = log_limit(rule, scenario.sysctls)});
-    const auto default_slot = static_cast<std::uint32_t>(rules.size() + 1);
-    const auto image = compiler::compile({.rules = inputs,
-                                          .default_accept = scenario.default_accept,
-                                          .default_slot = default_slot,
-                                          .sysctls = scenario.sysctls,
-                                          .generation = 1});
+        if (const auto added = ruleset.add(rule); !added)
+            return "the ruleset refuses a rule: " + added.error().message;
+    ruleset.switch_sets(0, scenario.disabled_sets);
+    const auto image = compiler::compile(ruleset, 1);
     if (!image)
         return "the compiler refuses: " + image.error().message;
-    const auto runtime = program::Runtime::create(*image, world(scenario.world), default_slot + 1);
+    const auto slots = static_cast<std::uint32_t>(rules.size() + 2);
+    const auto runtime = program::Runtime::create(*image, world(scenario.world), slots);
     if (!runtime)
         return "the engine refuses the snapshot: " + runtime.error().message;
 
-    const Answers slow = run_slow(scenario, rules);
-    const Answers fast = FastRun(scenario, **runtime, default_slot + 1).run();
+    Answers slow = run_slow(scenario, rules);
+    const Answers fast = FastRun(scenario, ruleset, **runtime, slots).run();
+    for (SlowOutcome& outcome : slow.outcomes)
+        outcome.verdict.resize(std::min(outcome.verdict.size(), replay::kMaximumVerdictText));
     for (std::size_t i = 0; i < slow.outcomes.size(); ++i)
         if (slow.outcomes[i] != fast.outcomes[i])
             return "packet " + std::to_string(i) + "\n  reference: " + text_of(slow.outcomes[i]) +
@@ -213,18 +335,39 @@ std::optional<std::string> difference(const Scenario& scenario) {
                    std::to_string(slow.counters[i].bytes) +
                    "\n  engine:    " + std::to_string(fast.counters[i].packets) + " " +
                    std::to_string(fast.counters[i].bytes);
+    if (slow.states != fast.states)
+        return "states\n  reference:" + only_in(slow.states, fast.states) +
+               "\n  engine:   " + only_in(fast.states, slow.states);
+    if (slow.keepalives != fast.keepalives)
+        return "keepalives\n  reference:" + only_in(slow.keepalives, fast.keepalives) +
+               "\n  engine:   " + only_in(fast.keepalives, slow.keepalives);
     return std::nullopt;
 }
 
-std::set<std::string> verdicts_of(const Scenario& scenario) {
+std::set<std::string> events_of(const Scenario& scenario) {
     std::set<std::string> kinds;
-    for (const SlowOutcome& outcome : run_slow(scenario, parse_rules(scenario.rules)).outcomes) {
+    const Answers answers = run_slow(scenario, parse_rules(scenario.rules));
+    for (const SlowOutcome& outcome : answers.outcomes) {
         const std::size_t tee = outcome.verdict.rfind('>');
         if (tee != std::string::npos)
             kinds.insert("tee");
         const std::string last = outcome.verdict.substr(tee == std::string::npos ? 0 : tee + 1);
         kinds.insert(last.substr(0, last.find(':')));
+        for (const std::string& line : outcome.log) {
+            if (line.find("Cannot allocate dynamic state") != std::string::npos)
+                kinds.insert("table full");
+            if (line.find("too many entries") != std::string::npos)
+                kinds.insert("limit reached");
+        }
     }
+    for (const std::string& line : answers.states) {
+        if (line.substr(5, 4) != " 0 0")
+            kinds.insert("state hit");
+        if (line.find(" LIMIT ") != std::string::npos)
+            kinds.insert("state limited");
+    }
+    if (!answers.keepalives.empty())
+        kinds.insert("keepalive");
     return kinds;
 }
 
@@ -262,12 +405,14 @@ std::string describe(const Scenario& scenario) {
         std::to_string(scenario.sysctls.enable) + "/" + std::to_string(scenario.sysctls.enable6) +
         ", deny_unknown_exthdrs " + std::to_string(scenario.sysctls.deny_unknown_exthdrs) +
         ", permit_single_frag6 " + std::to_string(scenario.sysctls.permit_single_frag6) +
-        ", burst " + std::to_string(scenario.burst) + "\n";
+        ", burst " + std::to_string(scenario.burst) + ", disabled sets " +
+        std::to_string(scenario.disabled_sets) + "\n  " + state_settings(scenario.sysctls) + "\n";
     for (const std::string& rule : scenario.rules)
         text += "  add " + rule + "\n";
     const packet::Environment environment = world(scenario.world);
     for (std::size_t i = 0; i < scenario.packets.size(); ++i)
         text += "  packet " + std::to_string(i) + " (" +
+                std::to_string(scenario.packets[i].time_ms) + " ms, " +
                 passage_text(scenario.packets[i].passage, environment) +
                 "): " + to_hex(scenario.packets[i].frame) + "\n";
     return text;

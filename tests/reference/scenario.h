@@ -19,6 +19,7 @@ struct Scenario {
     std::vector<std::string> rules;  // `NUMBER RULE`, ascending
     unsigned world = 0;              // see world()
     bool default_accept = false;
+    std::uint32_t disabled_sets = 0;  // bit N: set N
     contract::Sysctls sysctls;
     std::uint64_t draw_seed = 0;
     unsigned burst = 1;  // packets that the production engine gets at once
@@ -28,11 +29,12 @@ struct Scenario {
 // Rules, world, sysctls and packets from one number.
 Scenario random_scenario(std::uint64_t seed, unsigned packet_count);
 
-// None: both engines agree on verdicts, rules, counters and log lines.
+// None: both engines agree on verdicts, rules, counters, log lines, states and keepalives.
 std::optional<std::string> difference(const Scenario& scenario);
 
-// The kinds of verdict that the slow engine gives: `accept`, `unreach`, `tee` …
-std::set<std::string> verdicts_of(const Scenario& scenario);
+// What the slow engine has to do: kinds of verdict (`accept`, `unreach`, `tee` …), and `state hit`,
+// `state limited`, `keepalive`, `table full`, `limit reached`.
+std::set<std::string> events_of(const Scenario& scenario);
 
 // Leaves rules and packets out as long as the scenario still fails.
 Scenario shrink(Scenario scenario);

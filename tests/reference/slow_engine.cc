@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "controlplane/language/names.h"
 #include "tests/reference/slow_log.h"
 #include "tests/reference/slow_match.h"
 
@@ -68,6 +69,38 @@ std::string final_verdict(const Action& action) {
     }
 }
 
+// Null: the rule looks for no state. Empty: any will do.
+const std::string* name_to_look_for(const Rule& rule) {
+    using Kind = StateOption::Kind;
+    if (rule.action.kind == ActionKind::check_state)
+        return &rule.action.name;
+    if (rule.state && (rule.state->kind == Kind::keep_state || rule.state->kind == Kind::limit))
+        return &rule.state->name;
+    return nullptr;
+}
+
+std::string protocol_text(unsigned protocol) {
+    return language::NameDatabase::instance()
+        .protocol_name(static_cast<std::uint8_t>(protocol))
+        .value_or("proto " + std::to_string(protocol));
+}
+
+std::string flow_text(const SlowFlow& flow) {
+    return protocol_text(flow.protocol) + " " + plain_address_text(flow.source) + " " +
+           std::to_string(flow.source_port) + " <-> " + plain_address_text(flow.destination) + " " +
+           std::to_string(flow.destination_port);
+}
+
+// `00100 3 180`
+std::string line_start(unsigned number, std::uint64_t packets, std::uint64_t bytes) {
+    const std::string digits = std::to_string(number);
+    return std::string(5 - digits.size(), '0') + digits + " " + std::to_string(packets) + " " +
+           std::to_string(bytes);
+}
+
+// As the answers of the real engine show it.
+constexpr unsigned kMaximumTees = 32;
+
 }  // namespace
 
 struct SlowEngine::Walk {
@@ -75,24 +108,37 @@ struct SlowEngine::Walk {
     const packet::Passage& passage;
     std::uint64_t sequence;
     SlowOutcome outcome;
+    // Names that were looked for, and whether any name was.
+    std::set<std::string> looked_for = {};
+    bool looked_for_any = false;
+    unsigned tees = 0;
 };
 
 SlowEngine::SlowEngine(std::vector<Rule> rules, bool default_accept,
                        const packet::Environment& environment, const contract::Sysctls& sysctls,
-                       Draw draw)
-    : rules_(std::move(rules)), environment_(environment), sysctls_(sysctls), draw_(draw) {
+                       Draw draw, std::uint32_t disabled_sets)
+    : rules_(std::move(rules)),
+      environment_(environment),
+      sysctls_(sysctls),
+      draw_(draw),
+      disabled_sets_(disabled_sets),
+      states_(sysctls) {
     Rule last;
     last.number = kDefaultRuleNumber;
+    last.set = 31;  // which cannot be disabled
     last.action.kind = default_accept ? ActionKind::allow : ActionKind::deny;
     rules_.push_back(last);
     counters_.resize(rules_.size());
     logged_.resize(rules_.size());
 }
 
-bool SlowEngine::matches(const Walk& walk, std::size_t index) const {
+bool SlowEngine::wins_chance(const Walk& walk, std::size_t index) const {
     const Rule& rule = rules_[index];
-    if (rule.probability && draw_(walk.sequence, index) >= *rule.probability * 2147483648.0)
-        return false;
+    return !rule.probability || draw_(walk.sequence, index) < *rule.probability * 2147483648.0;
+}
+
+bool SlowEngine::tests_match(const Walk& walk, std::size_t index) const {
+    const Rule& rule = rules_[index];
     const Situation situation{walk.packet, walk.passage, environment_};
     if (rule.body) {
         const Body& body = *rule.body;
@@ -108,6 +154,12 @@ bool SlowEngine::matches(const Walk& walk, std::size_t index) const {
                        [&](const Group& group) { return group_matches(situation, group); });
 }
 
+void SlowEngine::count(const Walk& walk, std::size_t index) {
+    const SlowPacket& packet = walk.packet;
+    counters_[index].packets += 1;
+    counters_[index].bytes += packet.version != 0 ? packet.ip.size() : packet.link_payload;
+}
+
 // `rule` is null for packets that no rule saw.
 void SlowEngine::write_log(Walk& walk, const Rule* rule, std::uint32_t limit,
                            std::uint32_t& logged) {
@@ -120,8 +172,46 @@ void SlowEngine::write_log(Walk& walk, const Rule* rule, std::uint32_t limit,
                                    (rule != nullptr ? std::to_string(rule->number) : "-1"));
 }
 
+// What was looked for once is not looked for again, and after `:any` nothing is: so a walk ends,
+// although a state may send it back.
+std::optional<SlowStates::Found> SlowEngine::look_up_once(Walk& walk, const std::string& name) {
+    if (walk.packet.version == 0 || walk.looked_for_any || !walk.looked_for.insert(name).second)
+        return std::nullopt;
+    walk.looked_for_any = name.empty();
+    return states_.look_up(walk.packet, name);
+}
+
+// False: there must be a state and there is no room for it. The packet goes no further.
+bool SlowEngine::makes_state(Walk& walk, std::size_t index) {
+    const Rule& rule = rules_[index];
+    if (walk.packet.version == 0)
+        return true;
+    const SlowStates::Made made = states_.make(walk.packet, *rule.state, index);
+    if (made == SlowStates::Made::yes || made == SlowStates::Made::there_already)
+        return true;
+    // The original says that the table is full whether verbose or not.
+    if ((made == SlowStates::Made::limit_reached && sysctls_.verbose == 0) ||
+        last_complaint_s_ == states_.uptime_s())
+        return false;
+    last_complaint_s_ = states_.uptime_s();
+    if (made == SlowStates::Made::table_full) {
+        walk.outcome.log.push_back(
+            "ipfw: Cannot allocate dynamic state, consider increasing net.inet.ip.fw.dyn_max");
+    } else {
+        const SlowFlow flow = flow_of(walk.packet);
+        walk.outcome.log.push_back(
+            "ipfw: " + std::to_string(rule.number) + " drop session type 40 " +
+            plain_address_text(flow.source) + " " + std::to_string(flow.source_port) + " -> " +
+            plain_address_text(flow.destination) + " " + std::to_string(flow.destination_port) +
+            ", " + std::to_string(states_.states().size() + states_.parents().size()) +
+            " too many entries");
+    }
+    return false;
+}
+
 SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Passage& passage,
-                             std::uint64_t sequence) {
+                             std::uint64_t sequence, std::uint64_t time_ms) {
+    states_.advance_to(time_ms);
     Walk walk{decode(frame, {.deny_unknown_extension_headers = sysctls_.deny_unknown_exthdrs != 0,
                              .permit_single_fragment6 = sysctls_.permit_single_frag6 != 0}),
               passage,
@@ -148,23 +238,52 @@ SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Pas
     // judged by rules that speak of frames alone, and passes if none of them ends the walk.
     const bool frames_only = packet.version == 0 && passage.entry == Entry::bridge;
     for (std::size_t i = 0; i < rules_.size(); ++i) {
+        const Rule& visited = rules_[i];
+        if ((disabled_sets_ >> visited.set & 1) != 0)
+            continue;
+        if (frames_only && !names_link_layer(visited))
+            continue;
+        if (!wins_chance(walk, i))
+            continue;
+        std::optional<SlowStates::Found> found;
+        if (const std::string* name = name_to_look_for(visited))
+            found = look_up_once(walk, *name);
+        if (found) {
+            // The rule that made the state acts, and the walk goes on from there.
+            i = found->state->rule;
+        } else {
+            if (visited.action.kind == ActionKind::check_state || !tests_match(walk, i))
+                continue;
+            if (visited.state && !makes_state(walk, i)) {
+                count(walk, i);
+                outcome.verdict += "deny";
+                outcome.rule_number = visited.number;
+                return outcome;
+            }
+            if (visited.defer != Defer::none)
+                continue;
+        }
         const Rule& rule = rules_[i];
-        if (frames_only && !names_link_layer(rule))
-            continue;
-        if (!matches(walk, i))
-            continue;
         if (rule.log)
             write_log(walk, &rule, rule.log->amount.value_or(sysctls_.verbose_limit), logged_[i]);
         if (passage.entry == Entry::layer2 && needs_ip_layer(rule.action.kind))
             continue;
-        counters_[i].packets += 1;
-        counters_[i].bytes += packet.version != 0 ? packet.ip.size() : packet.link_payload;
+        count(walk, i);
         switch (rule.action.kind) {
             case ActionKind::count:
                 break;
             case ActionKind::tee:
+                // A state may lead back here again and again.
+                if (++walk.tees == kMaximumTees) {
+                    outcome.verdict += "deny";
+                    outcome.rule_number = rule.number;
+                    return outcome;
+                }
                 outcome.verdict += "tee:" + std::to_string(rule.action.argument.value) + "@" +
                                    std::to_string(rule.number) + ">";
+                // Behind the tee begins a new walk, in which states are looked for again.
+                walk.looked_for.clear();
+                walk.looked_for_any = false;
                 break;
             case ActionKind::skipto: {
                 // Never back: a target that is not above the own number stands for the next one.
@@ -174,6 +293,11 @@ SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Pas
                     ++i;
                 break;
             }
+            case ActionKind::fwd:
+                // What comes back needs no other way.
+                outcome.verdict += found && found->reverse ? "accept" : final_verdict(rule.action);
+                outcome.rule_number = rule.number;
+                return outcome;
             default:
                 outcome.verdict += final_verdict(rule.action);
                 outcome.rule_number = rule.number;
@@ -183,6 +307,21 @@ SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Pas
     outcome.verdict += "accept";
     outcome.rule_number = 0;
     return outcome;
+}
+
+std::vector<std::string> SlowEngine::state_lines() const {
+    std::vector<std::string> lines;
+    for (const SlowState& state : states_.states())
+        lines.push_back(line_start(rules_[state.rule].number, state.packets, state.bytes) + " (" +
+                        std::to_string(state.expires_s - states_.uptime_s()) + "s) " +
+                        (state.parent != nullptr ? "LIMIT " : "STATE ") + flow_text(state.flow) +
+                        " :" + state.name);
+    for (const SlowParent& parent : states_.parents())
+        lines.push_back(line_start(rules_[parent.rule].number, 0, 0) + " PARENT " +
+                        std::to_string(parent.children) + " " + flow_text(parent.key) + " :" +
+                        rules_[parent.rule].state->name);
+    std::sort(lines.begin(), lines.end());
+    return lines;
 }
 
 }  // namespace sluice::reference

@@ -10,6 +10,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,6 +21,7 @@
 #include "dataplane/packet/environment.h"
 #include "dataplane/packet/packet.h"
 #include "tests/reference/slow_packet.h"
+#include "tests/reference/slow_state.h"
 
 namespace sluice::reference {
 
@@ -40,20 +43,33 @@ struct SlowOutcome {
 
 class SlowEngine {
   public:
-    // `rules` in the order of the list, without the default rule.
+    // `rules` in the order of the list, without the default rule. Bit N of `disabled_sets`: the
+    // rules of set N are left out.
     SlowEngine(std::vector<language::Rule> rules, bool default_accept,
-               const packet::Environment& environment, const contract::Sysctls& sysctls, Draw draw);
+               const packet::Environment& environment, const contract::Sysctls& sysctls, Draw draw,
+               std::uint32_t disabled_sets = 0);
 
+    // `time_ms` since the start; it does not go back.
     SlowOutcome pass(std::span<const std::byte> frame, const packet::Passage& passage,
-                     std::uint64_t sequence);
+                     std::uint64_t sequence, std::uint64_t time_ms);
 
     // One per rule, the default rule last.
     const std::vector<SlowCounters>& counters() const { return counters_; }
 
+    const SlowStates& states() const { return states_; }
+
+    // The lines of `ipfw -d show`, sorted, one blank between their words. Parents have no time to
+    // show.
+    std::vector<std::string> state_lines() const;
+
   private:
     struct Walk;
 
-    bool matches(const Walk& walk, std::size_t index) const;
+    bool wins_chance(const Walk& walk, std::size_t index) const;
+    bool tests_match(const Walk& walk, std::size_t index) const;
+    std::optional<SlowStates::Found> look_up_once(Walk& walk, const std::string& name);
+    void count(const Walk& walk, std::size_t index);
+    bool makes_state(Walk& walk, std::size_t index);
     void write_log(Walk& walk, const language::Rule* rule, std::uint32_t limit,
                    std::uint32_t& logged);
 
@@ -64,6 +80,9 @@ class SlowEngine {
     packet::Environment environment_;
     contract::Sysctls sysctls_;
     Draw draw_;
+    std::uint32_t disabled_sets_;
+    SlowStates states_;
+    std::optional<std::uint64_t> last_complaint_s_;
 };
 
 }  // namespace sluice::reference

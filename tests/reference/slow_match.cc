@@ -274,7 +274,7 @@ struct Matcher {
                 return !found.malformed && all_set_none_clear(match, found.bits);
             }
             case FlagField::ip_tos:
-                return p.version != 0 && all_set_none_clear(match, p.traffic_class);
+                return p.version == 4 && all_set_none_clear(match, p.traffic_class);
             case FlagField::fragment:
                 return fragment(match);
             case FlagField::ext6hdr:

@@ -72,8 +72,11 @@ class CliTest : public testing::Test {
             while (with_dataplane && controller.generation() == 0)
                 loop->turn(milliseconds(10));
             ready = true;
-            while (!stop_)
+            while (!stop_) {
+                if (const std::uint16_t rule = wanted_state_.exchange(0); rule != 0)
+                    dataplane->states.push_back(dataplane->state_of(rule));
                 loop->turn(milliseconds(5));
+            }
         });
         while (!ready)
             std::this_thread::sleep_for(milliseconds(1));
@@ -84,6 +87,13 @@ class CliTest : public testing::Test {
         stop_ = true;
         thread_.join();
         stop_ = false;
+    }
+
+    // A packet that this rule makes a state for.
+    void make_state(std::uint16_t rule) {
+        wanted_state_ = rule;
+        while (wanted_state_ != 0)
+            std::this_thread::sleep_for(milliseconds(1));
     }
 
     static Output ipfw(const std::string& line) { return execute(words(line)); }
@@ -98,6 +108,7 @@ class CliTest : public testing::Test {
     std::string folder_;
     std::thread thread_;
     std::atomic<bool> stop_ = false;
+    std::atomic<std::uint16_t> wanted_state_ = 0;
     int null_ = -1, old_input_ = -1;
 };
 
@@ -151,7 +162,11 @@ TEST_F(CliTest, ExitStatuses) {
     start();
     EXPECT_EQ(status("add 65535 deny ip from any to any"), 69);
     EXPECT_EQ(status("add pipe 1 ip from any to any"), 69);
-    EXPECT_EQ(status("add allow tcp from any to any keep-state"), 69);
+    EXPECT_EQ(status("add allow tcp from any to any keep-state // a state"), 0);
+    EXPECT_EQ(status("delete 100"), 0);
+    EXPECT_EQ(status("-D delete 12345"), 69);
+    EXPECT_EQ(status("-f -D delete 12345"), 0);
+    EXPECT_EQ(status("-D delete set 5"), 64);
     EXPECT_EQ(status("delete 12345"), 69);  // even though standard input is no terminal
     EXPECT_EQ(status("-f delete 12345"), 0);
     EXPECT_EQ(status("-q delete 12345"), 0);
@@ -165,12 +180,17 @@ TEST_F(CliTest, ExitStatuses) {
     EXPECT_EQ(status("relative.rules"), 64);
     EXPECT_EQ(status("/no/such/file"), 64);
     EXPECT_EQ(status("table 1 add 1.2.3.4"), 69);
-    EXPECT_EQ(status("set disable 5"), 69);
+    EXPECT_EQ(status("set disable 5"), 0);
+    EXPECT_EQ(status("set disable 31"), 0);
+    EXPECT_EQ(status("set swap 1 2"), 69);
+    EXPECT_EQ(status("set move 1 to 2"), 69);
     EXPECT_EQ(status("nat 1 config ip 1.2.3.4"), 69);
     EXPECT_EQ(status(""), 64);
     EXPECT_EQ(status("-h"), 0);
     EXPECT_EQ(status("sysctl net.inet.ip.fw.verbos=1"), 65);
-    EXPECT_EQ(status("sysctl net.inet.ip.fw.dyn_max=1"), 69);
+    EXPECT_EQ(status("sysctl net.inet.ip.fw.dyn_max=200000"), 69);
+    EXPECT_EQ(status("sysctl net.inet.ip.fw.dyn_buckets=1"), 69);
+    EXPECT_EQ(status("sysctl net.inet.ip.fw.tables_max=1"), 69);
     EXPECT_EQ(status("sysctl net.inet.ip.fw.static_count=1"), 69);
     EXPECT_EQ(list(), kDefault);
 }
@@ -226,8 +246,8 @@ TEST_F(CliTest, AFileWithABadLineChangesNothing) {
     for (const Bad& bad : {Bad{"add alow ip from any to any", 65},         // the language
                            Bad{"add 65535 allow ip from any to any", 69},  // the ruleset
                            Bad{"add pipe 1 ip from any to any", 69},       // not carried out
-                           Bad{"set disable 4", 69}, Bad{"delete 777", 69},
-                           Bad{"sysctl net.inet.ip.fw.dyn_max=5", 69}}) {
+                           Bad{"set swap 4 5", 69}, Bad{"delete 777", 69},
+                           Bad{"sysctl net.inet.ip.fw.tables_max=5", 69}}) {
         const Output output =
             ipfw(file("add allow ip from any to any\nadd deny ip from any to any\n" +
                       std::string(bad.line) + "\nadd count ip from any to any\n"));
@@ -339,6 +359,98 @@ TEST_F(CliTest, AFlushOnATerminalIsAskedAbout) {
     }
     testing::internal::GetCapturedStdout();
     EXPECT_EQ(list(), kDefault);
+}
+
+TEST_F(CliTest, Sets) {
+    start();
+    ipfw("-q add 100 set 1 allow ip from any to any");
+    EXPECT_EQ(status("set disable 1 2"), 0);
+    EXPECT_TRUE(ipfw("set show").out.starts_with("disable 1 2 enable 0 3 4 "));
+    EXPECT_EQ(ipfw("add 200 set 1 deny ip from any to any").out, "00200 deny ip from any to any\n");
+    EXPECT_EQ(list(), kDefault);
+    EXPECT_EQ(ipfw("-S list").out,
+              "# DISABLED 00100 set 1 allow ip from any to any\n"
+              "# DISABLED 00200 set 1 deny ip from any to any\n"
+              "65535 set 31 deny ip from any to any\n");
+    EXPECT_EQ(status("list 100"), 0);  // there, but hidden
+    EXPECT_EQ(status("delete 200"), 0);
+    EXPECT_EQ(status("set enable 1"), 0);
+    EXPECT_EQ(list(), "00100 allow ip from any to any\n" + std::string(kDefault));
+}
+
+TEST_F(CliTest, DynamicRules) {
+    start();
+    ipfw("-q add 100 allow tcp from any to any keep-state");
+    ipfw("-q add 200 allow tcp from any to any keep-state :web");
+    const std::string rule = "00100 0   0 allow tcp from any to any keep-state :default\n";
+    const std::string other = "00200 0   0 allow tcp from any to any keep-state :web\n";
+    const std::string end = "65535 0   0 deny ip from any to any\n";
+    EXPECT_EQ(ipfw("-d show").out.find("Dynamic"), std::string::npos);
+    make_state(100);
+    make_state(200);
+    const std::string first =
+        "00100 4 208 (300s) STATE tcp 10.0.0.1 1025 <-> 10.0.0.2 80 :default\n";
+    const std::string second = "00200 4 208 (300s) STATE tcp 10.0.0.1 1025 <-> 10.0.0.2 80 :web\n";
+    EXPECT_EQ(ipfw("-d show").out,
+              rule + other + end + "## Dynamic rules (2 272):\n" + first + second);
+    EXPECT_EQ(ipfw("-D show").out, "## Dynamic rules (2 272):\n" + first + second);
+    // As ipfw does it, states of some rules are not counted.
+    EXPECT_EQ(ipfw("-d show 200").out, other + "## Dynamic rules:\n" + second);
+    EXPECT_EQ(ipfw("-D list 100 7").out,
+              "## Dynamic rules:\n00100 (300s) STATE tcp 10.0.0.1 1025 <-> 10.0.0.2 80 :default\n");
+    EXPECT_EQ(ipfw("state list").out, first + second);
+    EXPECT_EQ(status("-D delete 100"), 0);
+    EXPECT_EQ(ipfw("state list").out, second);
+    EXPECT_EQ(ipfw("list 100").out, "00100 allow tcp from any to any keep-state :default\n");
+    const Output nothing = ipfw("-D delete 100");
+    EXPECT_EQ(nothing.err, "ipfw: no dynamic rules of rule 100\n");
+    EXPECT_EQ(nothing.status, ExitStatus::unavailable);
+}
+
+TEST_F(CliTest, StatesAreCountedAndKilled) {
+    start();
+    ipfw("-q add 100 allow tcp from any to any keep-state");
+    for (int i = 0; i < 3; ++i)
+        make_state(100);
+    EXPECT_EQ(ipfw("state count").out, "3\n");
+    EXPECT_EQ(ipfw("state count rule 7 --json").out, "{\"states\":0}\n");
+    const std::string json = ipfw("state list --json").out;
+    EXPECT_NE(json.find("\"source\": \"10.0.0.1\""), std::string::npos) << json;
+    EXPECT_NE(json.find("\"expires_seconds\": 300"), std::string::npos) << json;
+    const Output none = ipfw("state kill rule 7");
+    EXPECT_EQ(none.out, "0 states killed.\n");
+    EXPECT_EQ(none.err, "ipfw: no dynamic rules of rule 7\n");
+    EXPECT_EQ(none.status, ExitStatus::unavailable);
+    EXPECT_EQ(status("-f state kill rule 7"), 0);
+    EXPECT_EQ(ipfw("-q state kill rule 7").out + ipfw("-q state kill rule 7").err, "");
+    EXPECT_EQ(ipfw("state kill rule 100").out, "3 states killed.\n");
+    EXPECT_EQ(ipfw("state kill").out, "0 states killed.\n");  // nobody is there to be asked
+    EXPECT_EQ(status("state kill"), 0);
+    make_state(100);
+    EXPECT_EQ(ipfw("-q state kill").out, "");
+    EXPECT_EQ(ipfw("state count").out, "0\n");
+}
+
+TEST_F(CliTest, KillingAllStatesOnATerminalIsAskedAbout) {
+    start();
+    ipfw("-q add 100 allow tcp from any to any keep-state");
+    make_state(100);
+    testing::internal::CaptureStdout();
+    {
+        const Terminal terminal("n\n");
+        EXPECT_EQ(ipfw("state kill").out, "");
+    }
+    EXPECT_EQ(ipfw("state count").out, "1\n");
+    {
+        const Terminal terminal("");
+        EXPECT_EQ(ipfw("state kill rule 100").out, "1 state killed.\n");
+    }
+    make_state(100);
+    {
+        const Terminal terminal("y\n");
+        EXPECT_EQ(ipfw("state kill").out, "1 state killed.\n");
+    }
+    EXPECT_EQ(testing::internal::GetCapturedStdout(), "Are you sure? [yn] Are you sure? [yn] ");
 }
 
 }  // namespace

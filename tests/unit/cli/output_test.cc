@@ -103,9 +103,16 @@ TEST(Output, Sysctls) {
 }
 
 TEST(Output, SetShow) {
-    const std::string text = shown({"set", "show"}, {}).out;
-    EXPECT_TRUE(text.starts_with("enable 0 1 2 "));
-    EXPECT_TRUE(text.ends_with(" 30\n"));
+    const auto text = [](std::uint32_t disabled) {
+        OperationResult result;
+        result.disabled_sets = disabled;
+        return shown({"set", "show"}, {result}).out;
+    };
+    EXPECT_TRUE(text(0).starts_with("enable 0 1 2 "));
+    EXPECT_TRUE(text(0).ends_with(" 30\n"));
+    EXPECT_TRUE(text(0b110).starts_with("disable 1 2 enable 0 3 4 "));
+    EXPECT_TRUE(text(0x7fffffff).starts_with("disable 0 1 "));
+    EXPECT_TRUE(text(0x7fffffff).ends_with(" 30\n"));
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <cstring>
 #include <random>
+#include <unordered_map>
 
 #include "controlplane/compiler/support.h"
 #include "controlplane/language/rule_parser.h"
@@ -20,7 +21,8 @@ using contract::RuleAction;
 // Rules from text, compiled, and looked at through a view.
 class Compiled {
   public:
-    explicit Compiled(const std::vector<std::string>& texts, bool default_accept = false) {
+    explicit Compiled(const std::vector<std::string>& texts, bool default_accept = false,
+                      std::uint32_t disabled_sets = 0) {
         for (const std::string& text : texts) {
             auto rule = language::parse_rule(text, language::refusing_resolver());
             EXPECT_TRUE(rule) << text;
@@ -30,7 +32,11 @@ class Compiled {
         for (std::size_t i = 0; i < rules_.size(); ++i)
             inputs.push_back(
                 {.rule = &rules_[i], .slot = static_cast<std::uint32_t>(i) + 2, .log_limit = 7});
-        auto image = compile({.rules = inputs, .default_accept = default_accept, .generation = 9});
+        auto image = compile({.rules = inputs,
+                              .default_accept = default_accept,
+                              .generation = 9,
+                              .disabled_sets = disabled_sets});
+
         EXPECT_TRUE(image) << image.error().message;
         blocks_.resize(image->size() / sizeof(Block));
         std::memcpy(blocks_.data(), image->data(), image->size());
@@ -168,6 +174,138 @@ TEST(Compile, TheSameRulesGiveTheSameBytes) {
         ASSERT_TRUE(second);
         EXPECT_EQ(*first, *second);
     }
+}
+
+namespace flag = contract::rule_flag;
+
+TEST(Compile, StateOptions) {
+    const Compiled compiled({"100 allow tcp from any to any keep-state",
+                             "200 allow tcp from any to any record-state :web lifetime 77",
+                             "300 allow tcp from any to any limit src-addr,dst-port 5",
+                             "400 allow tcp from any to any set-limit dst-addr 6 :web",
+                             "500 allow tcp from any to any keep-state defer-action",
+                             "600 allow tcp from any to any record-state defer-immediate-action",
+                             "700 allow tcp from any to any"});
+    using contract::StateOption;
+    const auto name = [](const char* text) { return contract::state_name_id(text); };
+    EXPECT_EQ(compiled.rule(0).state, StateOption::keep);
+    EXPECT_EQ(compiled.rule(0).flags, flag::probe);
+    EXPECT_EQ(compiled.rule(0).state_name, name("default"));
+    EXPECT_EQ(compiled.rule(0).state_lifetime_s, 0u);
+    EXPECT_EQ(compiled.rule(1).state, StateOption::keep);
+    EXPECT_EQ(compiled.rule(1).flags, 0);  // only makes states
+    EXPECT_EQ(compiled.rule(1).state_name, name("web"));
+    EXPECT_EQ(compiled.rule(1).state_lifetime_s, 77u);
+    EXPECT_EQ(compiled.rule(2).state, StateOption::limit);
+    EXPECT_EQ(compiled.rule(2).flags, flag::probe);
+    EXPECT_EQ(compiled.rule(2).limit_mask,
+              contract::limit_mask::source_address | contract::limit_mask::destination_port);
+    EXPECT_EQ(compiled.rule(2).state_limit, 5);
+    EXPECT_EQ(compiled.rule(3).state, StateOption::limit);
+    EXPECT_EQ(compiled.rule(3).flags, 0);
+    EXPECT_EQ(compiled.rule(3).limit_mask, contract::limit_mask::destination_address);
+    EXPECT_EQ(compiled.rule(4).flags, flag::probe | flag::defer);
+    EXPECT_EQ(compiled.rule(5).flags, flag::defer);
+    EXPECT_EQ(compiled.rule(6).state, StateOption::none);
+    EXPECT_EQ(compiled.rule(6).flags, 0);
+}
+
+TEST(Compile, CheckState) {
+    const Compiled compiled({"100 check-state", "200 check-state :default", "300 check-state :any",
+                             "400 check-state :web"});
+    for (std::size_t i = 0; i < 4; ++i) {
+        EXPECT_EQ(compiled.rule(i).action, RuleAction::check_state);
+        EXPECT_EQ(compiled.rule(i).flags, flag::probe);
+        EXPECT_EQ(compiled.rule(i).state, contract::StateOption::none);
+    }
+    EXPECT_EQ(compiled.rule(0).state_name, contract::state_name_id("default"));
+    EXPECT_EQ(compiled.rule(1).state_name, contract::state_name_id("default"));
+    EXPECT_EQ(compiled.rule(2).state_name, contract::kAnyStateName);
+    EXPECT_EQ(compiled.rule(3).state_name, contract::state_name_id("web"));
+}
+
+TEST(Compile, NamesThatCannotBeToldApartAreRefused) {
+    // Two names with the same number, found by trying; there is one such pair among 2^16 or so.
+    std::unordered_map<std::uint32_t, std::string> seen;
+    std::string one, other;
+    for (std::uint32_t i = 0; other.empty() && i < 10'000'000; ++i) {
+        const std::string name = "n" + std::to_string(i * 2654435761u);
+        const auto [at, first] = seen.try_emplace(contract::state_name_id(name), name);
+        if (!first && at->second != name) {
+            one = at->second;
+            other = name;
+        }
+    }
+    ASSERT_FALSE(other.empty());
+    const auto first = language::parse_rule("100 allow ip from any to any keep-state :" + one,
+                                            language::refusing_resolver());
+    const auto second =
+        language::parse_rule("200 check-state :" + other, language::refusing_resolver());
+    ASSERT_TRUE(first && second);
+    const std::vector<RuleInput> inputs = {{.rule = &*first, .slot = 2},
+                                           {.rule = &*second, .slot = 3}};
+    const auto image = compile({.rules = inputs});
+    ASSERT_FALSE(image);
+    EXPECT_EQ(image.error().status, ExitStatus::data);
+    EXPECT_EQ(image.error().message, "the state names :" + one + " and :" + other +
+                                         " cannot be told apart; use another one of them");
+}
+
+TEST(Compile, RulesOfDisabledSetsStandBehindTheOthers) {
+    const Compiled compiled({"100 count ip from any to any",                    // live 0
+                             "100 set 3 allow tcp from any to any keep-state",  // → live 1
+                             "100 count udp from any to any",                   // live 1
+                             "200 set 3 skipto 300 ip from any to any",         // → live 3
+                             "250 skipto 290 ip from any to any",               // live 2 → 3
+                             "300 count ip from any to any",                    // live 3
+                             "400 set 3 count ip from any to any"},             // → live 4
+                            false, 1u << 3);
+    const auto& view = compiled.view();
+    ASSERT_EQ(view.rules().size(), 5u);  // with the default rule
+    ASSERT_EQ(view.all_rules().size(), 8u);
+    EXPECT_EQ(view.header().disabled_sets, 1u << 3);
+    EXPECT_EQ(compiled.rule(2).target, 3u);
+    const auto detached = view.all_rules().subspan(5);
+    EXPECT_EQ(detached[0].target, 1u);
+    EXPECT_EQ(detached[1].target, 3u);
+    EXPECT_EQ(detached[2].target, 4u);
+    for (const contract::RuleRecord& rule : detached)
+        EXPECT_NE(rule.flags & flag::disabled, 0);
+    // Where the rule belongs can be told by its text.
+    EXPECT_GT(detached[0].text_offset, compiled.rule(0).text_offset);
+    EXPECT_LT(detached[0].text_offset, compiled.rule(1).text_offset);
+}
+
+TEST(Compile, OrphansGoOnAtTheDefaultRule) {
+    ruleset::Ruleset rules(false);
+    rules.sysctls().dyn_keep_states = 1;
+    for (const char* text :
+         {"100 count tcp from any to any keep-state",
+          "200 skipto 300 udp from any to any keep-state", "300 count ip from any to any"})
+        ASSERT_TRUE(rules.add(*language::parse_rule(text, language::refusing_resolver())));
+    rules.published();
+    rules.remove({100, 200});
+    const auto image = compile(rules, 3);
+    ASSERT_TRUE(image) << image.error().message;
+    struct alignas(64) Block {
+        std::byte bytes[64];
+    };
+    std::vector<Block> blocks(image->size() / sizeof(Block));
+    std::memcpy(blocks.data(), image->data(), image->size());
+    const auto view = contract::SnapshotView::validate(std::as_bytes(std::span(blocks)));
+    ASSERT_TRUE(view) << view.error().message;
+    ASSERT_EQ(view->rules().size(), 2u);
+    ASSERT_EQ(view->all_rules().size(), 4u);
+    for (std::size_t i = 2; i < 4; ++i) {
+        const contract::RuleRecord& orphan = view->all_rules()[i];
+        EXPECT_EQ(orphan.flags, flag::orphan | flag::probe);
+        EXPECT_EQ(orphan.id, i - 1);
+        EXPECT_EQ(orphan.slot, i);
+        EXPECT_EQ(view->rules()[1].number, 65535);
+        EXPECT_EQ(orphan.target, 1u);
+    }
+    EXPECT_EQ(view->rules()[0].id, 3u);
+    EXPECT_EQ(view->rules()[1].id, 4u);  // the next one to be given away
 }
 
 }  // namespace

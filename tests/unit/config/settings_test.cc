@@ -54,6 +54,7 @@ TEST(SettingsTest, TheCommentedFileShowsTheDefaults) {
     EXPECT_EQ(settings->dataplane.huge_pages, data.huge_pages);
     EXPECT_EQ(settings->dataplane.memory_mb, data.memory_mb);
     EXPECT_EQ(settings->dataplane.slot_capacity, data.slot_capacity);
+    EXPECT_EQ(settings->dataplane.states, data.states);
     EXPECT_EQ(settings->dataplane.log_ring_records, data.log_ring_records);
     EXPECT_EQ(settings->dataplane.reload_timeout_ms, data.reload_timeout_ms);
     EXPECT_EQ(settings->dataplane.log_level, data.log_level);
@@ -116,6 +117,7 @@ transmit_descriptors = 128
 huge_pages = false
 memory_mb = 100
 slot_capacity = 2000
+states = 3000
 log_ring_records = 256
 reload_timeout_ms = 50
 log_level = "debug"
@@ -144,6 +146,7 @@ default_action = "accept"
     EXPECT_FALSE(data.huge_pages);
     EXPECT_EQ(data.memory_mb, 100u);
     EXPECT_EQ(data.slot_capacity, 2000u);
+    EXPECT_EQ(data.states, 3000u);
     EXPECT_EQ(data.log_ring_records, 256u);
     EXPECT_EQ(data.reload_timeout_ms, 50u);
     EXPECT_EQ(data.log_level, "debug");

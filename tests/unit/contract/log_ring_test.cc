@@ -81,7 +81,7 @@ TEST(LogRing, AttachRefusesWhatDoesNotFit) {
     }
     memory.header().capacity = kCapacity;
     EXPECT_TRUE(LogRing::attach(memory.lines.data(), memory.size()));
-    memory.header().version = 2;
+    memory.header().version = kLogRingVersion + 1;
     EXPECT_FALSE(LogRing::attach(memory.lines.data(), memory.size()));
     memory.header().version = kLogRingVersion;
     memory.header().magic = 0;

@@ -28,7 +28,7 @@ SnapshotParts::SnapshotParts() {
         {.opcode = Opcode::source_set, .count = 256},
         {.opcode = Opcode::ip_length, .count = 1},
     };
-    rules.resize(4);
+    rules.resize(5);
     rules[0].number = 10;
     rules[0].header_count = 4;
     rules[0].residual_count = 1;
@@ -42,8 +42,15 @@ SnapshotParts::SnapshotParts() {
     rules[2].action = RuleAction::count;
     rules[2].text_length = 5;
     rules[3].number = 65535;
-    for (std::size_t i = 0; i < rules.size(); ++i)
+    rules[4].number = 15;
+    rules[4].flags = rule_flag::disabled;
+    rules[4].action = RuleAction::count;
+    rules[4].target = 1;
+    header.live_rules = 4;
+    for (std::size_t i = 0; i < rules.size(); ++i) {
         rules[i].slot = static_cast<std::uint32_t>(i + 1);
+        rules[i].id = static_cast<std::uint32_t>(i + 1);
+    }
 }
 
 std::vector<std::byte> SnapshotParts::image(

@@ -12,8 +12,8 @@
 
 namespace sluice::contract {
 
-// One list of every kind, three rules and the default rule. Members may be changed before `image`
-// lays them out; `image` puts size, layout and checksum right.
+// One list of every kind, three rules, the default rule, and a detached one. Members may be changed
+// before `image` lays them out; `image` puts size, layout and checksum right.
 struct SnapshotParts {
     SnapshotHeader header;
     std::vector<RuleRecord> rules;

@@ -35,6 +35,7 @@ TEST(SnapshotView, TakesAValidImage) {
     const auto view = SnapshotView::validate(image.bytes());
     ASSERT_TRUE(view) << view.error().message;
     EXPECT_EQ(view->rules().size(), 4u);
+    EXPECT_EQ(view->all_rules().size(), 5u);
     EXPECT_EQ(view->instructions().size(), 9u);
     EXPECT_EQ(view->rule_text(view->rules()[2]), "count");
 }
@@ -48,7 +49,7 @@ TEST(SnapshotView, HeaderDamageIsNamed) {
     expect_refused(std::vector<std::byte>(16), "shorter than its header");
     expect_refused({}, "shorter than its header");
     expect_refused(parts.image([](SnapshotHeader& h) { h.magic ^= 1; }), "no snapshot");
-    expect_refused(parts.image([](SnapshotHeader& h) { h.version = 2; }), "format 2");
+    expect_refused(parts.image([](SnapshotHeader& h) { ++h.version; }), "format 3");
     expect_refused(parts.image([](SnapshotHeader& h) { h.layout ^= 1; }), "layout");
     expect_refused(parts.image([](SnapshotHeader& h) { h.size += 64; }), "promises");
     expect_refused(parts.image([](SnapshotHeader& h) { h.generation = 0; }), "generation");
@@ -95,9 +96,9 @@ TEST(SnapshotView, RuleDamageIsNamed) {
     expect_refused(rule(2, [](auto& r) { r.text_offset = 0xffffffff; }), "text lies outside");
     expect_refused(rule(1, [](auto& r) { r.target = 1; }), "does not go forward");
     expect_refused(rule(1, [](auto& r) { r.target = 0; }), "does not go forward");
-    expect_refused(rule(1, [](auto& r) { r.target = 4; }), "does not go forward");
+    expect_refused(rule(1, [](auto& r) { r.target = 4; }), "goes on behind the last one");
     expect_refused(rule(0, [](auto& r) { r.next_hop_family = 5; }), "unknown family");
-    for (std::size_t i = 0; i < 4; ++i)
+    for (std::size_t i = 0; i < 5; ++i)
         expect_refused(rule(i, [](auto& r) { r.slot = 0; }), "slot 0");
     expect_refused(rule(2, [](auto& r) { r.number = 65535; }), "rule 65535 is not the last one");
     const std::string last = "default rule 65535";
@@ -105,7 +106,68 @@ TEST(SnapshotView, RuleDamageIsNamed) {
     expect_refused(rule(3, [](auto& r) { r.action = RuleAction::count; }), last);
     expect_refused(rule(3, [](auto& r) { r.header_count = 1; }), last);
     expect_refused(rule(3, [](auto& r) { r.residual_count = 1; }), last);
-    expect_refused(changed([](P& p) { p.rules.clear(); }), last);
+    expect_refused(changed([](P& p) { p.rules.clear(); }), "no rules");
+}
+
+TEST(SnapshotView, StateDamageIsNamed) {
+    auto rule = [](std::size_t index, auto change) {
+        return changed([&](SnapshotParts& p) { change(p.rules[index]); });
+    };
+    // A rule that makes states, as it should be.
+    auto limit = [](RuleRecord& r) {
+        r.state = StateOption::limit;
+        r.state_limit = 1;
+        r.state_name = state_name_id("default");
+    };
+    EXPECT_EQ(refusal(rule(0, limit)), "");
+    for (std::size_t i = 0; i < 5; ++i)
+        expect_refused(rule(i, [](auto& r) { r.id = 0; }), "has no id");
+    for (const std::size_t i : {0u, 4u}) {
+        auto damaged = [&](auto change) {
+            return rule(i, [&](auto& r) {
+                limit(r);
+                change(r);
+            });
+        };
+        expect_refused(damaged([](auto& r) { r.state = StateOption::count_; }), "unknown kind");
+        expect_refused(damaged([](auto& r) { r.state_limit = 0; }), "limits its states to none");
+        expect_refused(damaged([](auto& r) { r.state_name = kAnyStateName; }), "have no name");
+        expect_refused(damaged([](auto& r) { r.action = RuleAction::check_state; }),
+                       "have no name");
+    }
+    EXPECT_EQ(refusal(rule(0, [](auto& r) { r.action = RuleAction::check_state; })), "");
+    expect_refused(rule(3, limit), "default rule 65535");
+}
+
+TEST(SnapshotView, DetachedRuleDamageIsNamed) {
+    auto detached = [](auto change) {
+        return changed([&](SnapshotParts& p) { change(p.rules[4]); });
+    };
+    EXPECT_EQ(refusal(detached([](auto& r) { r.flags = rule_flag::orphan; })), "");
+    EXPECT_EQ(refusal(detached([](auto& r) { r.target = 3; })), "");
+    // Goes on at any live rule, even one before its own number.
+    EXPECT_EQ(refusal(detached([](auto& r) { r.target = 0; })), "");
+    expect_refused(detached([](auto& r) { r.flags = 0; }), "takes no part");
+    for (const std::uint16_t flag : {rule_flag::disabled, rule_flag::orphan})
+        expect_refused(changed([&](SnapshotParts& p) { p.rules[1].flags = flag; }),
+                       "takes no part");
+    for (const RuleAction action : {RuleAction::count, RuleAction::skipto, RuleAction::allow})
+        for (const std::uint32_t target : {4u, 5u, 0xffffffffu})
+            expect_refused(detached([&](auto& r) {
+                               r.action = action;
+                               r.target = target;
+                           }),
+                           "goes on behind the last one");
+    expect_refused(detached([](auto& r) { r.number = 65535; }), "rule 65535 is not the last one");
+    expect_refused(detached([](auto& r) { r.text_length = 6; }), "text lies outside");
+}
+
+TEST(SnapshotView, LiveRulesMustBeThere) {
+    for (const std::uint32_t live : {0u, 6u, 0xffffffffu})
+        expect_refused(changed([&](SnapshotParts& p) { p.header.live_rules = live; }), "no rules");
+    for (const std::uint32_t live : {1u, 3u, 5u})
+        expect_refused(changed([&](SnapshotParts& p) { p.header.live_rules = live; }),
+                       "default rule 65535");
 }
 
 TEST(SnapshotView, TestDamageIsNamed) {
@@ -179,12 +241,16 @@ TEST(SnapshotView, FlippedBitsAreRefusedOrHarmless) {
             continue;
         }
         ++taken;
-        for (std::size_t i = 0; i < view->rules().size(); ++i) {
-            const RuleRecord& rule = view->rules()[i];
-            if (rule.action == RuleAction::skipto) {
+        for (std::size_t i = 0; i < view->all_rules().size(); ++i) {
+            const RuleRecord& rule = view->all_rules()[i];
+            const bool detached = i >= view->rules().size();
+            if (rule.action == RuleAction::skipto && !detached) {
                 ASSERT_GT(rule.target, i);
+            }
+            if (rule.action == RuleAction::skipto || detached) {
                 ASSERT_LT(rule.target, view->rules().size());
             }
+            ASSERT_NE(rule.id, 0u);
             ASSERT_LE(view->rule_text(rule).size(), 5u);
         }
     }

@@ -98,5 +98,34 @@ TEST(LogWriter, ALimitHoldsOverAllWorkers) {
     EXPECT_EQ(writer.drain(rings, limiter, names), 0u);
 }
 
+contract::LogRecord state_record(contract::LogKind kind, std::uint64_t time_ms) {
+    contract::LogRecord r = record(1, 1);
+    r.kind = kind;
+    r.time_ms = time_ms;
+    return r;
+}
+
+// ipfw has one time stamp for both messages.
+TEST(LogLimiter, LinesAboutStatesComeOnceASecond) {
+    std::vector<contract::SlotAnnotation> annotations(4);
+    LogLimiter limiter(annotations);
+    using enum contract::LogKind;
+    EXPECT_TRUE(limiter.admit(state_record(state_limit, 5'000)).write);
+    EXPECT_FALSE(limiter.admit(state_record(state_limit, 5'999)).write);
+    EXPECT_FALSE(limiter.admit(state_record(state_table_full, 5'500)).write);
+    EXPECT_TRUE(limiter.admit(state_record(state_table_full, 6'000)).write);
+    EXPECT_FALSE(limiter.admit(state_record(state_limit, 5'999)).write);  // another worker's ring
+    EXPECT_TRUE(limiter.admit(state_record(state_limit, 7'000)).write);
+    EXPECT_EQ(annotations[1].logged, 0u);  // no limit of a rule is used up
+}
+
+TEST(LogLimiter, AClockThatWasSetBackDoesNotSilenceThem) {
+    LogLimiter limiter;
+    using enum contract::LogKind;
+    EXPECT_TRUE(limiter.admit(state_record(state_limit, 5'000'000)).write);
+    EXPECT_TRUE(limiter.admit(state_record(state_limit, 1'000'000)).write);
+    EXPECT_FALSE(limiter.admit(state_record(state_limit, 1'000'000)).write);
+}
+
 }  // namespace
 }  // namespace sluice::log

@@ -201,5 +201,23 @@ TEST(LogLine, LimitOfBogusPacketsIsEntryMinusOne) {
     EXPECT_EQ(format_limit_notice(r), "ipfw: limit 10 reached on entry -1");
 }
 
+TEST(LogLine, StatesThatCouldNotBeMade) {
+    LogRecord limit =
+        with_ports(record(221, RuleAction::allow, 17, "10.0.5.142", "1.2.3.4"), 68, 53);
+    limit.kind = LogKind::state_limit;
+    limit.states = 4;
+    EXPECT_EQ(format_line(limit, kNames),
+              "ipfw: 221 drop session type 40 10.0.5.142 68 -> 1.2.3.4 53, 4 too many entries");
+    LogRecord limit6 = with_ports(record(7, RuleAction::allow, 6, "fe00::", "fe00::1"), 1, 2);
+    limit6.kind = LogKind::state_limit;
+    limit6.states = 1;
+    EXPECT_EQ(format_line(limit6, kNames),
+              "ipfw: 7 drop session type 40 fe00:: 1 -> fe00::1 2, 1 too many entries");
+    LogRecord full;
+    full.kind = LogKind::state_table_full;
+    EXPECT_EQ(format_line(full, kNames),
+              "ipfw: Cannot allocate dynamic state, consider increasing net.inet.ip.fw.dyn_max");
+}
+
 }  // namespace
 }  // namespace sluice::log

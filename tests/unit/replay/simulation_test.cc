@@ -89,9 +89,38 @@ TEST(Simulation, LosesNoLogLine) {
     EXPECT_EQ((*simulation)->lost_log_lines(), 0u);
 }
 
-TEST(Simulation, RefusesWhatIsNotCarriedOut) {
+// Time is that of the packets: ten seconds behind the last datagram its state is over.
+class States : public testing::TestWithParam<unsigned> {};
+
+TEST_P(States, AreListedUntilTheirTimeIsUp) {
     const auto simulation = Simulation::create(
-        rules_of({"100 allow tcp from any to any keep-state"}), one_interface(), 1, 0);
+        rules_of({"100 check-state :default", "200 allow udp from any to any keep-state :default"}),
+        one_interface(), GetParam(), 0);
+    ASSERT_TRUE(simulation) << simulation.error().message;
+    std::vector<std::string> log;
+    (*simulation)->pass(datagram(1), kIn, 0, 1000, log);
+    auto states = (*simulation)->states();
+    ASSERT_TRUE(states);
+    ASSERT_EQ(states->size(), 1u);
+    EXPECT_EQ(states->front().number, 200);
+    EXPECT_EQ(states->front().name, "default");
+    EXPECT_EQ(states->front().expires_s, 10u);
+    EXPECT_EQ(states->front().packets, 0u);
+
+    EXPECT_EQ((*simulation)->pass(datagram(1), kIn, 1, 10999, log).verdict.rule_number, 200);
+    EXPECT_EQ((*simulation)->states()->front().packets, 1u);
+
+    (*simulation)->pass(datagram(2), kIn, 2, 20000, log);
+    states = (*simulation)->states();
+    ASSERT_EQ(states->size(), 1u);  // the second one; the first ended at 20
+    EXPECT_EQ(states->front().packets, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(OneWorkerAndFour, States, testing::Values(1u, 4u));
+
+TEST(Simulation, RefusesWhatIsNotCarriedOut) {
+    const auto simulation = Simulation::create(rules_of({"100 allow tcp from any to any tagged 7"}),
+                                               one_interface(), 1, 0);
     ASSERT_FALSE(simulation);
     EXPECT_EQ(simulation.error().status, ExitStatus::unavailable);
     EXPECT_EQ(simulation.error().message.rfind("not supported yet: ", 0), 0u);

@@ -64,5 +64,77 @@ TEST(Listing, NoRules) {
     EXPECT_EQ(format_listing({}, {.counters = true}), "");
 }
 
+ListedState state(contract::StateKind kind, const char* source, const char* destination) {
+    ListedState result;
+    result.number = 735;
+    result.kind = kind;
+    result.protocol = 6;
+    result.packets = 1;
+    result.bytes = 40;
+    result.expires_s = 1;
+    const auto address = [](const char* text) -> std::variant<Ipv4, Ipv6> {
+        if (const auto v4 = parse_ipv4(text))
+            return *v4;
+        return *parse_ipv6(text);
+    };
+    result.source = address(source);
+    result.destination = address(destination);
+    result.source_port = 110;
+    result.destination_port = 21;
+    result.name = "default";
+    return result;
+}
+
+TEST(Listing, StatesStandBehindTheRules) {
+    const std::vector<ListedRule> rules = {{.number = 735,
+                                            .set = 0,
+                                            .text = "count ip from any to any",
+                                            .packets = 107,
+                                            .bytes = 4832}};
+    ListedState parent = state(contract::StateKind::parent, "10.0.0.1", "10.0.0.2");
+    parent.children = 3;
+    parent.protocol = 17;
+    parent.packets = parent.bytes = 0;
+    parent.expires_s = 19;
+    ListedState limited = state(contract::StateKind::limited, "2001:db8::1", "2001:db8::2");
+    limited.protocol = 58;
+    limited.name = "web";
+    ListedState unknown = state(contract::StateKind::state, "10.0.0.1", "10.0.0.2");
+    unknown.protocol = 254;
+    const std::vector<ListedState> states = {
+        state(contract::StateKind::state, "255.255.255.254", "255.255.255.255"), parent, limited,
+        unknown};
+    EXPECT_EQ(format_listing(rules, {.counters = true}, states),
+              "00735 107 4832 count ip from any to any\n"
+              "## Dynamic rules (4 528):\n"
+              "00735   1   40 (1s) STATE tcp 255.255.255.254 110 <-> 255.255.255.255 21 :default\n"
+              "00735   0    0 (19s) PARENT 3 udp 10.0.0.1 110 <-> 10.0.0.2 21 :default\n"
+              "00735   1   40 (1s) LIMIT ipv6-icmp 2001:db8::1 110 <-> 2001:db8::2 21 :web\n"
+              "00735   1   40 (1s) STATE proto 254 10.0.0.1 110 <-> 10.0.0.2 21 :default\n");
+    // Widths are those of rules and states together; times and sets are for rules.
+    ListedState heavy = states[0];
+    heavy.packets = 12345;
+    EXPECT_EQ(format_listing(rules, {.counters = true, .sets = true}, {{heavy}}),
+              "00735   107 4832 set 0 count ip from any to any\n"
+              "## Dynamic rules (1 144):\n"
+              "00735 12345   40 (1s) STATE tcp 255.255.255.254 110 <-> 255.255.255.255 21 "
+              ":default\n");
+    EXPECT_EQ(format_listing({}, {}, {{heavy}}),
+              "## Dynamic rules (1 144):\n"
+              "00735 (1s) STATE tcp 255.255.255.254 110 <-> 255.255.255.255 21 :default\n");
+}
+
+TEST(Listing, RulesOfDisabledSetsAreHiddenOrMarked) {
+    std::vector<ListedRule> rules = kRules;
+    rules[1].disabled = true;
+    EXPECT_EQ(format_listing(rules, {}),
+              "00010 reset udp from any to any\n"
+              "65535 deny ip from any to any\n");
+    EXPECT_EQ(format_listing(rules, {.sets = true}),
+              "00010 set 0 reset udp from any to any\n"
+              "# DISABLED 00110 set 5 allow ip from any to any\n"
+              "65535 set 31 deny ip from any to any\n");
+}
+
 }  // namespace
 }  // namespace sluice::ruleset

@@ -209,42 +209,166 @@ TEST(Slots, RenumberingNeedsRoom) {
         add(set, "allow ip from any to any");
     set.published();
     set.remove({100, 100});
-    EXPECT_FALSE(set.renumber_slots(10));
-    ASSERT_TRUE(set.renumber_slots(11));
+    EXPECT_FALSE(set.renumber(10));
+    ASSERT_TRUE(set.renumber(11));
     std::set<std::uint32_t> slots = {set.default_rule()->slot};
     for (const auto& r : set.rules())
         slots.insert(r->slot);
     EXPECT_EQ(slots.size(), 10u);
     EXPECT_EQ(*slots.begin(), 1u);
     EXPECT_EQ(*slots.rbegin(), 10u);
+    EXPECT_EQ(set.rules().front()->id, 1u);
+    EXPECT_EQ(set.next_id(), 10u);
+}
+
+Ruleset::Running running(const Ruleset& set) {
+    Ruleset::Running result{.rules = {},
+                            .orphans = {},
+                            .default_accept = set.default_accept(),
+                            .default_slot = set.default_rule()->slot,
+                            .next_id = set.next_id(),
+                            .slot_capacity = 64,
+                            .disabled_sets = set.disabled_sets(),
+                            .sysctls = set.sysctls()};
+    for (const auto& r : set.rules())
+        result.rules.push_back({r->rule, r->slot, r->log_limit, r->id});
+    for (const auto& r : set.orphans())
+        result.orphans.push_back({r->rule, r->slot, r->log_limit, r->id});
+    return result;
 }
 
 TEST(Restore, GivesTheSameRulesetBack) {
     Ruleset set(true);
     add(set, "100 allow log logamount 4 ip from any to any");
     add(set, "100 set 31 deny ip from any to any");
-    add(set, "300 count ip from any to any");
+    add(set, "300 set 3 count ip from any to any");
+    set.switch_sets(0, 1u << 3);
     set.remove({100, 100}, std::uint8_t{0});
-    std::vector<Ruleset::Restored> restored;
-    for (const auto& r : set.rules())
-        restored.push_back({r->rule, r->slot, r->log_limit});
-    auto again = Ruleset::restore(restored, true, set.default_rule()->slot, 64, set.sysctls());
+    auto again = Ruleset::restore(running(set));
     ASSERT_TRUE(again);
     EXPECT_EQ(numbers(*again), numbers(set));
     for (std::size_t i = 0; i < set.size(); ++i) {
         EXPECT_EQ(again->rules()[i]->rule, set.rules()[i]->rule);
         EXPECT_EQ(again->rules()[i]->slot, set.rules()[i]->slot);
+        EXPECT_EQ(again->rules()[i]->id, set.rules()[i]->id);
     }
-    EXPECT_EQ((*again->add(rule("deny ip from any to any")))->slot, 2u);  // the gap
+    EXPECT_EQ(again->disabled_sets(), 1u << 3);
+    const auto next = *again->add(rule("deny ip from any to any"));
+    EXPECT_EQ(next->slot, 2u);  // the gap
+    EXPECT_EQ(next->id, 4u);    // which ids have none of
+}
+
+TEST(Restore, OrphansKeepTheirSlots) {
+    Ruleset set(false);
+    add(set, "100 allow tcp from any to any keep-state");
+    set.sysctls().dyn_keep_states = 1;
+    set.published();
+    set.remove({100, 100});
+    set.published();
+    auto again = Ruleset::restore(running(set));
+    ASSERT_TRUE(again);
+    ASSERT_EQ(again->orphans().size(), 1u);
+    EXPECT_EQ(again->orphans()[0]->slot, 2u);
+    EXPECT_EQ((*again->add(rule("100 allow tcp from any to any keep-state")))->slot, 3u);
 }
 
 TEST(Restore, RefusesNonsense) {
     const language::Rule a = rule("100 allow ip from any to any");
     const language::Rule b = rule("50 allow ip from any to any");
-    EXPECT_FALSE(Ruleset::restore({{a, 2, 0}, {b, 3, 0}}, false, 1, 64, {}));  // order
-    EXPECT_FALSE(Ruleset::restore({{a, 1, 0}}, false, 1, 64, {}));             // slot twice
-    EXPECT_FALSE(Ruleset::restore({{a, 0, 0}}, false, 1, 64, {}));             // reserved slot
-    EXPECT_FALSE(Ruleset::restore({{a, 64, 0}}, false, 1, 64, {}));            // beyond the end
+    const auto restores = [](std::vector<Ruleset::Restored> rules) {
+        Ruleset::Running what;
+        what.rules = std::move(rules);
+        what.next_id = 3;
+        what.slot_capacity = 64;
+        return static_cast<bool>(Ruleset::restore(std::move(what)));
+    };
+    EXPECT_TRUE(restores({{b, 2, 0, 1}, {a, 3, 0, 2}}));
+    EXPECT_FALSE(restores({{a, 2, 0, 1}, {b, 3, 0, 2}}));  // order
+    EXPECT_FALSE(restores({{a, 1, 0, 1}}));                // slot twice
+    EXPECT_FALSE(restores({{a, 0, 0, 1}}));                // reserved slot
+    EXPECT_FALSE(restores({{a, 64, 0, 1}}));               // beyond the end
+    EXPECT_FALSE(restores({{a, 2, 0, 0}}));                // no id
+    EXPECT_FALSE(restores({{a, 2, 0, 3}}));                // an id that was never given away
+    EXPECT_FALSE(restores({{a, 2, 0, 1}, {a, 3, 0, 1}}));  // id twice
+}
+
+TEST(Ids, AreNeverGivenAwayTwice) {
+    Ruleset set(false);
+    const auto first = *set.add(rule("100 allow tcp from any to any keep-state"));
+    const auto second = *set.add(rule("200 allow udp from any to any keep-state"));
+    EXPECT_NE(first->id, 0u);
+    EXPECT_NE(first->id, second->id);
+    set.published();
+    set.remove({200, 200});
+    set.published();
+    const auto third = *set.add(rule("200 allow udp from any to any keep-state"));
+    set.published();
+    EXPECT_EQ(third->slot, second->slot);  // slots are
+    EXPECT_GT(third->id, second->id);
+    // The same rule in the same change is the same rule.
+    set.flush();
+    EXPECT_EQ((*set.add(rule("200 allow udp from any to any keep-state")))->id, third->id);
+    set.reserve_ids(1000);
+    EXPECT_EQ((*set.add(rule("count ip from any to any")))->id, 1000u);
+}
+
+TEST(Sets, DisabledOnesKeepTheirRules) {
+    Ruleset set(false);
+    add(set, "100 set 1 allow ip from any to any");
+    add(set, "200 set 2 allow ip from any to any");
+    EXPECT_TRUE(set.switch_sets(0, 1u << 1 | 1u << 31));
+    EXPECT_EQ(set.disabled_sets(), 1u << 1);  // set 31 cannot be disabled
+    EXPECT_FALSE(set.switch_sets(0, 1u << 1));
+    EXPECT_TRUE(set.is_disabled(*set.rules()[0]));
+    EXPECT_FALSE(set.is_disabled(*set.rules()[1]));
+    EXPECT_EQ(numbers(set), (std::vector<unsigned>{100, 200}));
+    EXPECT_TRUE(set.switch_sets(1u << 1, 1u << 2));
+    EXPECT_EQ(set.disabled_sets(), 1u << 2);
+    EXPECT_EQ(set.remove({200, 200}), 1u);
+}
+
+TEST(Orphans, OutliveTheirRuleWhileItHasStates) {
+    Ruleset set(false, 5);
+    add(set, "100 allow tcp from any to any keep-state");
+    add(set, "200 allow udp from any to any limit src-addr 2");
+    add(set, "300 count ip from any to any");
+    set.sysctls().dyn_keep_states = 1;
+    set.published();
+    set.flush();
+    set.published();
+    ASSERT_EQ(set.orphans().size(), 2u);  // those that make states
+    EXPECT_TRUE(set.rules().empty());
+    EXPECT_EQ(set.remove({100, 100}), 0u);
+    // Only the slot of rule 300 is free.
+    EXPECT_TRUE(set.add(rule("count ip from any to any")));
+    EXPECT_FALSE(set.add(rule("count ip from any to any")));
+    set.release_orphans([](const StoredRule& r) { return r.rule.number == 100; });
+    ASSERT_EQ(set.orphans().size(), 1u);
+    EXPECT_EQ(set.orphans()[0]->rule.number, 200);
+    EXPECT_FALSE(set.add(rule("count ip from any to any")));  // the slot rests
+    set.published();
+    EXPECT_TRUE(set.add(rule("count ip from any to any")));
+}
+
+TEST(Orphans, ARuleThatComesBackInTheSameChangeIsNone) {
+    Ruleset set(false);
+    add(set, "100 allow tcp from any to any keep-state");
+    set.sysctls().dyn_keep_states = 1;
+    set.published();
+    set.flush();
+    EXPECT_EQ(set.orphans().size(), 1u);
+    EXPECT_EQ((*set.add(rule("100 allow tcp from any to any keep-state")))->slot, 2u);
+    EXPECT_TRUE(set.orphans().empty());
+    set.published();
+    EXPECT_TRUE(set.orphans().empty());
+}
+
+TEST(Orphans, AreNotMadeUnlessTheSysctlSaysSo) {
+    Ruleset set(false);
+    add(set, "100 allow tcp from any to any keep-state");
+    set.published();
+    set.flush();
+    EXPECT_TRUE(set.orphans().empty());
 }
 
 // 100,000 rules in random order, and one more on a copy, in a time that nobody notices.

@@ -51,6 +51,56 @@ TEST(Sysctl, TheStepIsClamped) {
     EXPECT_EQ(values.autoinc_step, 1000u);
 }
 
+TEST(Sysctl, LifetimesAreBroughtIntoTheirBounds) {
+    contract::Sysctls values;
+    for (const char* name : {"fin", "rst"}) {
+        const std::string sysctl = std::string("net.inet.ip.fw.dyn_") + name + "_lifetime";
+        ASSERT_TRUE(write_sysctl(values, sysctl, "30"));
+        EXPECT_EQ(*read_sysctl(values, {}, sysctl), 4u) << sysctl;
+        ASSERT_TRUE(write_sysctl(values, sysctl, "0"));
+        EXPECT_EQ(*read_sysctl(values, {}, sysctl), 1u) << sysctl;
+    }
+    for (const char* name : {"ack", "syn", "udp", "short"}) {
+        const std::string sysctl = std::string("net.inet.ip.fw.dyn_") + name + "_lifetime";
+        ASSERT_TRUE(write_sysctl(values, sysctl, "0"));
+        EXPECT_EQ(*read_sysctl(values, {}, sysctl), 1u) << sysctl;
+        ASSERT_TRUE(write_sysctl(values, sysctl, "3600"));
+        EXPECT_EQ(*read_sysctl(values, {}, sysctl), 3600u) << sysctl;
+    }
+}
+
+TEST(Sysctl, SharesAreRefusedBeyondTheirBounds) {
+    contract::Sysctls values;
+    EXPECT_TRUE(write_sysctl(values, "net.inet.ip.fw.dyn_established_share", "90"));
+    EXPECT_EQ(write_sysctl(values, "net.inet.ip.fw.dyn_established_share", "91").error().message,
+              "bad value for sysctl net.inet.ip.fw.dyn_established_share: expected a number from 0 "
+              "to 90");
+    EXPECT_TRUE(write_sysctl(values, "net.inet.ip.fw.dyn_adaptive_start", "100"));
+    EXPECT_FALSE(write_sysctl(values, "net.inet.ip.fw.dyn_adaptive_start", "101"));
+    EXPECT_EQ(values.dyn_established_share, 90u);
+}
+
+TEST(Sysctl, TheStateTableIsBoundedByItsMemory) {
+    contract::Sysctls values;
+    const StateFacts facts{.count = 5, .parent_count = 2, .buckets = 512, .capacity = 1000};
+    EXPECT_TRUE(write_sysctl(values, "net.inet.ip.fw.dyn_max", "1000", facts));
+    const auto more = write_sysctl(values, "net.inet.ip.fw.dyn_max", "1001", facts);
+    ASSERT_FALSE(more);
+    EXPECT_EQ(more.error().status, ExitStatus::unavailable);
+    EXPECT_NE(more.error().message.find("`states` in sluice.toml"), std::string::npos);
+    EXPECT_EQ(values.dyn_max, 1000u);
+    EXPECT_TRUE(write_sysctl(values, "net.inet.ip.fw.dyn_max", "1001"));  // nobody knows the bound
+    const SysctlFacts all{.default_accept = false, .static_count = 1, .states = facts};
+    EXPECT_EQ(*read_sysctl(values, all, "net.inet.ip.fw.dyn_count"), 5u);
+    EXPECT_EQ(*read_sysctl(values, all, "net.inet.ip.fw.dyn_parent_count"), 2u);
+    EXPECT_EQ(*read_sysctl(values, all, "net.inet.ip.fw.dyn_buckets"), 512u);
+    EXPECT_EQ(*read_sysctl(values, all, "net.inet.ip.fw.curr_dyn_buckets"), 512u);
+    EXPECT_EQ(*read_sysctl(values, all, "net.inet.ip.fw.state_capacity"), 1000u);
+    EXPECT_EQ(write_sysctl(values, "net.inet.ip.fw.dyn_buckets", "1024").error().message,
+              "sysctl net.inet.ip.fw.dyn_buckets is read-only: the table is sized by `states` in "
+              "sluice.toml");
+}
+
 TEST(Sysctl, BadValuesAndUnknownNames) {
     contract::Sysctls values;
     for (const char* bad : {"", "x", "-1", "1x", "2147483648", "99999999999999999999"}) {

@@ -375,5 +375,201 @@ TEST_F(ControllerTest, ChangesOfSeveralClientsAreCarriedOutInOrder) {
     EXPECT_EQ(dataplane_->rules().size(), 20u);
 }
 
+ListOperation list_with_states() {
+    ListOperation list;
+    list.states = ListedStates::current;
+    return list;
+}
+WriteSysctlOperation sysctl(const std::string& name, const std::string& value) {
+    return {"net.inet.ip.fw." + name, value};
+}
+
+TEST_F(ControllerTest, ListsStates) {
+    start();
+    add("100 allow tcp from any to any keep-state :web");
+    dataplane_->states = {dataplane_->state_of(100), dataplane_->state_of(100)};
+    const Response response = run(list_with_states());
+    ASSERT_EQ(response.results.size(), 1u) << response.message;
+    EXPECT_EQ(response.results[0].rules.size(), 2u);
+    ASSERT_EQ(response.results[0].states.size(), 2u);
+    EXPECT_EQ(response.results[0].states[0].name, "web");
+    EXPECT_EQ(response.results[0].states[0].packets, 4u);
+    EXPECT_EQ(run(StateOperation{.kind = StateOperation::Kind::count, .filter = {}})
+                  .results.at(0)
+                  .state_count,
+              2u);
+    EXPECT_EQ(dataplane_->state_requests(), 2u);
+    list();  // without states nobody is asked
+    EXPECT_EQ(dataplane_->state_requests(), 2u);
+}
+
+StateOperation kill(std::uint16_t first, std::uint16_t last) {
+    StateOperation result{.kind = StateOperation::Kind::kill, .filter = {}};
+    result.filter.rules = language::RuleRange{first, last};
+    return result;
+}
+
+TEST_F(ControllerTest, KillsStatesWhenTheRestIsInForce) {
+    start();
+    add("100 allow tcp from any to any keep-state");
+    add("200 allow udp from any to any keep-state");
+    for (int i = 0; i < 3; ++i)
+        dataplane_->states.push_back(dataplane_->state_of(100));
+    dataplane_->states.push_back(dataplane_->state_of(200));
+    const Response response =
+        run(kill(100, 300), AddOperation{"300 count ip from any to any"}, kill(7, 7));
+    EXPECT_EQ(response.status, ExitStatus::ok) << response.message;
+    ASSERT_EQ(response.results.size(), 3u);
+    EXPECT_EQ(response.results[0].state_count, 4u);
+    EXPECT_EQ(response.results[2].state_count, 0u);
+    EXPECT_EQ(response.results[2].status, ExitStatus::unavailable);
+    EXPECT_EQ(dataplane_->state_requests(), 3u);
+    EXPECT_TRUE(dataplane_->states.empty());
+    EXPECT_EQ(dataplane_->rules().size(), 3u);
+    EXPECT_EQ(run(kill(100, 100)).generation, response.generation);  // no change of the rules
+}
+
+TEST_F(ControllerTest, StatesNeedADataPlane) {
+    start_controller();
+    const Response listed = run(list_with_states());
+    EXPECT_EQ(listed.status, ExitStatus::ok);
+    EXPECT_EQ(listed.results.at(0).rules.size(), 1u);
+    for (const auto kind :
+         {StateOperation::Kind::list, StateOperation::Kind::count, StateOperation::Kind::kill}) {
+        const Response response = run(StateOperation{.kind = kind, .filter = {}});
+        EXPECT_EQ(response.status, ExitStatus::unavailable);
+        EXPECT_NE(response.message.find("sluice-dataplane is not running"), std::string::npos);
+    }
+}
+
+TEST_F(ControllerTest, ADataPlaneThatGoesWhileItIsAskedForStates) {
+    start();
+    add("100 allow tcp from any to any keep-state");
+    dataplane_->behaviour.hang_up_on_states = true;
+    const Response asked = run(list_with_states());
+    EXPECT_EQ(asked.status, ExitStatus::unavailable);
+    EXPECT_NE(asked.message.find("asked for its states"), std::string::npos) << asked.message;
+    ASSERT_TRUE(wait([&] { return run(ListOperation{}).data_plane; }));
+    const Response killed = run(kill(100, 100));
+    EXPECT_EQ(killed.status, ExitStatus::unavailable);
+    EXPECT_NE(killed.message.find("while it killed states"), std::string::npos) << killed.message;
+    dataplane_->behaviour.hang_up_on_states = false;
+    ASSERT_TRUE(wait([&] { return run(ListOperation{}).data_plane; }));
+    EXPECT_EQ(run(list_with_states()).status, ExitStatus::ok);
+}
+
+TEST_F(ControllerTest, ADataPlaneThatDoesNotTellStatesStallsNoReads) {
+    start();
+    dataplane_->behaviour.silent = true;
+    std::optional<Response> asked, changed;
+    controller_->submit(
+        {.whole = false, .operations = {{.line = 0, .forgive = false, .what = list_with_states()}}},
+        [&](const Response& r) { asked = r; });
+    controller_->submit({.whole = false,
+                         .operations = {{.line = 0,
+                                         .forgive = false,
+                                         .what = AddOperation{"count ip from any to any"}}}},
+                        [&](const Response& r) { changed = r; });
+    EXPECT_EQ(texts().size(), 1u);
+    EXPECT_FALSE(asked || changed);
+    EXPECT_EQ(dataplane_->offers(), 1u);  // one thing at a time
+    ASSERT_TRUE(wait([&] { return asked && changed; }));
+    EXPECT_EQ(asked->status, ExitStatus::unavailable);
+}
+
+TEST_F(ControllerTest, SysctlsTellOfTheStateTable) {
+    FakeDataplane::Behaviour behaviour;
+    behaviour.state_capacity = 20000;
+    behaviour.state_buckets = 4096;
+    start_dataplane(behaviour);
+    start_controller();
+    ASSERT_TRUE(wait([&] { return controller_->generation() == 1; }));
+    dataplane_->set_state_counts(0, 5, 1);
+    dataplane_->set_state_counts(1, 7, 2);
+    const auto value = [&](const std::string& name) {
+        return run(ReadSysctlOperation{{"net.inet.ip.fw." + name}})
+            .results.at(0)
+            .sysctls.at(0)
+            .value;
+    };
+    EXPECT_EQ(value("dyn_count"), 12u);
+    EXPECT_EQ(value("dyn_parent_count"), 3u);
+    EXPECT_EQ(value("dyn_buckets"), 4096u);
+    EXPECT_EQ(value("state_capacity"), 20000u);
+    EXPECT_EQ(run(sysctl("dyn_max", "20001")).status, ExitStatus::unavailable);
+    EXPECT_EQ(run(sysctl("dyn_max", "20000")).status, ExitStatus::ok);
+    EXPECT_EQ(dataplane_->snapshot().sysctls().dyn_max, 20000u);
+    // A smaller one that comes in its place takes the ruleset all the same.
+    dataplane_.reset();
+    behaviour.state_capacity = 1024;
+    start_dataplane(behaviour);
+    ASSERT_TRUE(wait([&] { return dataplane_->generation() != 0; }));
+    EXPECT_NE(reports_.back().find("1024 states, fewer than net.inet.ip.fw.dyn_max = 20000"),
+              std::string::npos)
+        << reports_.back();
+}
+
+TEST_F(ControllerTest, OrphansLiveAsLongAsTheirStates) {
+    start();
+    run(sysctl("dyn_keep_states", "1"));
+    add("100 allow tcp from any to any keep-state");
+    const std::uint32_t slot = dataplane_->slot_of(100);
+    dataplane_->set_states_of(1, slot, 2);
+    run(language::DeleteCommand{.rules = {{100, 100}}, .sets = {}, .in_set = {}});
+    EXPECT_EQ(texts().size(), 1u);
+    ASSERT_EQ(dataplane_->snapshot().all_rules().size(), 2u);
+    EXPECT_EQ(dataplane_->snapshot().all_rules()[1].slot, slot);
+    add("200 count ip from any to any");
+    EXPECT_NE(dataplane_->slot_of(200), slot);
+    EXPECT_EQ(dataplane_->snapshot().all_rules().size(), 3u);
+    // The states go, and with the next change the rule.
+    dataplane_->set_states_of(1, slot, 0);
+    add("300 count ip from any to any");
+    EXPECT_EQ(dataplane_->snapshot().all_rules().size(), 3u);
+    EXPECT_EQ(dataplane_->snapshot().rules().size(), 3u);
+    add("400 count ip from any to any");
+    EXPECT_EQ(dataplane_->slot_of(400), slot);
+}
+
+TEST_F(ControllerTest, ACrashedControlPlaneComesBackWithDisabledSetsAndOrphans) {
+    start();
+    run(sysctl("dyn_keep_states", "1"), AddOperation{"50 allow tcp from any to any keep-state"},
+        AddOperation{"100 count ip from any to any"},
+        AddOperation{"100 set 4 skipto 200 ip from any to any"},
+        AddOperation{"100 set 4 count tcp from any to any keep-state :web"},
+        AddOperation{"100 count udp from any to any"},
+        AddOperation{"200 set 4 count ip from any to any"});
+    dataplane_->set_states_of(0, dataplane_->slot_of(50), 1);
+    run(language::DeleteCommand{.rules = {{50, 50}}, .sets = {}, .in_set = {}},
+        language::SetEnableCommand{.enable = 0, .disable = 1u << 4});
+    const auto before = list();
+    const std::uint32_t next = controller_->ruleset().next_id();
+    controller_.reset();
+    start_controller();
+    ASSERT_TRUE(wait([&] { return controller_->generation() == dataplane_->generation(); }));
+    EXPECT_EQ(list(), before);
+    EXPECT_TRUE(list()[1].disabled);
+    EXPECT_EQ(controller_->ruleset().orphans().size(), 1u);
+    EXPECT_EQ(controller_->ruleset().next_id(), next);
+    run(language::SetEnableCommand{.enable = 1u << 4, .disable = 0});
+    EXPECT_EQ(dataplane_->rules(),
+              (Strings{"100 count ip from any to any", "100 skipto 200 ip from any to any",
+                       "100 count tcp from any to any keep-state :web",
+                       "100 count udp from any to any", "200 count ip from any to any"}));
+    EXPECT_EQ(dataplane_->snapshot().all_rules().size(), 7u);
+}
+
+TEST_F(ControllerTest, IdsOfAnOfferWithoutAnAnswerAreNotUsedAgain) {
+    start();
+    add("100 allow tcp from any to any keep-state");
+    const std::uint32_t first = dataplane_->snapshot().rules()[0].id;
+    dataplane_->behaviour.hang_up_on_offer = true;
+    add("200 allow tcp from any to any keep-state");
+    dataplane_->behaviour.hang_up_on_offer = false;
+    ASSERT_TRUE(wait([&] { return run(ListOperation{}).data_plane; }));
+    add("300 allow udp from any to any keep-state");
+    EXPECT_EQ(dataplane_->snapshot().rules()[1].id, first + 2);
+}
+
 }  // namespace
 }  // namespace sluice::service

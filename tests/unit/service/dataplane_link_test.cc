@@ -30,6 +30,19 @@ class DataplaneLinkTest : public testing::Test {
                     [this](Result<std::uint64_t> answer) {
                         answers_.push_back(answer ? std::to_string(*answer)
                                                   : answer.error().message);
+                    },
+                .states =
+                    [this](Result<StateRecords> answer) {
+                        answers_.push_back(answer ? std::to_string(answer->records().size()) +
+                                                        " states"
+                                                  : answer.error().message);
+                        if (answer && !answer->records().empty())
+                            first_ = answer->records().front();
+                    },
+                .killed =
+                    [this](Result<std::uint64_t> answer) {
+                        answers_.push_back(answer ? std::to_string(*answer) + " killed"
+                                                  : answer.error().message);
                     }});
     }
     ~DataplaneLinkTest() override {
@@ -75,6 +88,7 @@ class DataplaneLinkTest : public testing::Test {
     UniqueFd peer_;
     DataplaneGreeting greeting_;
     std::vector<std::string> reasons_, answers_;
+    contract::StateRecord first_;
 };
 
 TEST_F(DataplaneLinkTest, WaitsForADataPlaneAndComplainsOnce) {
@@ -163,6 +177,57 @@ TEST_F(DataplaneLinkTest, NoAnswerEndsTheConnection) {
     ASSERT_TRUE(wait([&] { return !reasons_.empty(); }));
     EXPECT_EQ(reasons_[0], "sluice-dataplane does not answer");
     EXPECT_TRUE(wait([&] { return link_->up(); }));  // and it is tried again
+    EXPECT_TRUE(answers_.empty());
+}
+
+TEST_F(DataplaneLinkTest, AsksForStatesAndKillsThem) {
+    FakeDataplane dataplane(*loop_, path_);
+    link_->start();
+    ASSERT_TRUE(wait([&] { return link_->up(); }));
+    ASSERT_TRUE(link_->request_states({}));
+    ASSERT_TRUE(wait([&] { return answers_.size() == 1; }));
+    EXPECT_EQ(answers_.back(), "0 states");
+    dataplane.states.resize(3);
+    dataplane.states[1].rule_number = 7;
+    dataplane.states[1].packets = 77;
+    contract::StateFilter filter;
+    filter.rule_number = 7;
+    filter.minimum_age_s = 5;
+    ASSERT_TRUE(link_->request_states(filter));
+    ASSERT_TRUE(wait([&] { return answers_.size() == 2; }));
+    EXPECT_EQ(answers_.back(), "1 states");
+    EXPECT_EQ(first_.packets, 77u);
+    EXPECT_EQ(dataplane.filter().minimum_age_s, 5u);
+    ASSERT_TRUE(link_->kill_states(filter));
+    ASSERT_TRUE(wait([&] { return answers_.size() == 3; }));
+    EXPECT_EQ(answers_.back(), "1 killed");
+    EXPECT_EQ(dataplane.states.size(), 2u);
+    EXPECT_TRUE(reasons_.empty());
+}
+
+TEST_F(DataplaneLinkTest, ARequestForStatesMayBeRefused) {
+    FakeDataplane dataplane(*loop_, path_);
+    dataplane.behaviour.refuse_states_with = "too busy";
+    link_->start();
+    ASSERT_TRUE(wait([&] { return link_->up(); }));
+    ASSERT_TRUE(link_->request_states({}));
+    ASSERT_TRUE(wait([&] { return answers_.size() == 1; }));
+    ASSERT_TRUE(link_->kill_states({}));
+    ASSERT_TRUE(wait([&] { return answers_.size() == 2; }));
+    EXPECT_EQ(answers_, (std::vector<std::string>{"too busy", "too busy"}));
+    EXPECT_TRUE(link_->up());
+}
+
+TEST_F(DataplaneLinkTest, StatesThatAreNotWhereTheyShouldBeEndTheConnection) {
+    FakeDataplane dataplane(*loop_, path_);
+    dataplane.behaviour.short_states = true;
+    dataplane.states.resize(2);
+    link_->start();
+    ASSERT_TRUE(wait([&] { return link_->up(); }));
+    ASSERT_TRUE(link_->request_states({}));
+    ASSERT_TRUE(wait([&] { return !reasons_.empty(); }));
+    EXPECT_NE(reasons_.back().find("states has 88 bytes, expected 176"), std::string::npos)
+        << reasons_.back();
     EXPECT_TRUE(answers_.empty());
 }
 

@@ -124,6 +124,8 @@ void FakeDataplane::greet() {
     hello.port_count = 2;
     hello.slot_capacity = behaviour.slot_capacity;
     hello.log_ring_capacity = behaviour.log_ring_capacity;
+    hello.state_capacity = behaviour.state_capacity;
+    hello.state_buckets = behaviour.state_buckets;
     std::memcpy(hello.ports[0].name, "em0", 4);
     std::memcpy(hello.ports[1].name, "em1", 4);
     std::vector<int> descriptors = {counters_fd_.get(), rings_fd_.get(), annotations_fd_.get()};
@@ -133,8 +135,13 @@ void FakeDataplane::greet() {
 }
 
 void FakeDataplane::readable() {
-    contract::Offer offer;
-    iovec part{&offer, sizeof offer};
+    union {
+        contract::MessageHeader header;
+        contract::Offer offer;
+        contract::StatesRequest states;
+        contract::KillStates kill;
+    } message{};
+    iovec part{&message, sizeof message};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
     msghdr header{};
     header.msg_iov = &part;
@@ -144,13 +151,92 @@ void FakeDataplane::readable() {
     const ssize_t n = recvmsg(peer_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n <= 0)
         return disconnect();
+    const auto size = static_cast<std::size_t>(n);
+    if (message.header.length != size)
+        std::abort();
+    if (message.header.type == contract::MessageType::states_request &&
+        size == sizeof message.states)
+        return tell_states(message.states.filter);
+    if (message.header.type == contract::MessageType::kill_states && size == sizeof message.kill)
+        return kill_states(message.kill.filter);
     cmsghdr* head = CMSG_FIRSTHDR(&header);
-    if (n != static_cast<ssize_t>(sizeof offer) || head == nullptr ||
-        offer.header.type != contract::MessageType::offer)
+    if (size != sizeof message.offer || head == nullptr ||
+        message.header.type != contract::MessageType::offer)
         std::abort();
     int fd = -1;
     std::memcpy(&fd, CMSG_DATA(head), sizeof fd);
-    take_offer(offer, UniqueFd(fd));
+    take_offer(message.offer, UniqueFd(fd));
+}
+
+bool FakeDataplane::answers_about_states(const contract::StateFilter& filter) {
+    filter_ = filter;
+    ++state_requests_;
+    if (behaviour.hang_up_on_states)
+        disconnect();
+    else if (!behaviour.refuse_states_with.empty())
+        refuse(0, behaviour.refuse_states_with);
+    return !behaviour.hang_up_on_states && behaviour.refuse_states_with.empty() &&
+           !behaviour.silent;
+}
+
+void FakeDataplane::tell_states(const contract::StateFilter& filter) {
+    if (!answers_about_states(filter))
+        return;
+    std::vector<contract::StateRecord> picked;
+    for (const contract::StateRecord& state : states)
+        if (filter.rule_number == 0 || filter.rule_number == state.rule_number)
+            picked.push_back(state);
+    const std::size_t size = picked.size() * sizeof(contract::StateRecord);
+    const UniqueFd file = memory_file(size);
+    if (pwrite(file.get(), picked.data(), size, 0) != static_cast<ssize_t>(size))
+        std::abort();
+    if (behaviour.short_states && ftruncate(file.get(), sizeof(contract::StateRecord)) != 0)
+        std::abort();
+    contract::StatesReply reply;
+    reply.count = picked.size();
+    send(reply, {file.get()});
+}
+
+void FakeDataplane::kill_states(const contract::StateFilter& filter) {
+    if (!answers_about_states(filter))
+        return;
+    contract::KillReply reply;
+    reply.count = std::erase_if(states, [&](const contract::StateRecord& state) {
+        return state.kind != contract::StateKind::parent &&
+               (filter.rule_number == 0 || filter.rule_number == state.rule_number);
+    });
+    send(reply, {});
+}
+
+contract::StateRecord FakeDataplane::state_of(std::uint16_t number) const {
+    contract::StateRecord record;
+    for (const contract::RuleRecord& rule : view_->all_rules()) {
+        if (rule.number != number)
+            continue;
+        record.rule_number = number;
+        record.rule_slot = rule.slot;
+        record.rule_id = rule.id;
+        record.name = rule.state_name;
+    }
+    record.ip_version = 4;
+    record.protocol = 6;
+    record.expires_s = 300;
+    record.packets = 4;
+    record.bytes = 208;
+    record.source.bytes = {10, 0, 0, 1};
+    record.destination.bytes = {10, 0, 0, 2};
+    record.source_port = 1025;
+    record.destination_port = 80;
+    return record;
+}
+
+void FakeDataplane::refuse(std::uint64_t generation, const std::string& reason) {
+    contract::Rejected rejected;
+    rejected.header.type = contract::MessageType::rejected;
+    rejected.generation = generation;
+    std::memcpy(rejected.reason, reason.data(),
+                std::min(reason.size(), sizeof rejected.reason - 1));
+    send(rejected, {});
 }
 
 void FakeDataplane::take_offer(const contract::Offer& offer, UniqueFd file) {
@@ -159,14 +245,7 @@ void FakeDataplane::take_offer(const contract::Offer& offer, UniqueFd file) {
         return disconnect();
     if (behaviour.silent)
         return;
-    contract::Rejected rejected;
-    rejected.header.type = contract::MessageType::rejected;
-    rejected.generation = offer.generation;
-    const auto reject = [&](const std::string& reason) {
-        std::memcpy(rejected.reason, reason.data(),
-                    std::min(reason.size(), sizeof rejected.reason - 1));
-        send(rejected, {});
-    };
+    const auto reject = [&](const std::string& reason) { refuse(offer.generation, reason); };
     if (!behaviour.reject_with.empty())
         return reject(behaviour.reject_with);
     constexpr int kSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
@@ -215,13 +294,28 @@ std::uint32_t FakeDataplane::slot_of(std::uint16_t number) const {
 
 void FakeDataplane::count(std::uint32_t worker, std::uint32_t slot, std::uint64_t packets,
                           std::uint64_t bytes, std::uint64_t time_s) {
-    std::byte* block =
-        counters_ + 4096 + worker * contract::counter_worker_stride(behaviour.slot_capacity);
-    auto* rules =
-        reinterpret_cast<contract::RuleCounters*>(block + sizeof(contract::WorkerCounters));
+    auto* rules = reinterpret_cast<contract::RuleCounters*>(worker_block(worker) +
+                                                            sizeof(contract::WorkerCounters));
     contract::add(rules[slot].packets, packets);
     contract::add(rules[slot].bytes, bytes);
     contract::set(rules[slot].last_match_s, time_s);
+}
+
+std::byte* FakeDataplane::worker_block(std::uint32_t worker) const {
+    return counters_ + 4096 + worker * contract::counter_worker_stride(behaviour.slot_capacity);
+}
+
+void FakeDataplane::set_state_counts(std::uint32_t worker, std::uint64_t count,
+                                     std::uint64_t parents) {
+    auto* counters = reinterpret_cast<contract::WorkerCounters*>(worker_block(worker));
+    contract::set(counters->states, count);
+    contract::set(counters->parents, parents);
+}
+
+void FakeDataplane::set_states_of(std::uint32_t worker, std::uint32_t slot, std::uint64_t count) {
+    auto* rules = reinterpret_cast<contract::RuleCounters*>(worker_block(worker) +
+                                                            sizeof(contract::WorkerCounters));
+    contract::set(rules[slot].states, count);
 }
 
 bool FakeDataplane::log(std::uint32_t worker, const contract::LogRecord& record) {

@@ -1,6 +1,6 @@
 // The other end of the contract, for tests: listens like sluice-dataplane, greets with real shared
 // memory, checks seals and image of each offer, and accepts it. Packets are "counted" and "logged"
-// by calls. Runs on the event loop of the test.
+// by calls, and states are what the test puts into `states`. Runs on the event loop of the test.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,11 @@ class FakeDataplane {
         bool silent = false;      // takes offers and never answers
         std::string reject_with;  // not empty: every offer is refused with this
         bool hang_up_on_offer = false;
+        std::uint32_t state_capacity = 131072;
+        std::uint32_t state_buckets = 32768;
+        bool hang_up_on_states = false;  // whatever is asked about states
+        std::string refuse_states_with;  // not empty: so is that, in these words
+        bool short_states = false;       // promises one more than it sends
     };
 
     FakeDataplane(EventLoop& loop, std::string path) : FakeDataplane(loop, path, Behaviour()) {}
@@ -51,6 +56,17 @@ class FakeDataplane {
     bool log(std::uint32_t worker, const contract::LogRecord& record);
     contract::SlotAnnotation& annotation(std::uint32_t slot) { return annotations_[slot]; }
 
+    // Picked by rule number alone, which is enough to see that a filter arrives.
+    std::vector<contract::StateRecord> states;
+    // A state of the rule with this number in the running snapshot, live or not.
+    contract::StateRecord state_of(std::uint16_t number) const;
+    // Of the gauges of a worker: its states and parents, and those of a slot.
+    void set_state_counts(std::uint32_t worker, std::uint64_t count, std::uint64_t parents);
+    void set_states_of(std::uint32_t worker, std::uint32_t slot, std::uint64_t count);
+    // The last filter that was sent, and how many requests for states there were.
+    const contract::StateFilter& filter() const { return filter_; }
+    std::size_t state_requests() const { return state_requests_; }
+
     // Hangs up without forgetting the snapshot.
     void disconnect();
 
@@ -58,6 +74,11 @@ class FakeDataplane {
     void greet();
     void readable();
     void take_offer(const contract::Offer& offer, UniqueFd file);
+    void refuse(std::uint64_t generation, const std::string& reason);
+    bool answers_about_states(const contract::StateFilter& filter);
+    void tell_states(const contract::StateFilter& filter);
+    void kill_states(const contract::StateFilter& filter);
+    std::byte* worker_block(std::uint32_t worker) const;
     template <typename Message>
     void send(Message message, const std::vector<int>& descriptors);
 
@@ -73,6 +94,8 @@ class FakeDataplane {
     std::uint64_t boot_id_;
     std::uint64_t generation_ = 0;
     std::size_t offers_ = 0;
+    contract::StateFilter filter_;
+    std::size_t state_requests_ = 0;
     void* image_ = nullptr;
     std::size_t image_size_ = 0;
     std::unique_ptr<contract::SnapshotView> view_;

@@ -5,6 +5,16 @@
 namespace sluice::service {
 namespace {
 
+StateFilter example_filter() {
+    return {.address = *parse_ipv6("2001:db8::"),
+            .prefix_length = 33,
+            .protocol = 0,
+            .port = 65535,
+            .rules = language::RuleRange{100, 200},
+            .name = "web",
+            .minimum_age_s = 0xffffffff};
+}
+
 Request example_request() {
     Request request{.whole = true, .operations = {}};
     const auto put = [&](auto what) {
@@ -21,6 +31,12 @@ Request example_request() {
     put(language::ZeroCommand{.rules = {1, 65535}, .in_set = 7, .log_only = false});
     put(language::ZeroCommand{.rules = {}, .in_set = {}, .log_only = true});
     put(ListOperation{.rules = {{100, 200}}, .in_set = 3});
+    put(ListOperation{
+        .rules = {}, .in_set = {}, .states = ListedStates::expired_too, .without_rules = true});
+    put(ShowSetsOperation{});
+    put(language::SetEnableCommand{.enable = 1, .disable = 1u << 30});
+    put(StateOperation{.kind = StateOperation::Kind::kill, .filter = {}});
+    put(StateOperation{.kind = StateOperation::Kind::kill, .filter = example_filter()});
     put(ReadSysctlOperation{{"a", "b"}});
     put(WriteSysctlOperation{"net.inet.ip.fw.verbose", "1"});
     return request;
@@ -31,6 +47,20 @@ TEST(Protocol, RequestsComeBackEqual) {
     const auto again = decode_request(encode(request));
     ASSERT_TRUE(again) << again.error().message;
     EXPECT_EQ(*again, request);
+}
+
+TEST(Protocol, QuestionsForStatesComeBackEqual) {
+    for (const auto kind : {StateOperation::Kind::list, StateOperation::Kind::count}) {
+        Request request;
+        request.operations.push_back(
+            {.line = 0, .forgive = false, .what = StateOperation{kind, example_filter()}});
+        const auto again = decode_request(encode(request));
+        ASSERT_TRUE(again) << again.error().message;
+        EXPECT_EQ(*again, request);
+        // The answer is picked by the data plane for this one question.
+        request.operations.push_back({.line = 0, .forgive = false, .what = ListOperation{}});
+        EXPECT_FALSE(decode_request(encode(request)));
+    }
 }
 
 TEST(Protocol, AnswersComeBackEqual) {
@@ -51,6 +81,24 @@ TEST(Protocol, AnswersComeBackEqual) {
                      .bytes = 1,
                      .last_match_s = 2}};
     result.sysctls = {{"x", 0xffffffff, 0}, {"y", 1, std::nullopt}};
+    result.rules.push_back(result.rules.front());
+    result.rules.back().disabled = true;
+    result.states = {{.number = 100,
+                      .kind = contract::StateKind::parent,
+                      .protocol = 17,
+                      .packets = 0xffffffffffffffff,
+                      .bytes = 1,
+                      .expires_s = 2,
+                      .age_s = 3,
+                      .children = 4,
+                      .source = *parse_ipv4("10.0.0.1"),
+                      .destination = *parse_ipv6("2001:db8::1"),
+                      .source_port = 5,
+                      .destination_port = 6,
+                      .name = "web",
+                      .answered = true}};
+    result.state_count = 7;
+    result.disabled_sets = 8;
     response.results = {result, {}};
     const auto again = decode_response(encode(response));
     ASSERT_TRUE(again) << again.error().message;
@@ -65,7 +113,7 @@ TEST(Protocol, BytesThatAreNoUtf8DoNotThrow) {
 }
 
 TEST(Protocol, RefusesWhatIsNoRequest) {
-    const std::string deep = R"({"version":1,"operations":)" + std::string(100000, '[');
+    const std::string deep = R"({"version":2,"operations":)" + std::string(100000, '[');
     const char* bad[] = {
         "",
         "{",
@@ -75,24 +123,30 @@ TEST(Protocol, RefusesWhatIsNoRequest) {
         "\"text\"",
         R"({})",
         R"({"version":"1"})",
-        R"({"version":1})",
-        R"({"version":1,"operations":[]})",
-        R"({"version":1,"operations":{}})",
-        R"({"version":1,"operations":[7]})",
-        R"({"version":1,"operations":[{}]})",
-        R"({"version":1,"operations":[{"do":"dance"}]})",
-        R"({"version":1,"operations":[{"do":7}]})",
-        R"({"version":1,"operations":[{"do":"add","rule":7}]})",
-        R"({"version":1,"operations":[{"do":"delete","rules":[[1]]}]})",
-        R"({"version":1,"operations":[{"do":"delete","rules":[[2,1]]}]})",
-        R"({"version":1,"operations":[{"do":"delete","rules":[[1,65536]]}]})",
-        R"({"version":1,"operations":[{"do":"delete","rules":[[-1,5]]}]})",
-        R"({"version":1,"operations":[{"do":"delete","sets":[32]}]})",
-        R"({"version":1,"operations":[{"do":"flush","in_set":99}]})",
-        R"({"version":1,"operations":[{"do":"zero","numbers":[1.5]}]})",
-        R"({"version":1,"operations":[{"do":"flush","line":-1}]})",
-        R"({"version":1,"operations":[{"do":"flush","forgive":"yes"}]})",
-        R"({"version":1,"whole":1,"operations":[{"do":"flush"}]})",
+        R"({"version":2})",
+        R"({"version":2,"operations":[]})",
+        R"({"version":2,"operations":{}})",
+        R"({"version":2,"operations":[7]})",
+        R"({"version":2,"operations":[{}]})",
+        R"({"version":2,"operations":[{"do":"dance"}]})",
+        R"({"version":2,"operations":[{"do":7}]})",
+        R"({"version":2,"operations":[{"do":"add","rule":7}]})",
+        R"({"version":2,"operations":[{"do":"delete","rules":[[1]]}]})",
+        R"({"version":2,"operations":[{"do":"delete","rules":[[2,1]]}]})",
+        R"({"version":2,"operations":[{"do":"delete","rules":[[1,65536]]}]})",
+        R"({"version":2,"operations":[{"do":"delete","rules":[[-1,5]]}]})",
+        R"({"version":2,"operations":[{"do":"delete","sets":[32]}]})",
+        R"({"version":2,"operations":[{"do":"flush","in_set":99}]})",
+        R"({"version":2,"operations":[{"do":"zero","numbers":[1.5]}]})",
+        R"({"version":2,"operations":[{"do":"flush","line":-1}]})",
+        R"({"version":2,"operations":[{"do":"flush","forgive":"yes"}]})",
+        R"({"version":2,"operations":[{"do":"list","states":3}]})",
+        R"({"version":2,"operations":[{"do":"switch sets","enable":1,"disable":1}]})",
+        R"({"version":2,"operations":[{"do":"kill states","address":"x"}]})",
+        R"({"version":2,"operations":[{"do":"kill states","address":"1.2.3.4","prefix_length":33}]})",
+        R"({"version":2,"operations":[{"do":"kill states","rules":[[1,2],[3,4]]}]})",
+        R"({"version":2,"operations":[{"do":"kill states","protocol":256}]})",
+        R"({"version":2,"whole":1,"operations":[{"do":"flush"}]})",
         deep.c_str(),
     };
     for (const char* text : bad) {
@@ -104,7 +158,7 @@ TEST(Protocol, RefusesWhatIsNoRequest) {
 }
 
 TEST(Protocol, AnotherVersionIsRefusedInWords) {
-    const auto request = decode_request(R"({"version":2,"operations":[{"do":"flush"}]})");
+    const auto request = decode_request(R"({"version":3,"operations":[{"do":"flush"}]})");
     ASSERT_FALSE(request);
     EXPECT_EQ(request.error().status, ExitStatus::unavailable);
     EXPECT_NE(request.error().message.find("same release"), std::string::npos);

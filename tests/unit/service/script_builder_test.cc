@@ -48,7 +48,38 @@ TEST(ScriptBuilder, EachTargetOfAListIsAnOperation) {
     const auto in_file = build({"list", "100", "x"});
     ASSERT_FALSE(in_file);
     EXPECT_EQ(in_file.error().status, ExitStatus::usage);
-    EXPECT_EQ(build({"-D", "list"})->size(), 0u);
+}
+
+TEST(ScriptBuilder, ListsWithStates) {
+    const auto list = [](std::vector<std::string> arguments) {
+        return std::get<ListOperation>(build(std::move(arguments))->at(0).what);
+    };
+    EXPECT_EQ(list({"list"}).states, ListedStates::none);
+    EXPECT_EQ(list({"-d", "list"}).states, ListedStates::current);
+    EXPECT_FALSE(list({"-d", "list"}).without_rules);
+    EXPECT_EQ(list({"-de", "show"}).states, ListedStates::expired_too);
+    EXPECT_EQ(list({"-D", "list", "100"}).states, ListedStates::current);
+    EXPECT_TRUE(list({"-D", "list", "100"}).without_rules);
+    EXPECT_EQ(list({"-e", "list"}).states, ListedStates::none);
+}
+
+TEST(ScriptBuilder, DeletingStatesOnlyLeavesTheRules) {
+    const auto operations = build({"-D", "delete", "100", "200-300"});
+    ASSERT_TRUE(operations);
+    ASSERT_EQ(operations->size(), 2u);
+    const auto& kill = std::get<StateOperation>(operations->at(1).what);
+    EXPECT_EQ(kill.kind, StateOperation::Kind::kill);
+    EXPECT_EQ(kill.filter.rules, (language::RuleRange{200, 300}));
+    const auto set = build({"-D", "delete", "set", "5"});
+    ASSERT_FALSE(set);
+    EXPECT_EQ(set.error().status, ExitStatus::usage);
+}
+
+TEST(ScriptBuilder, Sets) {
+    EXPECT_EQ(build({"set", "show"})->at(0).what, decltype(Operation::what)(ShowSetsOperation{}));
+    EXPECT_EQ(build({"set", "disable", "5", "enable", "6"})->at(0).what,
+              decltype(Operation::what)(
+                  language::SetEnableCommand{.enable = 1u << 6, .disable = 1u << 5}));
 }
 
 TEST(ScriptBuilder, SysctlsAreOperationsOfTheirOwn) {
@@ -62,9 +93,10 @@ TEST(ScriptBuilder, SysctlsAreOperationsOfTheirOwn) {
 }
 
 TEST(ScriptBuilder, WhatTheApplianceDoesNotHaveIsRefusedByName) {
-    const std::vector<std::vector<std::string>> commands = {
-        {"table", "1", "add", "1.2.3.4"}, {"set", "disable", "5"}, {"set", "swap", "1", "2"},
-        {"set", "move", "1", "to", "2"},  {"-D", "delete", "100"}, {"pipe", "1", "config"}};
+    const std::vector<std::vector<std::string>> commands = {{"table", "1", "add", "1.2.3.4"},
+                                                            {"set", "swap", "1", "2"},
+                                                            {"set", "move", "1", "to", "2"},
+                                                            {"pipe", "1", "config"}};
     for (const auto& command : commands) {
         const auto operations = build(command);
         ASSERT_FALSE(operations) << command[0];

@@ -195,5 +195,127 @@ TEST(Script, Sysctls) {
         run_script(request(false, ReadSysctlOperation{{"no.such"}}), Ruleset(false), no_counters));
 }
 
+TEST(Script, SetsAreSwitchedAndShown) {
+    const auto outcome = run_script(
+        request(true, language::SetEnableCommand{.enable = 0, .disable = 1u << 4},
+                add("300 set 4 count ip from any to any"), ShowSetsOperation{}, ListOperation{}),
+        with({"100 set 4 allow ip from any to any"}), no_counters);
+    ASSERT_TRUE(outcome);
+    EXPECT_TRUE(outcome->changed);
+    EXPECT_FALSE(outcome->results[1].rules[0].disabled);  // what was added is echoed
+    EXPECT_EQ(outcome->results[2].disabled_sets, 1u << 4);
+    const auto& rules = outcome->results[3].rules;
+    ASSERT_EQ(rules.size(), 3u);
+    EXPECT_TRUE(rules[0].disabled && rules[1].disabled);
+    EXPECT_FALSE(rules[2].disabled);
+    const auto same =
+        run_script(request(false, language::SetEnableCommand{.enable = 1, .disable = 1u << 4}),
+                   outcome->ruleset, no_counters);
+    ASSERT_TRUE(same);
+    EXPECT_FALSE(same->changed);
+}
+
+TEST(Script, OrphansGoWhenTheSysctlIsCleared) {
+    Ruleset rules = with({"100 allow tcp from any to any keep-state"});
+    rules.sysctls().dyn_keep_states = 1;
+    const auto deleted = run_script(request(false, remove({{100, 100}})), rules, no_counters);
+    ASSERT_TRUE(deleted);
+    EXPECT_EQ(deleted->ruleset.orphans().size(), 1u);
+    const auto cleared =
+        run_script(request(false, WriteSysctlOperation{"net.inet.ip.fw.dyn_keep_states", "0"}),
+                   deleted->ruleset, no_counters);
+    ASSERT_TRUE(cleared);
+    EXPECT_TRUE(cleared->ruleset.orphans().empty());
+}
+
+StateOperation kill(std::optional<language::RuleRange> rules) {
+    StateOperation result{.kind = StateOperation::Kind::kill, .filter = {}};
+    result.filter.rules = rules;
+    return result;
+}
+
+TEST(Script, StatesAreKilledByRule) {
+    const Ruleset rules =
+        with({"100 allow tcp from any to any keep-state", "150 count ip from any to any",
+              "200 allow udp from any to any limit src-addr 2"});
+    const auto outcome = run_script(request(false, kill(language::RuleRange{100, 300}),
+                                            kill(language::RuleRange{7, 7}), kill(std::nullopt)),
+                                    rules, no_counters);
+    ASSERT_TRUE(outcome);
+    EXPECT_FALSE(outcome->changed);
+    ASSERT_EQ(outcome->kills.size(), 3u);
+    ASSERT_EQ(outcome->kills[0].filters.size(), 2u);  // those that make states
+    EXPECT_EQ(outcome->kills[0].filters[0].rule_number, 100);
+    EXPECT_EQ(outcome->kills[0].filters[1].rule_number, 200);
+    EXPECT_EQ(outcome->kills[1].filters.at(0).rule_number, 7);
+    EXPECT_EQ(outcome->kills[2].filters.at(0).rule_number, 0);
+
+    OperationResult none, some;
+    none.state_count = 0;
+    some.state_count = 3;
+    outcome->kills[1].conclude(none);
+    outcome->kills[1].conclude(some);
+    EXPECT_EQ(none.status, ExitStatus::unavailable);
+    EXPECT_EQ(none.complaints, std::vector<std::string>{"no dynamic rules of rule 7"});
+    EXPECT_EQ(some.status, ExitStatus::ok);
+    OperationResult all;
+    all.state_count = 0;
+    outcome->kills[2].conclude(all);  // to kill all of none is all right
+    EXPECT_EQ(all.status, ExitStatus::ok);
+}
+
+TEST(Script, FiltersReachTheDataPlane) {
+    StateOperation question{.kind = StateOperation::Kind::count, .filter = {}};
+    question.filter.address = *parse_ipv4("10.1.0.0");
+    question.filter.prefix_length = 16;
+    question.filter.protocol = 0;
+    question.filter.port = 53;
+    question.filter.rules = language::RuleRange{9, 9};
+    question.filter.name = "web";
+    question.filter.minimum_age_s = 60;
+    const auto wanted = states_wanted(request(false, question));
+    ASSERT_TRUE(wanted);
+    EXPECT_EQ(wanted->ip_version, 4);
+    EXPECT_EQ(wanted->prefix_length, 16);
+    EXPECT_EQ(wanted->address.bytes[1], 1);
+    EXPECT_EQ(wanted->has_protocol, 1);
+    EXPECT_EQ(wanted->protocol, 0);
+    EXPECT_EQ(wanted->port, 53);
+    EXPECT_EQ(wanted->rule_number, 9);
+    EXPECT_EQ(wanted->name, contract::state_name_id("web"));
+    EXPECT_EQ(wanted->minimum_age_s, 60u);
+
+    EXPECT_FALSE(states_wanted(request(false, ListOperation{}, kill(std::nullopt))));
+    ListOperation one, other;
+    one.states = other.states = ListedStates::current;
+    one.rules = {{100, 100}};
+    EXPECT_EQ(states_wanted(request(false, one))->rule_number, 100);
+    EXPECT_EQ(states_wanted(request(false, one, other))->rule_number, 0);  // all of them
+}
+
+TEST(Script, ListsTheStatesOfTheRulesThatAreAskedFor) {
+    const Ruleset rules = with({"100 allow tcp from any to any keep-state",
+                                "200 allow udp from any to any limit src-addr 2"});
+    std::vector<contract::StateRecord> records(3);
+    for (std::size_t i = 0; i < records.size(); ++i) {
+        records[i].ip_version = 4;
+        records[i].expires_s = 9;
+        records[i].rule_number = i == 0 ? 100 : 200;
+    }
+    records[2].kind = contract::StateKind::parent;
+    ListOperation list{.rules = {{200, 300}}, .in_set = {}, .states = ListedStates::current};
+    list.without_rules = true;
+    const DataplaneStates states{.facts = {}, .records = records};
+    const auto outcome = run_script(request(false, list), rules, no_counters, states);
+    ASSERT_TRUE(outcome);
+    EXPECT_TRUE(outcome->results[0].rules.empty());
+    EXPECT_EQ(outcome->results[0].states.size(), 2u);
+    const auto counted = run_script(
+        request(false, StateOperation{.kind = StateOperation::Kind::count, .filter = {}}), rules,
+        no_counters, states);
+    ASSERT_TRUE(counted);
+    EXPECT_EQ(counted->results[0].state_count, 2u);  // parents are no states
+}
+
 }  // namespace
 }  // namespace sluice::service

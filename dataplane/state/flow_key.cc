@@ -1,0 +1,111 @@
+#include "dataplane/state/flow_key.h"
+
+#include <bit>
+#include <cstring>
+
+namespace sluice::state {
+
+namespace {
+
+std::uint64_t load64(const std::uint8_t* bytes) {
+    std::uint64_t word;
+    std::memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+std::uint32_t load32(const std::uint8_t* bytes) {
+    std::uint32_t word;
+    std::memcpy(&word, bytes, sizeof word);
+    return word;
+}
+
+std::uint32_t sum_of_words(const Ipv6& address) {
+    const std::uint64_t sum = load64(address.bytes.data()) ^ load64(address.bytes.data() + 8);
+    return static_cast<std::uint32_t>(sum) ^ static_cast<std::uint32_t>(sum >> 32);
+}
+
+Ipv6 padded(std::uint32_t address) {
+    Ipv6 bytes{};
+    std::memcpy(bytes.bytes.data(), &address, sizeof address);
+    return bytes;
+}
+
+// The sum (XOR) of the 16-bit words of an address, in network byte order.
+std::uint16_t word_sum(const Ipv6& address, unsigned version) {
+    std::uint64_t sum = load32(address.bytes.data());
+    if (version == 6)
+        sum = load64(address.bytes.data()) ^ load64(address.bytes.data() + 8);
+    sum ^= sum >> 32;
+    sum ^= sum >> 16;
+    const auto in_memory_order = static_cast<std::uint16_t>(sum);
+    if constexpr (std::endian::native == std::endian::little)
+        return static_cast<std::uint16_t>(in_memory_order << 8 | in_memory_order >> 8);
+    return in_memory_order;
+}
+
+}  // namespace
+
+FlowKey flow_key6(const Ipv6& source, const Ipv6& destination, std::uint16_t source_port,
+                  std::uint16_t destination_port, std::uint8_t protocol) {
+    const int order = std::memcmp(&source, &destination, sizeof source);
+    const bool from_low = order != 0 ? order < 0 : source_port <= destination_port;
+    return {.addresses = std::uint64_t{sum_of_words(source)} ^ sum_of_words(destination),
+            .low_port = from_low ? source_port : destination_port,
+            .high_port = from_low ? destination_port : source_port,
+            .protocol = protocol,
+            .ip_version = 6,
+            .from_low = from_low,
+            .one_end = order == 0 && source_port == destination_port,
+            .low6 = from_low ? source : destination,
+            .high6 = from_low ? destination : source};
+}
+
+Ipv6 FlowKey::low() const {
+    return ip_version == 4 ? padded(static_cast<std::uint32_t>(addresses)) : low6;
+}
+
+Ipv6 FlowKey::high() const {
+    return ip_version == 4 ? padded(static_cast<std::uint32_t>(addresses >> 32)) : high6;
+}
+
+std::uint64_t FlowHasher::fold6(const FlowKey& key) const {
+    return fold(load64(key.low6.bytes.data()) ^ secret_[0],
+                load64(key.low6.bytes.data() + 8) ^ secret_[1]) ^
+           fold(load64(key.high6.bytes.data()) ^ secret_[2],
+                load64(key.high6.bytes.data() + 8) ^ secret_[3]);
+}
+
+OwnerHash::OwnerHash(std::uint64_t seed) : word_(static_cast<std::uint16_t>(seed)) {
+    if (std::popcount(word_) % 2 == 0)
+        word_ ^= 1;
+    const std::uint32_t key = std::uint32_t{word_} << 16 | word_;
+    auto hash_of = [key](unsigned sum) {
+        std::uint32_t hash = 0;
+        for (int bit = 0; bit < 16; ++bit)
+            if ((sum >> (15 - bit) & 1) != 0)
+                hash ^= std::rotl(key, bit);
+        return hash;
+    };
+    for (unsigned byte = 0; byte < 256; ++byte) {
+        upper_[byte] = hash_of(byte << 8);
+        lower_[byte] = hash_of(byte);
+    }
+}
+
+std::uint32_t OwnerHash::operator()(const packet::Headers& headers) const {
+    const unsigned sum = word_sum(headers.source, headers.ip_version) ^
+                         word_sum(headers.destination, headers.ip_version) ^ headers.source_port ^
+                         headers.destination_port;
+    return upper_[sum >> 8 & 0xff] ^ lower_[sum & 0xff];
+}
+
+std::array<std::uint8_t, OwnerHash::kKeySize> OwnerHash::key() const {
+    std::array<std::uint8_t, kKeySize> bytes{};
+    for (std::size_t i = 0; i < bytes.size(); i += 2) {
+        bytes[i] = static_cast<std::uint8_t>(word_ >> 8);
+        bytes[i + 1] = static_cast<std::uint8_t>(word_);
+    }
+    return bytes;
+}
+
+}  // namespace sluice::state
