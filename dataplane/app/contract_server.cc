@@ -1,5 +1,6 @@
 #include "dataplane/app/contract_server.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -9,6 +10,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "dataplane/app/message_reader.h"
@@ -141,6 +144,24 @@ Received receive(int client, Buffer& buffer) {
     return received;
 }
 
+// A memfd with the records, that nobody can change any more.
+Result<UniqueFd> file_of(std::span<const contract::StateRecord> records) {
+    UniqueFd file(memfd_create("sluice states", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    auto bytes = std::as_bytes(records);
+    while (file && !bytes.empty()) {
+        const ssize_t written = write(file.get(), bytes.data(), bytes.size());
+        if (written <= 0)
+            file.reset();
+        else
+            bytes = bytes.subspan(static_cast<std::size_t>(written));
+    }
+    constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+    if (!file || fcntl(file.get(), F_ADD_SEALS, kSeals) != 0)
+        return Error{ExitStatus::os, "there is no memory for a list of " +
+                                         std::to_string(records.size()) + " states"};
+    return file;
+}
+
 // A read-only mapping for as long as the image is looked at.
 class Mapping {
   public:
@@ -248,12 +269,18 @@ void ContractServer::on_client() {
         return;
     }
     const auto message = std::span(buffer).first(static_cast<std::size_t>(received.length));
-    const Result<contract::Offer> offer = read_offer(message, received.descriptors.size());
-    if (!offer) {
-        answer(0, offer.error());
-        return;
-    }
-    answer(offer->generation, take(*offer, std::move(received.descriptors.front())));
+    const Result<Request> request = read_request(message, received.descriptors.size());
+    bool sent = false;
+    if (!request)
+        sent = refuse(0, request.error());
+    else if (const auto* offer = std::get_if<contract::Offer>(&*request))
+        sent = answer(*offer, std::move(received.descriptors.front()));
+    else if (const auto* states = std::get_if<contract::StatesRequest>(&*request))
+        sent = answer(*states);
+    else
+        sent = answer(std::get<contract::KillStates>(*request));
+    if (!sent)
+        client_.reset();
 }
 
 Result<Done> ContractServer::take(const contract::Offer& offer, UniqueFd image) {
@@ -284,21 +311,41 @@ Result<Done> ContractServer::take(const contract::Offer& offer, UniqueFd image) 
     return Done{};
 }
 
-void ContractServer::answer(std::uint64_t generation, const Result<Done>& result) {
-    bool sent = false;
-    if (result) {
-        contract::Accepted accepted;
-        accepted.header.length = sizeof accepted;
-        accepted.generation = generation;
-        sent = send_message(client_.get(), &accepted, sizeof accepted);
-    } else {
-        std::fprintf(stderr, "sluice-dataplane: refused what the control plane sent: %s\n",
-                     result.error().message.c_str());
-        const contract::Rejected rejected = rejection(generation, result.error().message);
-        sent = send_message(client_.get(), &rejected, sizeof rejected);
-    }
-    if (!sent)
-        client_.reset();
+bool ContractServer::answer(const contract::Offer& offer, UniqueFd image) {
+    if (auto taken = take(offer, std::move(image)); !taken)
+        return refuse(offer.generation, taken.error());
+    contract::Accepted accepted;
+    accepted.header.length = sizeof accepted;
+    accepted.generation = offer.generation;
+    return send_message(client_.get(), &accepted, sizeof accepted);
+}
+
+bool ContractServer::answer(const contract::StatesRequest& request) {
+    const std::vector<contract::StateRecord> records = callbacks_.list_states(request.filter);
+    const auto file = file_of(records);
+    if (!file)
+        return refuse(generation_, file.error());
+    contract::StatesReply reply;
+    reply.header.length = sizeof reply;
+    reply.count = records.size();
+    return send_message(client_.get(), &reply, sizeof reply, {file->get()});
+}
+
+bool ContractServer::answer(const contract::KillStates& order) {
+    const auto killed = callbacks_.kill_states(order.filter);
+    if (!killed)
+        return refuse(generation_, killed.error());
+    contract::KillReply reply;
+    reply.header.length = sizeof reply;
+    reply.count = *killed;
+    return send_message(client_.get(), &reply, sizeof reply);
+}
+
+bool ContractServer::refuse(std::uint64_t generation, const Error& error) {
+    std::fprintf(stderr, "sluice-dataplane: refused what the control plane sent: %s\n",
+                 error.message.c_str());
+    const contract::Rejected rejected = rejection(generation, error.message);
+    return send_message(client_.get(), &rejected, sizeof rejected);
 }
 
 }  // namespace sluice::dataplane

@@ -14,6 +14,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
@@ -28,6 +29,10 @@ class ContractServer {
         std::function<contract::Hello()> describe;
         // Makes the workers run the image. An error means that nothing has changed.
         std::function<Result<Done>(std::span<const std::byte> image)> publish;
+        // The states that the filter means.
+        std::function<std::vector<contract::StateRecord>(const contract::StateFilter&)> list_states;
+        // Kills them and returns how many they were.
+        std::function<Result<std::uint64_t>(const contract::StateFilter&)> kill_states;
     };
 
     // The descriptors belong to somebody else and stay open as long as the server lives.
@@ -58,8 +63,12 @@ class ContractServer {
                    Callbacks callbacks);
 
     void greet();
+    // These send; false: the client does not take it.
     Result<Done> take(const contract::Offer& offer, UniqueFd image);
-    void answer(std::uint64_t generation, const Result<Done>& result);
+    bool answer(const contract::Offer& offer, UniqueFd image);
+    bool answer(const contract::StatesRequest& request);
+    bool answer(const contract::KillStates& order);
+    bool refuse(std::uint64_t generation, const Error& error);
 
     std::string path_;
     ino_t inode_ = 0;  // of the socket file: another one that took its place is not ours to remove

@@ -15,8 +15,10 @@
 #include "dataplane/app/contract_memory.h"
 #include "dataplane/app/contract_server.h"
 #include "dataplane/app/notify.h"
+#include "dataplane/app/state_memory.h"
 #include "dataplane/program/runtime.h"
 #include "dataplane/worker/bridge.h"
+#include "dataplane/worker/clock.h"
 #include "dataplane/worker/eal.h"
 
 namespace sluice::dataplane {
@@ -54,7 +56,8 @@ worker::BridgeSpec bridge_spec(const config::Settings& settings, std::size_t cpu
                             .sleeps = workers_sleep(dataplane, cpus),
                             .max_sleep_us = dataplane.max_sleep_us,
                             .reply_rate = settings.reply.rate,
-                            .reply_burst = settings.reply.burst};
+                            .reply_burst = settings.reply.burst,
+                            .owner_seed = random_number()};
     for (std::size_t i = 0; i < settings.ports.size(); ++i)
         spec.ports.push_back({.name = settings.ports[i].name,
                               .device = settings.ports[i].device,
@@ -78,7 +81,7 @@ packet::Environment environment_of(const config::Settings& settings) {
 }
 
 contract::Hello describe(const config::Settings& settings, const worker::Bridge& bridge,
-                         std::uint64_t boot_id) {
+                         const StateMemory& states, std::uint64_t boot_id) {
     contract::Hello hello;
     hello.boot_id = boot_id;
     hello.process_id = static_cast<std::uint32_t>(getpid());
@@ -86,6 +89,9 @@ contract::Hello describe(const config::Settings& settings, const worker::Bridge&
     hello.port_count = static_cast<std::uint32_t>(bridge.ports().size());
     hello.slot_capacity = settings.dataplane.slot_capacity;
     hello.log_ring_capacity = settings.dataplane.log_ring_records;
+    hello.state_capacity = states.states();
+    hello.state_memory = states.bytes();
+    hello.state_buckets = states.buckets();
     for (std::size_t i = 0; i < bridge.ports().size(); ++i) {
         const worker::EthPort& port = bridge.ports()[i];
         contract::PortDescription& description = hello.ports[i];
@@ -126,6 +132,33 @@ void serve(ContractServer& server, worker::Bridge& bridge, int signals) {
     }
 }
 
+// What is named here outlives the server.
+Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& bridge,
+                              const ContractMemory& memory, const StateMemory& states,
+                              const packet::Environment& environment) {
+    const config::DataPlane& dataplane = settings.dataplane;
+    const std::uint64_t boot_id = random_number();
+    ContractServer::Callbacks callbacks;
+    callbacks.describe = [&, boot_id] { return describe(settings, bridge, states, boot_id); };
+    callbacks.publish = [&](std::span<const std::byte> image) -> Result<Done> {
+        auto runtime = program::Runtime::create(image, environment, dataplane.slot_capacity);
+        if (!runtime)
+            return runtime.error();
+        return bridge.runtime().replace(std::move(*runtime), dataplane.reload_timeout_ms);
+    };
+    callbacks.list_states = [&](const contract::StateFilter& filter) {
+        return states.list(filter, bridge.runtime().current(), worker::uptime_s());
+    };
+    callbacks.kill_states = [&](const contract::StateFilter& filter) {
+        return bridge.kill_orders().kill(filter, dataplane.reload_timeout_ms);
+    };
+    return ContractServer::listen(dataplane.socket,
+                                  {.counters = memory.counters(),
+                                   .log_rings = memory.log_rings(),
+                                   .annotations = memory.annotations()},
+                                  std::move(callbacks));
+}
+
 Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int signals) {
     auto opened = worker::Bridge::open(bridge_spec(settings, cpus));
     if (!opened)
@@ -138,28 +171,23 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
     if (!memory)
         return memory.error();
     const packet::Environment environment = environment_of(settings);
-    const std::uint64_t boot_id = random_number();
-    auto server =
-        ContractServer::listen(settings.dataplane.socket,
-                               {.counters = memory->counters(),
-                                .log_rings = memory->log_rings(),
-                                .annotations = memory->annotations()},
-                               {.describe = [&] { return describe(settings, bridge, boot_id); },
-                                .publish = [&](std::span<const std::byte> image) -> Result<Done> {
-                                    auto runtime = program::Runtime::create(
-                                        image, environment, settings.dataplane.slot_capacity);
-                                    if (!runtime)
-                                        return runtime.error();
-                                    return bridge.runtime().replace(
-                                        std::move(*runtime), settings.dataplane.reload_timeout_ms);
-                                }});
-    if (!server)
-        return server.error();
     auto worker_memory = memory->worker_memory();
     for (worker::WorkerMemory& each : worker_memory)
         each.seed = random_number();
+    auto states = StateMemory::create(
+        settings.dataplane.states,
+        {random_number(), random_number(), random_number(), random_number()}, worker_memory);
+    if (!states)
+        return states.error();
+    auto server = listen(settings, bridge, *memory, *states, environment);
+    if (!server)
+        return server.error();
     if (auto started = bridge.start(worker_memory); !started)
         return started.error();
+    for (const std::string& note : bridge.spreading_notes())
+        std::fprintf(stderr, "sluice-dataplane: %s\n", note.c_str());
+    std::fprintf(stderr, "sluice-dataplane: memory for %u states: %llu MB\n", states->states(),
+                 static_cast<unsigned long long>(states->bytes() + (1 << 20) - 1) >> 20);
     std::fprintf(stderr, "sluice-dataplane: %zu ports, %u worker%s (%s), contract socket %s\n",
                  bridge.ports().size(), bridge.worker_count(),
                  bridge.worker_count() == 1 ? "" : "s",

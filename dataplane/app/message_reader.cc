@@ -16,10 +16,7 @@ Error refuse(std::string sentence) {
     return {ExitStatus::data, std::move(sentence)};
 }
 
-}  // namespace
-
-Result<contract::Offer> read_offer(std::span<const std::byte> message, std::size_t descriptors) {
-    contract::MessageHeader header;
+Result<Done> check_header(std::span<const std::byte> message, contract::MessageHeader& header) {
     if (message.size() < sizeof header)
         return refuse("a message of " + std::to_string(message.size()) +
                       " bytes is shorter than its header");
@@ -34,20 +31,83 @@ Result<contract::Offer> read_offer(std::span<const std::byte> message, std::size
     if (header.length != message.size())
         return refuse("the message says that it has " + std::to_string(header.length) +
                       " bytes and has " + std::to_string(message.size()));
-    if (header.type != contract::MessageType::offer)
-        return refuse("a message of type " + std::to_string(static_cast<unsigned>(header.type)) +
-                      " is not expected here");
+    return Done{};
+}
+
+// `name` as in "an offer".
+template <typename Message>
+Result<Done> take(std::span<const std::byte> bytes, const std::string& name, Message& message) {
+    if (bytes.size() != sizeof message)
+        return refuse(name + " has " + std::to_string(sizeof message) + " bytes, not " +
+                      std::to_string(bytes.size()));
+    std::memcpy(&message, bytes.data(), sizeof message);
+    return Done{};
+}
+
+Result<Done> check_filter(const contract::StateFilter& filter) {
+    const unsigned version = filter.ip_version;
+    if (version != 0 && version != 4 && version != 6)
+        return refuse("a filter of states names IP version " + std::to_string(version));
+    const unsigned longest = version == 0 ? 0 : version == 4 ? 32 : 128;
+    if (filter.prefix_length > longest)
+        return refuse("a filter of states has a prefix of " + std::to_string(filter.prefix_length) +
+                      " bits, at most " + std::to_string(longest) + " are possible");
+    if (filter.has_protocol > 1 || (filter.has_protocol == 0 && filter.protocol != 0))
+        return refuse("a filter of states does not say clearly whether it names a protocol");
+    return Done{};
+}
+
+// Of a message that is a filter and comes alone.
+template <typename Message>
+Result<Request> read_filtered(std::span<const std::byte> bytes, std::size_t descriptors,
+                              const std::string& name) {
+    Message message;
+    if (auto taken = take(bytes, name, message); !taken)
+        return taken.error();
+    if (descriptors != 0)
+        return refuse(name + " comes without a descriptor, not with " +
+                      std::to_string(descriptors));
+    if (auto checked = check_filter(message.filter); !checked)
+        return checked.error();
+    return Request(message);
+}
+
+Result<Request> read_offer(std::span<const std::byte> message, std::size_t descriptors) {
     contract::Offer offer;
-    if (message.size() != sizeof offer)
-        return refuse("an offer has " + std::to_string(sizeof offer) + " bytes, not " +
-                      std::to_string(message.size()));
-    std::memcpy(&offer, message.data(), sizeof offer);
+    if (auto taken = take(message, "an offer", offer); !taken)
+        return taken.error();
     if (descriptors != 1)
         return refuse("an offer comes with one descriptor, not " + std::to_string(descriptors));
     if (offer.size < sizeof(contract::SnapshotHeader) ||
         offer.size > contract::kSnapshotMaximumSize)
         return refuse("a snapshot cannot have " + std::to_string(offer.size) + " bytes");
-    return offer;
+    return Request(offer);
+}
+
+}  // namespace
+
+Result<Request> read_request(std::span<const std::byte> message, std::size_t descriptors) {
+    contract::MessageHeader header;
+    if (auto checked = check_header(message, header); !checked)
+        return checked.error();
+    switch (header.type) {
+        case contract::MessageType::offer:
+            return read_offer(message, descriptors);
+        case contract::MessageType::states_request:
+            return read_filtered<contract::StatesRequest>(message, descriptors,
+                                                          "a request for states");
+        case contract::MessageType::kill_states:
+            return read_filtered<contract::KillStates>(message, descriptors,
+                                                       "an order to kill states");
+        case contract::MessageType::hello:
+        case contract::MessageType::accepted:
+        case contract::MessageType::rejected:
+        case contract::MessageType::states_reply:
+        case contract::MessageType::kill_reply:
+            break;
+    }
+    return refuse("a message of type " + std::to_string(static_cast<unsigned>(header.type)) +
+                  " is not expected here");
 }
 
 Result<Done> check_image_file(int descriptor, std::uint64_t size) {

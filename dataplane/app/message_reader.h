@@ -4,14 +4,18 @@
 
 #include <cstddef>
 #include <span>
+#include <variant>
 
 #include "common/result.h"
 #include "dataplane/contract/message.h"
 
 namespace sluice::dataplane {
 
-// `message` is one whole datagram, `descriptors` the number of descriptors that came with it.
-Result<contract::Offer> read_offer(std::span<const std::byte> message, std::size_t descriptors);
+using Request = std::variant<contract::Offer, contract::StatesRequest, contract::KillStates>;
+
+// `message` is one whole datagram, `descriptors` the number of descriptors that came with it: one
+// with an offer, none with anything else.
+Result<Request> read_request(std::span<const std::byte> message, std::size_t descriptors);
 
 // The descriptor is a memfd that nobody can change any more, and as large as the offer says.
 Result<Done> check_image_file(int descriptor, std::uint64_t size);

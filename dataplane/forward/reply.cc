@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "dataplane/forward/checksum.h"
+#include "dataplane/forward/frame_writer.h"
 #include "dataplane/packet/wire.h"
 
 namespace sluice::forward {
@@ -15,9 +15,7 @@ using program::Verdict;
 namespace wire = packet::wire;
 namespace protocol = packet::wire::protocol;
 
-constexpr std::size_t kMinimumFrame = 60;  // Ethernet, without FCS
 constexpr std::uint8_t kSyn = 0x02, kRst = 0x04, kAck = 0x10;
-constexpr std::uint16_t kDontFragment = 0x4000;
 constexpr std::uint16_t kNeedFragmentation = 4;
 
 struct IcmpError {
@@ -81,64 +79,17 @@ bool may_answer(const Headers& h) {
     return false;
 }
 
-// Appends to the frame; the room was checked once.
-class Writer {
-  public:
-    explicit Writer(std::span<std::byte> out) : out_(out) {}
-
-    template <typename T>
-    T* append(const T& value) {
-        static_assert(alignof(T) == 1);
-        std::memcpy(out_.data() + length_, &value, sizeof value);
-        T* at = reinterpret_cast<T*>(out_.data() + length_);
-        length_ += sizeof value;
-        return at;
-    }
-    void append(std::span<const std::byte> bytes) {
-        std::memcpy(out_.data() + length_, bytes.data(), bytes.size());
-        length_ += bytes.size();
-    }
-    std::span<const std::byte> from(std::size_t offset) const {
-        return std::span(out_).subspan(offset, length_ - offset);
-    }
-    std::size_t length() const { return length_; }
-    std::size_t finish() {
-        if (length_ < kMinimumFrame) {
-            std::memset(out_.data() + length_, 0, kMinimumFrame - length_);
-            length_ = kMinimumFrame;
-        }
-        return length_;
-    }
-
-  private:
-    std::span<std::byte> out_;
-    std::size_t length_ = 0;
-};
-
-Ipv4 ipv4_of(const Ipv6& stored) {
-    Ipv4 address;
-    std::memcpy(&address, stored.bytes.data(), sizeof address);
-    return address;
-}
-
 std::span<const std::byte> frame_bytes(const Headers& h, std::size_t offset, std::size_t length) {
     return {h.frame + offset, length};
 }
 
-void add_pseudo_header(Checksum& sum, const Headers& h, std::uint8_t next, std::size_t length) {
-    if (h.ip_version == 4) {
-        sum.add(ipv4_of(h.destination));
-        sum.add(ipv4_of(h.source));
-    } else {
-        sum.add(h.destination);
-        sum.add(h.source);
-    }
-    sum.add(static_cast<std::uint16_t>(length));
-    sum.add(static_cast<std::uint16_t>(next));
+// Of the answer.
+IpEnds ends_of_reply(const Headers& h) {
+    return {.ip_version = h.ip_version, .source = h.destination, .destination = h.source};
 }
 
 // Addresses swapped; tags and type as they came.
-void write_ethernet(Writer& writer, const Headers& h) {
+void write_ethernet(FrameWriter& writer, const Headers& h) {
     const auto* received = reinterpret_cast<const wire::Ethernet*>(h.frame);
     writer.append(received->source);
     writer.append(received->destination);
@@ -146,45 +97,13 @@ void write_ethernet(Writer& writer, const Headers& h) {
     writer.append(frame_bytes(h, kAddresses, h.network_offset - kAddresses));
 }
 
-void write_ip(Writer& writer, const Headers& h, std::uint8_t next, std::size_t payload_length) {
-    if (h.ip_version == 6) {
-        writer.append(wire::Ip6{
-            .version_class_label = Be32::from_host(std::uint32_t{6} << 28),
-            .payload_length = Be16::from_host(static_cast<std::uint16_t>(payload_length)),
-            .next_header = next,
-            .hop_limit = kReplyTtl,
-            .source = h.destination,
-            .destination = h.source,
-        });
-        return;
-    }
-    const std::size_t start = writer.length();
-    // Never fragmented, so its identification means nothing and may be 0 (RFC 6864).
-    auto* ip = writer.append(wire::Ip4{
-        .version_length = 0x45,
-        .tos = 0,
-        .total_length =
-            Be16::from_host(static_cast<std::uint16_t>(sizeof(wire::Ip4) + payload_length)),
-        .id = {},
-        .flags_offset = Be16::from_host(kDontFragment),
-        .ttl = kReplyTtl,
-        .protocol = next,
-        .checksum = {},
-        .source = ipv4_of(h.destination),
-        .destination = ipv4_of(h.source),
-    });
-    Checksum sum;
-    sum.add(writer.from(start));
-    ip->checksum = sum.finish();
-}
-
 std::size_t build_unreach4(const Headers& h, std::uint16_t code, std::uint16_t mtu,
                            std::span<std::byte> out) {
     const std::size_t quoted =
         std::min<std::size_t>(h.ip_length, h.ip_header_length + kQuotedPayload);
-    Writer writer(out);
+    FrameWriter writer(out);
     write_ethernet(writer, h);
-    write_ip(writer, h, protocol::icmp, sizeof(IcmpError) + quoted);
+    write_ip(writer, ends_of_reply(h), protocol::icmp, sizeof(IcmpError) + quoted);
     const std::size_t start = writer.length();
     auto* error = writer.append(IcmpError{
         .type = kIcmpUnreachable,
@@ -204,9 +123,9 @@ std::size_t build_unreach6(const Headers& h, std::uint16_t code, std::span<std::
     const std::size_t quoted =
         std::min<std::size_t>(h.ip_length, kMinimumMtu6 - sizeof(wire::Ip6) - sizeof(wire::Icmp6));
     const std::size_t length = sizeof(wire::Icmp6) + quoted;
-    Writer writer(out);
+    FrameWriter writer(out);
     write_ethernet(writer, h);
-    write_ip(writer, h, protocol::icmp6, length);
+    write_ip(writer, ends_of_reply(h), protocol::icmp6, length);
     const std::size_t start = writer.length();
     auto* error = writer.append(wire::Icmp6{
         .type = kIcmp6Unreachable,
@@ -216,7 +135,7 @@ std::size_t build_unreach6(const Headers& h, std::uint16_t code, std::span<std::
     });
     writer.append(frame_bytes(h, h.network_offset, quoted));
     Checksum sum;
-    add_pseudo_header(sum, h, protocol::icmp6, length);
+    add_pseudo_header(sum, ends_of_reply(h), protocol::icmp6, length);
     sum.add(writer.from(start));
     error->checksum = sum.finish();
     return writer.finish();
@@ -229,9 +148,9 @@ std::size_t build_reset(const Headers& h, std::span<std::byte> out) {
         return 0;
     const bool has_ack = (h.tcp_flags & kAck) != 0;
     const std::uint32_t syn = (h.tcp_flags & kSyn) != 0 ? 1 : 0;
-    Writer writer(out);
+    FrameWriter writer(out);
     write_ethernet(writer, h);
-    write_ip(writer, h, protocol::tcp, sizeof(wire::Tcp));
+    write_ip(writer, ends_of_reply(h), protocol::tcp, sizeof(wire::Tcp));
     const std::size_t start = writer.length();
     auto* tcp = writer.append(wire::Tcp{
         .source_port = Be16::from_host(h.destination_port),
@@ -245,7 +164,7 @@ std::size_t build_reset(const Headers& h, std::span<std::byte> out) {
         .urgent = {},
     });
     Checksum sum;
-    add_pseudo_header(sum, h, protocol::tcp, sizeof(wire::Tcp));
+    add_pseudo_header(sum, ends_of_reply(h), protocol::tcp, sizeof(wire::Tcp));
     sum.add(writer.from(start));
     tcp->checksum = sum.finish();
     return writer.finish();

@@ -23,7 +23,6 @@
 
 namespace sluice::forward {
 
-inline constexpr std::uint8_t kReplyTtl = 64;
 // Bytes behind the IP header that an ICMP error quotes: enough for the ports (RFC 792).
 inline constexpr std::size_t kQuotedPayload = 8;
 // An ICMPv6 error quotes what fits into the least MTU (RFC 4443 §2.4).

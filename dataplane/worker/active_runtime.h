@@ -42,6 +42,8 @@ class ActiveRuntime {
     Result<Done> replace(std::unique_ptr<const program::Runtime> next, unsigned timeout_ms);
     // Frees what nobody can use any more.
     void collect();
+    // Null: no ruleset yet. Valid until the next `replace`.
+    const program::Runtime* current() const { return owned_.get(); }
     std::uint64_t generation() const { return owned_ == nullptr ? 0 : owned_->generation(); }
 
   private:

@@ -71,7 +71,10 @@ Bridge::Bridge(const BridgeSpec& spec, std::vector<EthPort> ports, std::vector<P
       notes_(std::move(notes)),
       limits_(std::move(limits)),
       runtime_(worker_count),
+      owner_hash_(spec.owner_seed),
+      kill_orders_(worker_count),
       ports_(std::move(ports)),
+      handover_(worker_count),
       link_up_(new std::atomic<bool>[ports_.size()]) {
     control_.runtime = &runtime_;
     for (std::size_t i = 0; i < ports_.size(); ++i)
@@ -89,11 +92,13 @@ unsigned Bridge::receive_queues(std::size_t port) const {
 Result<Done> Bridge::start_ports() {
     for (std::size_t i = 0; i < ports_.size(); ++i) {
         const BridgePort& port = spec_.ports[i];
+        // What one worker that does not move makes the others keep for it.
+        const unsigned waiting_for_owner = (worker_count_ - 1) * Handover::kCapacity;
         // Buffers of this port lie in its receive rings, in the transmit rings of its peer and,
         // being answers, in its own.
         const unsigned buffers = receive_queues(i) * spec_.receive_descriptors +
                                  2 * worker_count_ * spec_.transmit_descriptors +
-                                 worker_count_ * kBuffersPerWorker;
+                                 worker_count_ * kBuffersPerWorker + waiting_for_owner;
         auto pool = Mempool::create(
             {.name = "port_" + std::to_string(i),
              .buffers = buffers,
@@ -102,19 +107,21 @@ Result<Done> Bridge::start_ports() {
         if (!pool)
             return Error{pool.error().status, "port " + port.name + ": " + pool.error().message};
         pools_.push_back(std::move(*pool));
-        auto started = ports_[i].start({.receive_queues = receive_queues(i),
-                                        .transmit_queues = worker_count_,
-                                        .receive_descriptors = spec_.receive_descriptors,
-                                        .transmit_descriptors = spec_.transmit_descriptors,
-                                        .mtu = port.mtu,
-                                        .pool = pools_.back().get()});
+        auto started = ports_[i].start(
+            {.receive_queues = receive_queues(i),
+             .transmit_queues = worker_count_,
+             .receive_descriptors = spec_.receive_descriptors,
+             .transmit_descriptors = spec_.transmit_descriptors,
+             .mtu = port.mtu,
+             .pool = pools_.back().get(),
+             .owner_hash = receive_queues(i) == worker_count_ ? &owner_hash_ : nullptr});
         if (!started)
             return started.error();
     }
     return Done{};
 }
 
-WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) const {
+WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) {
     WorkerSpec spec{.id = id,
                     .ports = {},
                     .queues = {},
@@ -126,12 +133,16 @@ WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) const {
                     .reply_burst = std::max(spec_.reply_burst / worker_count_, 1u),
                     .seed = memory.seed,
                     .counters = memory.counters,
-                    .outputs = memory.outputs};
+                    .outputs = memory.outputs,
+                    .handover = &handover_,
+                    .owner_hash = &owner_hash_,
+                    .kill_order = &kill_orders_.of(id)};
     for (std::size_t i = 0; i < ports_.size(); ++i) {
         spec.ports.push_back({.device = ports_[i].id(),
                               .peer = spec_.ports[i].peer,
                               .pool = pools_[i].get(),
-                              .link_up = &link_up_[i]});
+                              .link_up = &link_up_[i],
+                              .spreads_by_owner = ports_[i].spreads_by_owner()});
         const unsigned queues = receive_queues(i);
         const unsigned first = queues == worker_count_ ? 0 : static_cast<unsigned>(i);
         for (unsigned queue = 0; queue < queues; ++queue)
@@ -170,6 +181,18 @@ void Bridge::stop() {
     control_.stop.store(true);
     rte_eal_mp_wait_lcore();
     running_ = false;
+}
+
+std::vector<std::string> Bridge::spreading_notes() const {
+    std::vector<std::string> notes;
+    if (worker_count_ > 1)
+        for (const EthPort& port : ports_)
+            notes.push_back("port " + port.name() +
+                            (port.spreads_by_owner()
+                                 ? " spreads flows over the workers by its own hash"
+                                 : " does not spread flows as needed: where there are states, "
+                                   "workers hand packets over"));
+    return notes;
 }
 
 void Bridge::refresh_links() {

@@ -9,6 +9,9 @@
 // workers, spread by the port's hash; one with fewer is polled by some, a different first one for
 // each port.
 //
+// Flows. Where there are states each flow belongs to one worker. A port that can is set up to bring
+// its packets there by itself (flow_spreading.h); the rest goes from worker to worker (handover.h).
+//
 // Threads: all functions belong to the main thread.
 #pragma once
 
@@ -18,7 +21,10 @@
 #include <vector>
 
 #include "common/result.h"
+#include "dataplane/state/flow_key.h"
 #include "dataplane/worker/active_runtime.h"
+#include "dataplane/worker/handover.h"
+#include "dataplane/worker/kill_orders.h"
 #include "dataplane/worker/mempool.h"
 #include "dataplane/worker/port.h"
 #include "dataplane/worker/worker.h"
@@ -42,6 +48,7 @@ struct BridgeSpec {
     unsigned max_sleep_us = 500;
     unsigned reply_rate = 200;  // of all workers together
     unsigned reply_burst = 200;
+    std::uint64_t owner_seed = 0;  // of the hash that spreads flows over the workers
 };
 
 // Where a worker counts and logs, and what its random numbers begin with.
@@ -67,7 +74,11 @@ class Bridge {
     Result<Done> start(const std::vector<WorkerMemory>& memory);
     void stop();
 
+    // How each port brings packets to the owners of their flows, in sentences. After `start`.
+    std::vector<std::string> spreading_notes() const;
+
     ActiveRuntime& runtime() { return runtime_; }
+    KillOrders& kill_orders() { return kill_orders_; }
     // Workers do not send to a port whose link is down.
     void refresh_links();
 
@@ -76,7 +87,7 @@ class Bridge {
            unsigned worker_count, std::vector<std::string> notes);
 
     Result<Done> start_ports();
-    WorkerSpec worker_spec(unsigned id, const WorkerMemory& memory) const;
+    WorkerSpec worker_spec(unsigned id, const WorkerMemory& memory);
     unsigned receive_queues(std::size_t port) const;
 
     BridgeSpec spec_;
@@ -84,9 +95,12 @@ class Bridge {
     std::vector<std::string> notes_;
     std::vector<PortLimits> limits_;
     ActiveRuntime runtime_;
+    state::OwnerHash owner_hash_;
+    KillOrders kill_orders_;
     Control control_;
     std::vector<Mempool> pools_;  // before the ports: buffers come back when those close
     std::vector<EthPort> ports_;
+    Handover handover_;  // behind the pools
     std::unique_ptr<std::atomic<bool>[]> link_up_;
     std::vector<Worker> workers_;
     bool running_ = false;

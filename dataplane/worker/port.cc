@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "dataplane/worker/device.h"
 #include "dataplane/worker/eal.h"
+#include "dataplane/worker/flow_spreading.h"
 
 namespace sluice::worker {
 
@@ -44,7 +46,8 @@ EthPort::EthPort(EthPort&& other) noexcept
     : name_(std::move(other.name_)),
       device_(std::move(other.device_)),
       id_(other.id_),
-      open_(std::exchange(other.open_, false)) {}
+      open_(std::exchange(other.open_, false)),
+      spreads_by_owner_(other.spreads_by_owner_) {}
 
 EthPort::~EthPort() {
     if (!open_)
@@ -107,6 +110,12 @@ Result<Done> EthPort::start(const PortSetup& setup) {
         configuration.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
     else
         configuration.rx_adv_conf.rss_conf.rss_hf = 0;
+    std::optional<FlowSpreading> spreading;
+    if (setup.owner_hash != nullptr && setup.receive_queues > 1) {
+        spreading.emplace(info, *setup.owner_hash);
+        if (spreading->possible())
+            configuration.rx_adv_conf.rss_conf = spreading->configuration();
+    }
     const auto receive_queues = static_cast<std::uint16_t>(setup.receive_queues);
     const auto transmit_queues = static_cast<std::uint16_t>(setup.transmit_queues);
     if (const int code =
@@ -139,6 +148,7 @@ Result<Done> EthPort::start(const PortSetup& setup) {
     // A bridge takes every frame. Drivers without filters (ring, null, pcap) need not be told.
     if (const int code = rte_eth_promiscuous_enable(id_); code != 0 && code != -ENOTSUP)
         return error("cannot be made promiscuous, which a bridge needs", code);
+    spreads_by_owner_ = spreading && spreading->apply(id_, setup.receive_queues);
     return Done{};
 }
 

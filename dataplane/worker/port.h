@@ -11,6 +11,7 @@
 
 #include "common/address.h"
 #include "common/result.h"
+#include "dataplane/state/flow_key.h"
 
 struct rte_mempool;
 
@@ -29,6 +30,9 @@ struct PortSetup {
     unsigned transmit_descriptors = 1024;
     unsigned mtu = 1500;
     rte_mempool* pool = nullptr;  // must outlive the port
+    // Brings packets to the worker that owns their flow, if the port can do that. Null: they may
+    // come to any. REQUIRES: there is a receive queue for each worker, in their order.
+    const state::OwnerHash* owner_hash = nullptr;
 };
 
 class EthPort {
@@ -45,6 +49,8 @@ class EthPort {
 
     std::uint16_t id() const { return id_; }
     const std::string& name() const { return name_; }
+    // The port has been started with an owner hash and showed that it goes by it.
+    bool spreads_by_owner() const { return spreads_by_owner_; }
     MacAddress mac() const;
     bool link_up() const;
 
@@ -56,6 +62,7 @@ class EthPort {
     std::string device_;
     std::uint16_t id_ = 0;
     bool open_ = true;
+    bool spreads_by_owner_ = false;
 };
 
 }  // namespace sluice::worker

@@ -4,13 +4,16 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <rte_prefetch.h>
+#include <rte_ring.h>
 #include <time.h>
 
 #include <algorithm>
 #include <cstring>
 
+#include "dataplane/forward/keepalive.h"
 #include "dataplane/forward/reply.h"
 #include "dataplane/packet/parser.h"
+#include "dataplane/packet/wire.h"
 
 namespace sluice::worker {
 
@@ -31,6 +34,13 @@ std::uint64_t wall_clock_ms() {
            static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
+// What every driver that hashes at all hashes with its ports. First fragments show ports too, but
+// hardware takes them for what follows, which has none.
+bool should_be_spread_by_hardware(const packet::Headers& headers) {
+    return !headers.is_fragment() && (headers.protocol == packet::wire::protocol::tcp ||
+                                      headers.protocol == packet::wire::protocol::udp);
+}
+
 }  // namespace
 
 // Where frames that lie in several buffers are put together, one place for each packet of a burst.
@@ -40,6 +50,16 @@ struct Worker::Scratch {
 
     std::unique_ptr<std::byte[]> frames;
     std::byte reply[forward::kMaximumReply];
+    std::byte keepalive[forward::kMaximumKeepalive];
+};
+
+class Worker::Keepalives final : public state::KeepaliveSink {
+  public:
+    explicit Keepalives(Worker& worker) : worker_(worker) {}
+    void send(const state::Keepalive& keepalive) override { worker_.send_keepalive(keepalive); }
+
+  private:
+    Worker& worker_;
 };
 
 Worker::Worker(const WorkerSpec& spec)
@@ -49,7 +69,13 @@ Worker::Worker(const WorkerSpec& spec)
       mbufs_(spec.burst),
       packets_(spec.burst),
       verdicts_(spec.burst),
+      leaving_(spec.handover == nullptr ? 0 : spec.handover->workers()),
+      port_of_device_(RTE_MAX_ETHPORTS),
       scratch_(new Scratch(spec.burst)) {
+    for (auto& packets : leaving_)
+        packets.reserve(spec.burst);
+    for (std::size_t i = 0; i < spec.ports.size(); ++i)
+        port_of_device_[spec.ports[i].device] = static_cast<std::uint16_t>(i);
     transmit_.reserve(spec.ports.size());
     for (std::size_t i = 0; i < spec.ports.size(); ++i)
         transmit_.emplace_back(spec.ports[i].device, static_cast<std::uint16_t>(spec.id),
@@ -67,7 +93,7 @@ void Worker::run(Control& control) {
     while (!control.stop.load(std::memory_order_relaxed)) {
         const unsigned received = turn(control.runtime->load());
         control.runtime->quiescent(spec_.id);
-        if (received != 0 || !spec_.sleeps) {
+        if (received != 0 || has_more_to_do_ || !spec_.sleeps) {
             empty_turns = 0;
             sleep_us = kFirstSleepUs;
             continue;
@@ -85,7 +111,8 @@ void Worker::run(Control& control) {
 
 unsigned Worker::turn(const program::Runtime* runtime) {
     now_ms_ = wall_clock_ms();
-    unsigned total = 0;
+    uptime_s_ = spec_.uptime();
+    unsigned total = take_handed_over(runtime);
     for (const ReceiveQueue& queue : spec_.queues) {
         const unsigned count =
             rte_eth_rx_burst(spec_.ports[queue.port].device, queue.queue, mbufs_.data(),
@@ -94,6 +121,11 @@ unsigned Worker::turn(const program::Runtime* runtime) {
             continue;
         receive(queue, count, runtime);
         total += count;
+    }
+    has_more_to_do_ = kill_as_ordered(runtime);
+    if (runtime != nullptr) {
+        Keepalives keepalives(*this);
+        has_more_to_do_ |= engine_.tend_states(*runtime, uptime_s_, &keepalives);
     }
     for (TransmitBuffer& buffer : transmit_)
         buffer.flush();
@@ -113,14 +145,91 @@ void Worker::receive(const ReceiveQueue& queue, unsigned count, const program::R
     contract::add(port.received_bytes, bytes);
     contract::add(spec_.counters->bursts, 1);
     if (runtime == nullptr) {
-        drop_all(queue, count, DropReason::no_ruleset);
+        for (unsigned i = 0; i < count; ++i)
+            drop(mbufs_[i], queue.port, DropReason::no_ruleset);
         return;
     }
     for (unsigned i = 0; i < count; ++i)
-        parse(i, queue, *runtime);
-    engine_.filter(*runtime, std::span(packets_).first(count), verdicts_);
+        parse(i, queue.port, *runtime);
+    if (leaving_.size() > 1 && runtime->uses_states())
+        count = keep_own(queue.port, count);
+    judge(count, *runtime);
+}
+
+// A burst from each of the other workers.
+unsigned Worker::take_handed_over(const program::Runtime* runtime) {
+    unsigned total = 0;
+    for (unsigned from = 0; from < leaving_.size(); ++from) {
+        if (from == spec_.id)
+            continue;
+        const unsigned count = rte_ring_sc_dequeue_burst(spec_.handover->ring(from, spec_.id),
+                                                         reinterpret_cast<void**>(mbufs_.data()),
+                                                         spec_.burst, nullptr);
+        total += count;
+        for (unsigned i = 0; i < count; ++i)
+            rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
+        for (unsigned i = 0; i < count; ++i) {
+            const std::uint16_t port = port_of_device_[mbufs_[i]->port];
+            if (runtime != nullptr)
+                parse(i, port, *runtime);
+            else
+                drop(mbufs_[i], port, DropReason::no_ruleset);
+        }
+        if (runtime != nullptr && count != 0)
+            judge(count, *runtime);
+    }
+    return total;
+}
+
+// Gives the packets of other workers' flows away and moves the rest together; returns how many
+// those are.
+unsigned Worker::keep_own(std::uint16_t port, unsigned count) {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < count; ++i) {
+        const packet::Packet& packet = packets_[i];
+        if (packet.malformed == DropReason::none && packet.headers.ip_version != 0) {
+            const unsigned owner = state::OwnerHash::worker_of(
+                (*spec_.owner_hash)(packet.headers), static_cast<unsigned>(leaving_.size()));
+            if (owner != spec_.id) {
+                if (spec_.ports[port].spreads_by_owner &&
+                    should_be_spread_by_hardware(packet.headers))
+                    contract::add(spec_.counters->misdirected, 1);
+                leaving_[owner].push_back(mbufs_[i]);
+                continue;
+            }
+        }
+        if (kept != i) {
+            mbufs_[kept] = mbufs_[i];
+            packets_[kept] = packet;
+        }
+        ++kept;
+    }
+    if (kept != count)
+        hand_over(port);
+    return kept;
+}
+
+void Worker::hand_over(std::uint16_t port) {
+    for (unsigned owner = 0; owner < leaving_.size(); ++owner) {
+        std::vector<rte_mbuf*>& packets = leaving_[owner];
+        if (packets.empty())
+            continue;
+        for (rte_mbuf* mbuf : packets)
+            mbuf->port = spec_.ports[port].device;  // not every driver says it
+        const unsigned given = rte_ring_sp_enqueue_burst(
+            spec_.handover->ring(spec_.id, owner), reinterpret_cast<void**>(packets.data()),
+            static_cast<unsigned>(packets.size()), nullptr);
+        contract::add(spec_.counters->handed_over, given);
+        for (rte_mbuf* mbuf : std::span(packets).subspan(given))
+            drop(mbuf, port, DropReason::handover_full);
+        packets.clear();
+    }
+}
+
+void Worker::judge(unsigned count, const program::Runtime& runtime) {
+    engine_.filter(runtime, std::span(packets_).first(count), verdicts_);
     for (unsigned i = 0; i < count; ++i)
-        act(i, queue, *runtime);
+        act(i, runtime);
 }
 
 // The frame in one piece. The engine reads headers anywhere in it.
@@ -134,7 +243,7 @@ std::span<const std::byte> Worker::frame_of(unsigned index) {
     return {static_cast<const std::byte*>(bytes), length};
 }
 
-void Worker::parse(unsigned index, const ReceiveQueue& queue, const program::Runtime& runtime) {
+void Worker::parse(unsigned index, std::uint16_t port, const program::Runtime& runtime) {
     // Some drivers take a VLAN tag out of the frame without having been asked to.
     if ((mbufs_[index]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
         rte_vlan_insert(&mbufs_[index]);
@@ -143,13 +252,15 @@ void Worker::parse(unsigned index, const ReceiveQueue& queue, const program::Run
         packet::parse_frame(frame_of(index), runtime.parser_settings(), packet.headers);
     packet.passage = {.direction = packet::Direction::in,
                       .entry = packet::Entry::bridge,
-                      .receive_interface = queue.port,
+                      .receive_interface = port,
                       .transmit_interface = packet::kNoInterface};
     packet.sequence = sequence_++;
     packet.now_ms = now_ms_;
+    packet.uptime_s = uptime_s_;
 }
 
-void Worker::act(unsigned index, const ReceiveQueue& queue, const program::Runtime& runtime) {
+void Worker::act(unsigned index, const program::Runtime& runtime) {
+    const std::uint16_t port = packets_[index].passage.receive_interface;
     Verdict& verdict = verdicts_[index];
     // The copy of a tee has no listener yet; the packet goes on behind the rule.
     while (verdict.kind == Verdict::Kind::tee)
@@ -159,70 +270,101 @@ void Worker::act(unsigned index, const ReceiveQueue& queue, const program::Runti
         case Verdict::Kind::accept:
             if (verdict.rule_number == 0 && packets_[index].headers.ip_version == 0)
                 contract::add(spec_.counters->non_ip, 1);
-            forward(mbuf, queue);
+            forward(mbuf, port);
             break;
         case Verdict::Kind::unreach:
         case Verdict::Kind::unreach6:
         case Verdict::Kind::reset:
         case Verdict::Kind::reset6:
-            reply(index, queue);
-            drop(mbuf, queue, verdict.reason);
+            reply(index, port);
+            drop(mbuf, port, verdict.reason);
             break;
         case Verdict::Kind::divert:
-            drop(mbuf, queue, DropReason::divert_without_listener);
+            drop(mbuf, port, DropReason::divert_without_listener);
             break;
         case Verdict::Kind::fwd:
-            drop(mbuf, queue, DropReason::unsupported_on_bridge);
+            drop(mbuf, port, DropReason::unsupported_on_bridge);
             break;
         case Verdict::Kind::tee:
         case Verdict::Kind::deny:
-            drop(mbuf, queue, verdict.reason);
+            drop(mbuf, port, verdict.reason);
             break;
     }
 }
 
-void Worker::forward(rte_mbuf* mbuf, const ReceiveQueue& queue) {
-    const std::uint16_t peer = spec_.ports[queue.port].peer;
+void Worker::forward(rte_mbuf* mbuf, std::uint16_t port) {
+    const std::uint16_t peer = spec_.ports[port].peer;
     if (!spec_.ports[peer].link_up->load(std::memory_order_relaxed)) {
-        drop(mbuf, queue, DropReason::port_down);
+        drop(mbuf, port, DropReason::port_down);
         return;
     }
     // Not every driver names the port in the packet, and the transmit buffer asks whether there is
     // one.
-    mbuf->port = spec_.ports[queue.port].device;
+    mbuf->port = spec_.ports[port].device;
     transmit_[peer].push(mbuf);
 }
 
-void Worker::drop(rte_mbuf* mbuf, const ReceiveQueue& queue, DropReason reason) {
+void Worker::drop(rte_mbuf* mbuf, std::uint16_t port, DropReason reason) {
     rte_pktmbuf_free(mbuf);
-    contract::add(spec_.counters->ports[queue.port].dropped_packets, 1);
+    contract::add(spec_.counters->ports[port].dropped_packets, 1);
     if (reason != DropReason::none)
         contract::add(spec_.counters->drops[static_cast<std::size_t>(reason)], 1);
 }
 
-void Worker::drop_all(const ReceiveQueue& queue, unsigned count, DropReason reason) {
-    rte_pktmbuf_free_bulk(mbufs_.data(), count);
-    contract::add(spec_.counters->ports[queue.port].dropped_packets, count);
-    contract::add(spec_.counters->drops[static_cast<std::size_t>(reason)], count);
-}
-
-void Worker::reply(unsigned index, const ReceiveQueue& queue) {
+void Worker::reply(unsigned index, std::uint16_t port) {
     const std::size_t length =
         forward::build_reply(packets_[index], verdicts_[index], scratch_->reply);
     if (length == 0)
         return;
-    rte_mbuf* mbuf =
-        budget_.take(now_ms_) ? rte_pktmbuf_alloc(spec_.ports[queue.port].pool) : nullptr;
-    char* room =
-        mbuf == nullptr ? nullptr : rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(length));
+    const bool sent =
+        budget_.take(now_ms_) && send_copy(std::span(scratch_->reply).first(length), port);
+    contract::add(sent ? spec_.counters->replies_sent : spec_.counters->replies_limited, 1);
+}
+
+void Worker::send_keepalive(const state::Keepalive& keepalive) {
+    const std::uint16_t near = keepalive.origin.interface;
+    if (near >= spec_.ports.size())
+        return;
+    const std::uint16_t port = keepalive.to_initiator ? near : spec_.ports[near].peer;
+    const std::size_t length = forward::build_keepalive(keepalive, scratch_->keepalive);
+    if (length == 0 || !spec_.ports[port].link_up->load(std::memory_order_relaxed))
+        return;
+    if (send_copy(std::span(scratch_->keepalive).first(length), port))
+        contract::add(spec_.counters->keepalives_sent, 1);
+}
+
+bool Worker::send_copy(std::span<const std::byte> frame, std::uint16_t port) {
+    rte_mbuf* mbuf = rte_pktmbuf_alloc(spec_.ports[port].pool);
+    char* room = mbuf == nullptr
+                     ? nullptr
+                     : rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size()));
     if (room == nullptr) {
         rte_pktmbuf_free(mbuf);
-        contract::add(spec_.counters->replies_limited, 1);
-        return;
+        return false;
     }
-    std::memcpy(room, scratch_->reply, length);
-    contract::add(spec_.counters->replies_sent, 1);
-    transmit_[queue.port].push(mbuf);
+    std::memcpy(room, frame.data(), frame.size());
+    transmit_[port].push(mbuf);
+    return true;
+}
+
+bool Worker::kill_as_ordered(const program::Runtime* runtime) {
+    if (spec_.kill_order == nullptr)
+        return false;
+    KillOrder& order = *spec_.kill_order;
+    const std::uint64_t given = order.given.load(std::memory_order_acquire);
+    if (given == orders_done_)
+        return false;
+    if (runtime != nullptr) {
+        const auto killed = engine_.kill_states(*runtime, order.filter, uptime_s_, kill_from_);
+        order.killed += killed.states;
+        kill_from_ = killed.next;
+        if (!killed.done)
+            return true;
+    }
+    kill_from_ = 0;
+    orders_done_ = given;
+    order.done.store(given, std::memory_order_release);
+    return false;
 }
 
 }  // namespace sluice::worker

@@ -6,11 +6,16 @@
 // reset) leave by the port itself, within the budget of the worker. Everything is sent before the
 // next turn of the loop, nothing waits for company.
 //
-// No assumption is made on which packets of a flow a worker sees.
+// Flows. While the ruleset uses states and there are other workers, a worker judges the packets of
+// flows that it owns: what else comes to it goes to the owner through a ring (handover.h), and is
+// judged there with the owner's ruleset. All packets of a flow that come in by one queue take the
+// same way and stay in order, but for those in the rings when a reload brings the first states or
+// the last ones go. What is not IP, or malformed, has no owner and stays. Without states, no
+// assumption is made on which packets of a flow a worker sees.
 //
 // Threads: everything in here belongs to the thread that calls `run`, but `Control`, which the main
-// thread writes. No allocation, lock or log call after construction; the only system call is the
-// sleep of a worker that has nothing to do.
+// thread writes, and the kill order, which both do in turn. No allocation, lock or log call after
+// construction; the only system call is the sleep of a worker that has nothing to do.
 #pragma once
 
 #include <atomic>
@@ -22,7 +27,11 @@
 #include "dataplane/forward/token_bucket.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/program/engine.h"
+#include "dataplane/state/flow_key.h"
 #include "dataplane/worker/active_runtime.h"
+#include "dataplane/worker/clock.h"
+#include "dataplane/worker/handover.h"
+#include "dataplane/worker/kill_orders.h"
 #include "dataplane/worker/transmit.h"
 
 struct rte_mbuf;
@@ -36,6 +45,7 @@ struct WorkerPort {
     std::uint16_t peer = 0;    // index
     rte_mempool* pool = nullptr;
     const std::atomic<bool>* link_up = nullptr;  // writer: the main thread
+    bool spreads_by_owner = false;  // the port's hash should bring packets to their owners
 };
 
 struct ReceiveQueue {
@@ -55,6 +65,11 @@ struct WorkerSpec {
     std::uint64_t seed = 0;
     contract::WorkerCounters* counters = nullptr;
     program::EngineOutputs outputs;
+    // These three outlive the worker. Null: it owns all flows, or is never given an order.
+    const Handover* handover = nullptr;
+    const state::OwnerHash* owner_hash = nullptr;
+    KillOrder* kill_order = nullptr;
+    std::uint32_t (*uptime)() = uptime_s;  // tests have a clock of their own
 };
 
 struct Control {
@@ -76,21 +91,31 @@ class Worker {
     // Returns when `control.stop` is set.
     void run(Control& control);
 
-    // One turn of the loop: every receive queue once. Returns the number of packets received.
+    // One turn of the loop: what other workers handed over, every receive queue once, a piece of
+    // the housekeeping. Returns the number of packets that came.
     // `runtime` may be null: then everything is dropped.
     unsigned turn(const program::Runtime* runtime);
 
   private:
     struct Scratch;
+    class Keepalives;
 
+    unsigned take_handed_over(const program::Runtime* runtime);
     void receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime);
-    void parse(unsigned index, const ReceiveQueue& queue, const program::Runtime& runtime);
+    unsigned keep_own(std::uint16_t port, unsigned count);
+    void hand_over(std::uint16_t port);
+    void judge(unsigned count, const program::Runtime& runtime);
+    void parse(unsigned index, std::uint16_t port, const program::Runtime& runtime);
     std::span<const std::byte> frame_of(unsigned index);
-    void act(unsigned index, const ReceiveQueue& queue, const program::Runtime& runtime);
-    void forward(rte_mbuf* mbuf, const ReceiveQueue& queue);
-    void drop(rte_mbuf* mbuf, const ReceiveQueue& queue, contract::DropReason reason);
-    void reply(unsigned index, const ReceiveQueue& queue);
-    void drop_all(const ReceiveQueue& queue, unsigned count, contract::DropReason reason);
+    void act(unsigned index, const program::Runtime& runtime);
+    void forward(rte_mbuf* mbuf, std::uint16_t port);
+    void drop(rte_mbuf* mbuf, std::uint16_t port, contract::DropReason reason);
+    void reply(unsigned index, std::uint16_t port);
+    void send_keepalive(const state::Keepalive& keepalive);
+    // True: there is more to kill.
+    bool kill_as_ordered(const program::Runtime* runtime);
+    // Sends a frame of our own. False: no buffer.
+    bool send_copy(std::span<const std::byte> frame, std::uint16_t port);
 
     WorkerSpec spec_;
     program::Engine engine_;
@@ -99,9 +124,15 @@ class Worker {
     std::vector<rte_mbuf*> mbufs_;          // of the burst
     std::vector<packet::Packet> packets_;
     std::vector<program::Verdict> verdicts_;
+    std::vector<std::vector<rte_mbuf*>> leaving_;  // of the burst, by the worker that owns them
+    std::vector<std::uint16_t> port_of_device_;    // index by DPDK's number
     std::unique_ptr<Scratch> scratch_;
     std::uint64_t sequence_ = 0;
     std::uint64_t now_ms_ = 0;
+    std::uint32_t uptime_s_ = 0;
+    bool has_more_to_do_ = false;  // housekeeping, at once
+    std::uint64_t orders_done_ = 0;
+    state::CellIndex kill_from_ = 0;
 };
 
 }  // namespace sluice::worker

@@ -45,6 +45,17 @@ class ContractServerTest : public testing::Test {
                  if (!refusal_.empty())
                      return Error{ExitStatus::data, refusal_};
                  return Done{};
+             },
+             .list_states =
+                 [this](const contract::StateFilter& filter) {
+                     filters_.push_back(filter);
+                     return records_;
+                 },
+             .kill_states = [this](const contract::StateFilter& filter) -> Result<std::uint64_t> {
+                 filters_.push_back(filter);
+                 if (!refusal_.empty())
+                     return Error{ExitStatus::unavailable, refusal_};
+                 return records_.size();
              }});
     }
 
@@ -70,6 +81,8 @@ class ContractServerTest : public testing::Test {
     UniqueFd files_[3];
     std::vector<std::vector<std::byte>> published_;
     std::string refusal_;
+    std::vector<contract::StateRecord> records_;
+    std::vector<contract::StateFilter> filters_;
 };
 
 class Client {
@@ -217,6 +230,64 @@ TEST_F(ContractServerTest, ARefusedOfferChangesNothing) {
     client.offer(6, 6);
     server->on_client();
     EXPECT_EQ(client.read<contract::Accepted>().header.type, contract::MessageType::accepted);
+}
+
+TEST_F(ContractServerTest, ListsStatesInAFileThatNobodyCanChange) {
+    auto server = listen();
+    ASSERT_TRUE(server);
+    Client client(path());
+    server->on_listener();
+    client.read<contract::Hello>();
+    contract::StatesRequest request;
+    request.header.length = sizeof request;
+    request.filter.port = 53;
+    for (const std::size_t count : {0u, 3u}) {
+        records_.resize(count);
+        if (count != 0)
+            records_[2].packets = 42;
+        client.send(&request, sizeof request);
+        server->on_client();
+        const auto reply = client.read<contract::StatesReply>();
+        EXPECT_EQ(client.length(), static_cast<ssize_t>(sizeof reply));
+        EXPECT_EQ(reply.header.type, contract::MessageType::states_reply);
+        EXPECT_EQ(reply.header.length, sizeof reply);
+        EXPECT_EQ(reply.count, count);
+        ASSERT_EQ(client.descriptors().size(), 1u);
+    }
+    const int file = client.descriptors()[0].get();
+    EXPECT_EQ(filters_.back().port, 53);
+    contract::StateRecord records[4];
+    ASSERT_EQ(pread(file, records, sizeof records, 0), static_cast<ssize_t>(sizeof records[0] * 3));
+    EXPECT_EQ(records[2].packets, 42u);
+    EXPECT_LT(write(file, records, 1), 0);
+}
+
+TEST_F(ContractServerTest, KillsStatesOrSaysWhyNot) {
+    auto server = listen();
+    ASSERT_TRUE(server);
+    Client client(path());
+    server->on_listener();
+    client.read<contract::Hello>();
+    contract::KillStates order;
+    order.header.length = sizeof order;
+    order.filter.rule_number = 100;
+    records_.resize(7);
+    client.send(&order, sizeof order);
+    server->on_client();
+    const auto reply = client.read<contract::KillReply>();
+    EXPECT_EQ(reply.header.type, contract::MessageType::kill_reply);
+    EXPECT_EQ(reply.header.length, sizeof reply);
+    EXPECT_EQ(reply.count, 7u);
+    EXPECT_EQ(filters_.back().rule_number, 100);
+    refusal_ = "worker 1 sleeps";
+    client.send(&order, sizeof order);
+    server->on_client();
+    EXPECT_STREQ(client.read<contract::Rejected>().reason, "worker 1 sleeps");
+    order.filter.ip_version = 5;
+    client.send(&order, sizeof order);
+    server->on_client();
+    EXPECT_STREQ(client.read<contract::Rejected>().reason, "a filter of states names IP version 5");
+    EXPECT_EQ(filters_.size(), 2u);
 }
 
 TEST_F(ContractServerTest, NonsenseIsAnsweredInWords) {

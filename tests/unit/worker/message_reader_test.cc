@@ -20,16 +20,53 @@ contract::Offer good_offer() {
 
 std::string refusal(const contract::Offer& offer, std::size_t descriptors = 1,
                     std::size_t length = sizeof(contract::Offer)) {
-    const auto result = read_offer(std::as_bytes(std::span(&offer, 1)).first(length), descriptors);
+    const auto result =
+        read_request(std::as_bytes(std::span(&offer, 1)).first(length), descriptors);
     return result ? "" : result.error().message;
 }
 
 TEST(MessageReaderTest, AGoodOfferIsRead) {
     const contract::Offer offer = good_offer();
-    const auto result = read_offer(std::as_bytes(std::span(&offer, 1)), 1);
+    const auto result = read_request(std::as_bytes(std::span(&offer, 1)), 1);
     ASSERT_TRUE(result);
-    EXPECT_EQ(result->generation, 3u);
-    EXPECT_EQ(result->size, 4096u);
+    const auto& read = std::get<contract::Offer>(*result);
+    EXPECT_EQ(read.generation, 3u);
+    EXPECT_EQ(read.size, 4096u);
+}
+
+template <typename Message>
+std::string refusal_of(const contract::StateFilter& filter, std::size_t descriptors = 0,
+                       std::uint32_t length = sizeof(Message)) {
+    Message message;
+    message.header.length = length;
+    message.filter = filter;
+    const auto result =
+        read_request(std::as_bytes(std::span(&message, 1)).first(length), descriptors);
+    return result ? "" : result.error().message;
+}
+
+TEST(MessageReaderTest, FiltersOfStatesAreReadOrRefused) {
+    using List = contract::StatesRequest;
+    using Kill = contract::KillStates;
+    EXPECT_EQ(refusal_of<List>({}), "");
+    EXPECT_EQ(refusal_of<Kill>({.ip_version = 4, .prefix_length = 32, .address = {}}), "");
+    EXPECT_EQ(refusal_of<List>({.ip_version = 6, .prefix_length = 128, .address = {}}), "");
+    EXPECT_EQ(refusal_of<Kill>({.protocol = 0, .has_protocol = 1, .address = {}}), "");
+    EXPECT_EQ(refusal_of<Kill>({.ip_version = 4, .prefix_length = 33, .address = {}}),
+              "a filter of states has a prefix of 33 bits, at most 32 are possible");
+    EXPECT_EQ(refusal_of<List>({.ip_version = 6, .prefix_length = 129, .address = {}}),
+              "a filter of states has a prefix of 129 bits, at most 128 are possible");
+    EXPECT_EQ(refusal_of<List>({.prefix_length = 1, .address = {}}),
+              "a filter of states has a prefix of 1 bits, at most 0 are possible");
+    EXPECT_EQ(refusal_of<List>({.ip_version = 7, .address = {}}),
+              "a filter of states names IP version 7");
+    constexpr char kUnclear[] =
+        "a filter of states does not say clearly whether it names a protocol";
+    EXPECT_EQ(refusal_of<List>({.has_protocol = 2, .address = {}}), kUnclear);
+    EXPECT_EQ(refusal_of<Kill>({.protocol = 6, .address = {}}), kUnclear);
+    EXPECT_EQ(refusal_of<List>({}, 1),
+              "a request for states comes without a descriptor, not with 1");
+    EXPECT_EQ(refusal_of<Kill>({}, 0, 40), "an order to kill states has 48 bytes, not 40");
 }
 
 TEST(MessageReaderTest, EveryRefusalSaysWhy) {
@@ -43,7 +80,7 @@ TEST(MessageReaderTest, EveryRefusalSaysWhy) {
     offer = good_offer();
     offer.header.version = 9;
     EXPECT_EQ(refusal(offer),
-              "the message has version 9, this data plane speaks version 1: install both programs "
+              "the message has version 9, this data plane speaks version 2: install both programs "
               "from the same release");
     offer = good_offer();
     offer.header.type = contract::MessageType::hello;

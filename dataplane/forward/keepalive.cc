@@ -1,0 +1,58 @@
+#include "dataplane/forward/keepalive.h"
+
+#include "dataplane/forward/frame_writer.h"
+#include "dataplane/packet/wire.h"
+
+namespace sluice::forward {
+
+namespace {
+
+namespace wire = packet::wire;
+using Framing = state::LinkOrigin::Framing;
+
+void write_ethernet(FrameWriter& writer, const state::Keepalive& keepalive) {
+    const state::LinkOrigin& origin = keepalive.origin;
+    const Be16 type =
+        Be16::from_host(keepalive.ip_version == 4 ? wire::kEtherTypeIpv4 : wire::kEtherTypeIpv6);
+    const bool tagged = origin.framing == Framing::tagged;
+    writer.append(wire::Ethernet{
+        .destination = keepalive.to_initiator ? origin.initiator : origin.responder,
+        .source = keepalive.to_initiator ? origin.responder : origin.initiator,
+        .type = tagged ? Be16::from_host(wire::kEtherTypeVlan) : type,
+    });
+    if (tagged)
+        writer.append(wire::Vlan{.tag = Be16::from_host(origin.vlan), .type = type});
+}
+
+}  // namespace
+
+std::size_t build_keepalive(const state::Keepalive& keepalive, std::span<std::byte> out) {
+    if (out.size() < kMaximumKeepalive || keepalive.origin.framing == Framing::unknown)
+        return 0;
+    constexpr std::uint8_t kAck = 0x10;
+    const IpEnds ends{.ip_version = keepalive.ip_version,
+                      .source = keepalive.source,
+                      .destination = keepalive.destination};
+    FrameWriter writer(out);
+    write_ethernet(writer, keepalive);
+    write_ip(writer, ends, wire::protocol::tcp, sizeof(wire::Tcp));
+    const std::size_t start = writer.length();
+    auto* tcp = writer.append(wire::Tcp{
+        .source_port = Be16::from_host(keepalive.source_port),
+        .destination_port = Be16::from_host(keepalive.destination_port),
+        .sequence = Be32::from_host(keepalive.sequence),
+        .acknowledgement = Be32::from_host(keepalive.acknowledgement),
+        .data_offset = (sizeof(wire::Tcp) / 4) << 4,
+        .flags = kAck,
+        .window = {},
+        .checksum = {},
+        .urgent = {},
+    });
+    Checksum sum;
+    add_pseudo_header(sum, ends, wire::protocol::tcp, sizeof(wire::Tcp));
+    sum.add(writer.from(start));
+    tcp->checksum = sum.finish();
+    return writer.finish();
+}
+
+}  // namespace sluice::forward

@@ -1,0 +1,17 @@
+// The clock that lifetimes of states are measured by: seconds since the machine started, which
+// nobody sets. The coarse clock is read without a system call on every machine.
+#pragma once
+
+#include <time.h>
+
+#include <cstdint>
+
+namespace sluice::worker {
+
+inline std::uint32_t uptime_s() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return static_cast<std::uint32_t>(now.tv_sec);
+}
+
+}  // namespace sluice::worker

@@ -1,0 +1,56 @@
+#include "dataplane/worker/kill_orders.h"
+
+#include <chrono>
+#include <string>
+#include <thread>
+
+namespace sluice::worker {
+
+namespace {
+
+constexpr std::chrono::microseconds kPollInterval{50};
+
+Error late(const std::vector<unsigned>& workers, unsigned timeout_ms, const char* consequence) {
+    std::string list;
+    for (unsigned worker : workers)
+        list += (list.empty() ? "" : ", ") + std::to_string(worker);
+    return {ExitStatus::unavailable, "worker " + list + " has not moved for " +
+                                         std::to_string(timeout_ms) + " ms, " + consequence};
+}
+
+}  // namespace
+
+std::vector<unsigned> KillOrders::wait(unsigned timeout_ms) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+    for (;;) {
+        std::vector<unsigned> missing;
+        for (unsigned worker = 0; worker < orders_.size(); ++worker)
+            if (orders_[worker].done.load(std::memory_order_acquire) !=
+                orders_[worker].given.load(std::memory_order_relaxed))
+                missing.push_back(worker);
+        if (missing.empty() || std::chrono::steady_clock::now() >= deadline)
+            return missing;
+        std::this_thread::sleep_for(kPollInterval);
+    }
+}
+
+Result<std::uint64_t> KillOrders::kill(const contract::StateFilter& filter, unsigned timeout_ms) {
+    if (const auto missing = wait(timeout_ms); !missing.empty())
+        return late(missing, timeout_ms,
+                    "and is still to kill the states of an earlier order: nothing is killed");
+    for (KillOrder& order : orders_) {
+        order.filter = filter;
+        order.killed = 0;
+        order.given.store(order.given.load(std::memory_order_relaxed) + 1,
+                          std::memory_order_release);
+    }
+    if (const auto missing = wait(timeout_ms); !missing.empty())
+        return late(missing, timeout_ms,
+                    "its states are killed when it does; those of the other workers are gone");
+    std::uint64_t killed = 0;
+    for (const KillOrder& order : orders_)
+        killed += order.killed;
+    return killed;
+}
+
+}  // namespace sluice::worker
