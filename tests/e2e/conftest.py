@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lab import Appliance, Bed, namespaces_work  # noqa: E402
+from lab.network import eventually  # noqa: E402
 
 
 def pytest_collection_modifyitems(items):
@@ -64,3 +65,52 @@ def own_appliance(own_bed, build):
     """An appliance of the test's own, not started."""
     with Appliance(own_bed.middle, build) as appliance:
         yield appliance
+
+
+# ---- states --------------------------------------------------------------------------------------
+
+STATES = 131072
+
+
+@pytest.fixture(scope="session", params=[1], ids=["1-worker"])
+def shared_stateful(request, build):
+    """With two workers every port has two queues, between which the kernel spreads the packets by a
+    hash of its own: half of them come to the worker that does not own their flow."""
+    with Bed() as bed:
+        bed.static_neighbours()
+        with Appliance(bed.middle, build,
+                       dataplane={"workers": request.param, "states": STATES}) as appliance:
+            appliance.start()
+            appliance.workers = request.param
+            appliance.dynamic_sysctls = dynamic_sysctls(appliance)
+            yield bed, appliance
+
+
+def dynamic_sysctls(appliance):
+    """Those about states that can be written: name, value."""
+    found = {}
+    for line in appliance.must("sysctl", "-a").splitlines():
+        name, _, value = line.replace("=", ":").partition(":")
+        if name.startswith("net.inet.ip.fw.dyn_") and not name.endswith(("_count", "_buckets")):
+            found[name] = value.strip()
+    assert "net.inet.ip.fw.dyn_max" in found
+    return found
+
+
+@pytest.fixture
+def stateful(shared_stateful):
+    """(bed, appliance): no rules, no states, and the sysctls as after a fresh start."""
+    bed, appliance = shared_stateful
+    appliance.reset()
+    now = dynamic_sysctls(appliance)
+    for name, value in appliance.dynamic_sysctls.items():
+        if now[name] != value:
+            appliance.must("-q", "sysctl", f"{name}={value}")
+    assert eventually(lambda: appliance.dataplane_counters()["states"] == 0)
+    handed_over = appliance.dataplane_counters()["handed_over"]
+    yield bed, appliance
+    assert appliance.running(), (appliance.output("dataplane") + appliance.output("controlplane"))
+    counters = appliance.dataplane_counters()
+    assert counters["drops"]["handover_full"] == 0
+    if appliance.workers == 1:
+        assert counters["handed_over"] == handed_over

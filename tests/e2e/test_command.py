@@ -30,7 +30,7 @@ def test_rule_that_is_refused_by_the_appliance_changes_nothing(appliance):
     appliance.load(TWO_RULES)
     before = appliance.must("list")
     bad = appliance.rule_file("-f flush\nadd 1000 allow tcp from any to any\n"
-                              "add 1100 allow tcp from any to any keep-state\n")
+                              "add 1100 allow tcp from any to any tagged 7\n")
     done = appliance.ipfw(bad)
     assert done.status == 69
     assert "Line 3" in done.err and "not supported yet" in done.err
@@ -149,7 +149,6 @@ DIFFERENT = {
     "delete 12345 (stdin not a tty, or -f)": (69, "-f was not typed"),
     "add allow ip from not any to any": (65, "it would mean something else than it says"),
     "add allow ip from any to any { in": (64, "the brace is not closed"),
-    "set disable 31": (69, "sets are not switched yet"),
     "table T add 1.2.3.4 (twice)": (69, "no tables yet"),
 }
 

@@ -3,6 +3,8 @@
 network    namespaces, and the bed: host A -- appliance -- host B
 appliance  the two daemons with their own settings, and the `ipfw` command
 frames     frames as bytes into and out of a host's interface
+flows      many flows at once, as frames of hosts that do not exist
+stream     real sockets of both hosts: a conversation that is measured while it lasts
 
 The end-to-end tests, deploy/demo and perf/run use it. Everything has a name of its own (the process
 id is part of it) and lives in namespaces and one temporary directory, so that runs side by side do
@@ -10,7 +12,10 @@ not meet. Needs root.
 """
 
 from .appliance import Appliance, Finished, PortSettings
+from .flows import Flood, flow_frames, passes
 from .frames import Wire
 from .network import Bed, Namespace, namespaces_work
+from .stream import Stream, connect, echo_server
 
-__all__ = ["Appliance", "Bed", "Finished", "Namespace", "PortSettings", "Wire", "namespaces_work"]
+__all__ = ["Appliance", "Bed", "Finished", "Flood", "Namespace", "PortSettings", "Stream", "Wire",
+           "connect", "echo_server", "flow_frames", "namespaces_work", "passes"]

@@ -24,7 +24,8 @@ SOURCE = Path(__file__).resolve().parents[3]
 COUNTER_MAGIC = 0x31544E4343554C53
 COUNTER_HEADER = struct.Struct("<QIIIIQQ")  # magic, version, workers, slots, -, offset, stride
 WORKER_COUNTERS = ("heartbeat", "generation", "bursts", "log_dropped", "replies_sent",
-                   "replies_limited", "non_ip")
+                   "replies_limited", "non_ip", "states", "unanswered_states", "parents",
+                   "states_made", "keepalives_sent", "handed_over", "misdirected")
 DROPS_OFFSET = 16 * 8
 DROPS_ROOM = 32
 
@@ -295,6 +296,14 @@ class Appliance:
                 for name, value in zip(labels, values):
                     drops[name] += value
         return {**sums, "drops": drops}
+
+    def resident_bytes(self):
+        """The memory of the data plane that is really there."""
+        status = Path(f"/proc/{self.dataplane.pid}/status").read_text()
+        return 1024 * int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1))
+
+    def state_count(self, *filters):
+        return int(self.must("state", "count", *filters))
 
     def drops(self):
         return self.dataplane_counters()["drops"]
