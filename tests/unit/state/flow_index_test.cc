@@ -29,11 +29,11 @@ unsigned run_against_model(std::size_t buckets, unsigned load_percent, Draw draw
     std::vector<Entry> entries;
     std::unordered_multimap<FlowHash, CellIndex> model;
     std::mt19937_64 random(3);
-    const std::size_t wanted = buckets * FlowIndex::kBucketEntries * load_percent / 100;
+    const std::size_t target = buckets * FlowIndex::kBucketEntries * load_percent / 100;
     CellIndex next_cell = 0;
     unsigned refused = 0;
     for (unsigned round = 0; round < rounds; ++round) {
-        const bool grow = entries.size() < wanted ? random() % 8 != 0 : random() % 8 == 0;
+        const bool grow = entries.size() < target ? random() % 8 != 0 : random() % 8 == 0;
         if (grow) {
             // The same flow may be there twice, under two names.
             const bool again = !entries.empty() && random() % 16 == 0;
@@ -65,7 +65,9 @@ unsigned run_against_model(std::size_t buckets, unsigned load_percent, Draw draw
             continue;
         for (const auto& [hash, cell] : model) {
             EXPECT_TRUE(finds(index, hash, cell));
-            EXPECT_EQ(index.find_from_outside(hash, [&](CellIndex i) { return i == cell; }), cell);
+            EXPECT_EQ(
+                index.find_from_outside(hash, [wanted = cell](CellIndex i) { return i == wanted; }),
+                cell);
         }
         if (testing::Test::HasFailure())
             return refused;
