@@ -1,67 +1,73 @@
 // Classification: which rules match the header fields of a packet, in the order of the list.
 //
 // The result is not one rule but an ordered enumeration, because ipfw walks on after `count`,
-// `prob`, `log`, `skipto`, `tee`. `next(packet, from)` is the first rule at or behind `from` whose
-// header tests match. The caller runs the residual tests and asks for the next one, or for one
-// further on after a skipto. A bound `until` lets the caller stop where something else than the
-// headers decides: a packet that hits a state at a check-state needs no rule behind it. The default
-// rule matches everything, so the enumeration never runs off the end.
+// `prob`, `log`, `skipto`, `tee`. It ends with the first rule that ends the walk for every packet;
+// a walk that goes on elsewhere asks again from there. The caller runs what headers do not decide.
 //
-// A classifier is built once for a snapshot and an environment and is immutable.
+// Two steps: what the search reads of the packets of a burst is put into keys, then the forest of
+// each family (see forest.h) is searched for all of them together. A classifier is built once for
+// a snapshot and an environment and is immutable.
 #pragma once
 
-#include <bitset>
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
+#include "dataplane/classify/attributes.h"
+#include "dataplane/classify/forest.h"
+#include "dataplane/classify/forest_builder.h"
+#include "dataplane/classify/header_key.h"
+#include "dataplane/classify/header_tests.h"
+#include "dataplane/classify/search.h"
 #include "dataplane/contract/snapshot_view.h"
 #include "dataplane/packet/packet.h"
 
 namespace sluice::classify {
 
-// `me` and `via ADDRESS`: addresses of the machine itself.
-class LocalAddresses {
-  public:
-    explicit LocalAddresses(const packet::Environment& environment);
-    bool contains(const packet::Headers& headers, const Ipv6& address) const;
-
-  private:
-    std::vector<std::uint32_t> v4_;  // sorted, as stored in the packet
-    std::vector<Ipv6> v6_;           // sorted
+// What the rules cost a packet at worst, and what they cost to build.
+struct Cost {
+    std::array<ForestCost, kFamilies> families;
+    std::size_t bytes = 0;
+    std::uint64_t build_us = 0;
 };
 
 class Classifier {
   public:
-    // `view` and `environment` must outlive the classifier.
+    struct Options {
+        InstructionSet instructions = best_instruction_set();
+        // Places for boxes in a forest, for each box and on top; see ForestInput.
+        std::size_t places_per_box = 8;
+        std::size_t places_on_top = 16384;
+    };
+
+    // The first three must outlive the classifier.
     Classifier(const contract::SnapshotView& view, const packet::Environment& environment,
-               const LocalAddresses& local);
+               const LocalAddresses& local, const Options& options);
 
-    // Prepares the enumeration for a burst: what can be looked up for many packets at once is.
-    void prepare(std::span<const packet::Packet> packets) const;
+    // REQUIRES: keys.size() >= packets.size().
+    void read_keys(std::span<const packet::Packet> packets, std::span<HeaderKey> keys) const;
 
-    // Index of the first rule >= `from` whose header tests match, or `until` if none before it
-    // does. REQUIRES: from <= until < number of rules. The default rule, the last one, always
-    // matches.
-    std::uint32_t next(const packet::Packet& packet, std::uint32_t from, std::uint32_t until) const;
+    // The matching rules of each key at or behind `from`. The default rule matches everything.
+    // REQUIRES: keys.size() <= kMaximumBurst, matches.size() >= keys.size().
+    static constexpr std::size_t kMaximumBurst = 256;
+    void classify(std::span<const HeaderKey> keys, std::uint32_t from,
+                  std::span<Matches> matches) const;
 
-    // Whether the header tests of one rule match.
-    bool rule_matches(std::uint32_t rule, const packet::Packet& packet) const;
-
-    // One test, with its negation; also for residual blocks that mix both kinds of tests.
-    // REQUIRES: !is_residual(instruction.opcode).
-    bool matches(const contract::Instruction& instruction, const packet::Packet& packet) const;
+    const HeaderTests& tests() const { return tests_; }
+    const Cost& cost() const { return cost_; }
 
   private:
-    using InterfaceBits = std::bitset<packet::kMaximumInterfaces>;
+    const Forest& forest(Family family) const { return forests_[static_cast<std::size_t>(family)]; }
 
-    bool test_matches(const contract::Instruction& instruction, const packet::Packet& packet) const;
-    bool interface_is(const contract::Instruction& instruction,
-                      packet::InterfaceIndex interface) const;
-
-    const contract::SnapshotView& view_;
     const LocalAddresses& local_;
-    std::vector<InterfaceBits> interface_matches_;  // by interface test
+    HeaderTests tests_;
+    std::array<Forest, kFamilies> forests_;
+    std::array<AttributeTable, kFamilies> attributes_;
+    SearchFunction search_;
+    Cost cost_;
 };
 
 }  // namespace sluice::classify

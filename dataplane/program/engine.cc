@@ -74,6 +74,12 @@ bool firewall_enabled(const contract::Sysctls& sysctls, const Packet& packet) {
 struct Walk {
     const Runtime& runtime;
     const Packet& packet;
+    const classify::HeaderKey& key_of_headers;
+    // The rules that match it, from the index `matches_from` on.
+    classify::Matches& matches;
+    std::uint32_t matches_from = 0;
+    std::uint32_t asked_from = 0;  // the last time …
+    std::uint32_t next_match = 0;  // … and the first place in `matches` that may be at or behind it
     state::FlowKey key{};
     state::FlowHash hash = 0;
     state::CellIndex guess = state::kNoCell;  // where its state may be
@@ -107,9 +113,17 @@ struct Engine::Impl {
     state::CellIndex sweep_next = 0;
     bool sweeping = false;
 
-    std::array<state::FlowKey, kChunk> keys{};  // of the packets being judged
+    // Of the packets being judged.
+    std::array<classify::HeaderKey, kChunk> header_keys{};
+    std::array<classify::Matches, kChunk> matches;
+    std::array<state::FlowKey, kChunk> keys{};
     std::array<state::FlowHash, kChunk> hashes{};
     std::array<state::CellIndex, kChunk> guesses{};
+
+    void classify(const Runtime& runtime, std::span<const Packet> packets) {
+        runtime.classifier().read_keys(packets, header_keys);
+        runtime.classifier().classify({header_keys.data(), packets.size()}, 0, matches);
+    }
 
     // Looks up for many packets at once what takes long to come from memory.
     void prefetch_states(const Runtime& runtime, std::span<const Packet> packets) {
@@ -134,7 +148,10 @@ struct Engine::Impl {
             log_malformed(runtime, packet);
             return {.kind = Verdict::Kind::deny, .reason = packet.malformed};
         }
-        Walk walk{.runtime = runtime, .packet = packet};
+        Walk walk{.runtime = runtime,
+                  .packet = packet,
+                  .key_of_headers = header_keys[place],
+                  .matches = matches[place]};
         if (knows_flow(runtime, packet)) {
             walk.key = keys[place];
             walk.hash = hashes[place];
@@ -159,7 +176,7 @@ struct Engine::Impl {
         for (std::uint32_t index = from;; ++index) {
             const Runtime::Probe* probe = next_probe(walk, index);
             const std::uint32_t until = probe != nullptr ? probe->rule : default_index;
-            index = runtime.classifier().next(packet, index, until);
+            index = next_match(walk, index, until);
             if (probe != nullptr && index == probe->rule) {
                 if (!chance_allows(walk, rules[index], index))
                     continue;
@@ -170,7 +187,7 @@ struct Engine::Impl {
                     index = step.next - 1;
                     continue;
                 }
-                if (!runtime.classifier().rule_matches(index, packet))
+                if (next_match(walk, index, index + 1) != index)
                     continue;
             }
             const RuleRecord& rule = rules[index];
@@ -192,6 +209,41 @@ struct Engine::Impl {
                 return *step.verdict;
             index = step.next - 1;
         }
+    }
+
+    // The first rule at or behind `from` whose header tests match, or `until` if none before it
+    // does.
+    static std::uint32_t next_match(Walk& walk, std::uint32_t from, std::uint32_t until) {
+        const classify::Classifier& classifier = walk.runtime.classifier();
+        classify::Matches& matches = walk.matches;
+        // Each turn moves `from` forward.
+        while (from < until) {
+            const bool told = walk.matches_from <= from && from < matches.end;
+            if (!told) {
+                classifier.classify({&walk.key_of_headers, 1}, from, {&matches, 1});
+                walk.matches_from = from;
+            }
+            if (!told || from < walk.asked_from)
+                walk.next_match = 0;
+            walk.asked_from = from;
+            std::uint32_t found = until;
+            for (; walk.next_match < matches.count; ++walk.next_match) {
+                const std::uint32_t match = matches.rules[walk.next_match];
+                const std::uint32_t index = match & ~classify::Matches::kUnverified;
+                if (index < from)
+                    continue;
+                if (index >= until)
+                    return until;
+                if (match == index || classifier.tests().rule_matches(index, walk.packet)) {
+                    found = index;
+                    break;
+                }
+            }
+            if (found < until)
+                return found;
+            from = matches.end;
+        }
+        return until;
     }
 
     // ---- States --------------------------------------------------------------------------------
@@ -369,7 +421,7 @@ struct Engine::Impl {
                 matched = routes.not_spoofed(packet);
                 break;
             default:
-                return walk.runtime.classifier().matches(test, packet);
+                return walk.runtime.classifier().tests().matches(test, packet);
         }
         return matched != ((test.flags & contract::kNegated) != 0);
     }
@@ -490,10 +542,10 @@ Engine::Engine(Engine&&) noexcept = default;
 
 void Engine::filter(const Runtime& runtime, std::span<const Packet> packets,
                     std::span<Verdict> verdicts) {
-    runtime.classifier().prepare(packets);
     const bool uses_states = runtime.uses_states() && impl_->outputs.states != nullptr;
     for (std::size_t done = 0; done < packets.size(); done += kChunk) {
         const auto chunk = packets.subspan(done, std::min(kChunk, packets.size() - done));
+        impl_->classify(runtime, chunk);
         if (uses_states)
             impl_->prefetch_states(runtime, chunk);
         for (std::size_t i = 0; i < chunk.size(); ++i)
@@ -508,7 +560,11 @@ Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdi
     if (verdict.kind == Verdict::Kind::divert)
         while (index + 1 < live && runtime.view().rules()[index].number == rule.number)
             ++index;
-    Walk walk{.runtime = runtime, .packet = packet};
+    impl_->classify(runtime, {&packet, 1});
+    Walk walk{.runtime = runtime,
+              .packet = packet,
+              .key_of_headers = impl_->header_keys[0],
+              .matches = impl_->matches[0]};
     walk.tees = verdict.tees;
     if (impl_->knows_flow(runtime, packet)) {
         walk.key = state::flow_key(packet.headers);

@@ -47,7 +47,8 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
         .permit_single_fragment6 = view->sysctls().permit_single_frag6 != 0};
     runtime->local_addresses_ = std::make_unique<classify::LocalAddresses>(runtime->environment_);
     runtime->classifier_ = std::make_unique<classify::Classifier>(
-        runtime->view_, runtime->environment_, *runtime->local_addresses_);
+        runtime->view_, runtime->environment_, *runtime->local_addresses_,
+        classify::Classifier::Options{});
     runtime->routes_ = std::make_unique<Routes>(runtime->environment_);
     runtime->index_rules(slot_capacity);
     if (runtime->state_name_count_ > kMaximumStateNames)

@@ -1,0 +1,289 @@
+#include "dataplane/classify/attributes.h"
+
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <numeric>
+#include <string>
+
+#include "dataplane/classify/forest.h"
+#include "dataplane/packet/wire.h"
+
+namespace sluice::classify {
+
+namespace {
+
+using contract::Opcode;
+using packet::Direction;
+using packet::Entry;
+using packet::Headers;
+using packet::InterfaceIndex;
+using packet::Packet;
+namespace protocol = packet::wire::protocol;
+
+constexpr std::uint16_t kSomeOffset = 34;  // where a transport header may begin
+constexpr unsigned kEntries = 3;
+constexpr std::size_t kMaximumConditions = 4096;
+
+unsigned interface_value(InterfaceIndex interface) {
+    return std::min<unsigned>(interface, kAbsent);
+}
+
+InterfaceIndex interface_of(unsigned value) {
+    return value < kAbsent ? static_cast<InterfaceIndex>(value) : packet::kNoInterface;
+}
+
+bool has_ports(const Headers& h) {
+    return h.transport_offset != 0 &&
+           (h.protocol == protocol::tcp || h.protocol == protocol::udp ||
+            h.protocol == protocol::sctp || h.protocol == protocol::udplite);
+}
+
+std::uint8_t icmp_of(std::uint8_t ip_version) {
+    return ip_version == 6 ? protocol::icmp6 : protocol::icmp;
+}
+
+void set_transport(Headers& headers, std::uint8_t which) {
+    headers.protocol = which;
+    headers.transport_offset = kSomeOffset;
+}
+
+// Any address of the machine, of the version.
+std::optional<Ipv6> local_address(const packet::Environment& environment, std::uint8_t version) {
+    for (const packet::Interface& interface : environment.interfaces) {
+        for (const packet::InterfaceAddress& entry : interface.addresses) {
+            const auto* v4 = std::get_if<Ipv4>(&entry.address);
+            if ((v4 != nullptr) != (version == 4))
+                continue;
+            if (v4 == nullptr)
+                return std::get<Ipv6>(entry.address);
+            Ipv6 address;
+            std::memcpy(address.bytes.data(), v4, sizeof *v4);
+            return address;
+        }
+    }
+    return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Domain> domain_of(Opcode opcode) {
+    switch (opcode) {
+        case Opcode::protocol:
+            return Domain::protocol;
+        case Opcode::tcp_flags:
+        case Opcode::established:
+            return Domain::tcp_flags;
+        case Opcode::icmp_types:
+        case Opcode::icmp6_types:
+            return Domain::icmp_type;
+        case Opcode::fragment:
+        case Opcode::fragment_offset:
+            return Domain::fragment;
+        case Opcode::ip_tos:
+        case Opcode::dscp:
+        case Opcode::ip_precedence:
+            return Domain::traffic_class;
+        case Opcode::ip_ttl:
+            return Domain::ttl;
+        // The version is the same for all packets of a family, so any domain does.
+        case Opcode::always:
+        case Opcode::ip4:
+        case Opcode::ip6:
+        case Opcode::ip_version:
+        case Opcode::direction_in:
+        case Opcode::layer2:
+            return Domain::passage;
+        case Opcode::recv:
+            return Domain::receive;
+        case Opcode::xmit:
+            return Domain::transmit;
+        case Opcode::via:
+            return Domain::via;
+        case Opcode::source_me:
+        case Opcode::source_me6:
+            return Domain::source_is_me;
+        case Opcode::destination_me:
+        case Opcode::destination_me6:
+            return Domain::destination_is_me;
+        default:
+            return std::nullopt;
+    }
+}
+
+unsigned domain_size(Domain domain) {
+    switch (domain) {
+        case Domain::protocol:
+        case Domain::traffic_class:
+        case Domain::ttl:
+            return 256;
+        case Domain::fragment:
+            return 16;
+        case Domain::passage:
+            return 2 * kEntries;
+        case Domain::ports:
+        case Domain::source_is_me:
+        case Domain::destination_is_me:
+            return 2;
+        case Domain::tcp_flags:
+        case Domain::icmp_type:
+        case Domain::receive:
+        case Domain::transmit:
+        case Domain::via:
+        case Domain::count_:
+            break;
+    }
+    return kDomainValues;
+}
+
+unsigned domain_value(Domain domain, const Packet& packet, const LocalAddresses& local) {
+    const Headers& h = packet.headers;
+    const packet::Passage& passage = packet.passage;
+    const bool out = passage.direction == Direction::out;
+    switch (domain) {
+        case Domain::protocol:
+            return h.protocol;
+        case Domain::tcp_flags:
+            return h.protocol == protocol::tcp && h.transport_offset != 0 ? h.tcp_flags : kAbsent;
+        case Domain::icmp_type:
+            return h.protocol == icmp_of(h.ip_version) && h.transport_offset != 0 ? h.icmp_type
+                                                                                  : kAbsent;
+        case Domain::fragment:
+            return (h.fragment_offset != 0 ? 1u : 0u) | (h.ip_flags & 7u) << 1;
+        case Domain::traffic_class:
+            return h.traffic_class;
+        case Domain::ttl:
+            return h.ttl;
+        case Domain::passage:
+            return (out ? kEntries : 0) + static_cast<unsigned>(passage.entry);
+        case Domain::receive:
+            return interface_value(passage.receive_interface);
+        case Domain::transmit:
+            return out ? interface_value(passage.transmit_interface) : kAbsent;
+        case Domain::via:
+            return interface_value(out ? passage.transmit_interface : passage.receive_interface);
+        case Domain::ports:
+            return has_ports(h) ? 1 : 0;
+        case Domain::source_is_me:
+            return local.contains(h, h.source) ? 1 : 0;
+        case Domain::destination_is_me:
+            return local.contains(h, h.destination) ? 1 : 0;
+        case Domain::count_:
+            break;
+    }
+    return 0;
+}
+
+std::optional<Packet> sample_packet(Domain domain, unsigned value, Family family,
+                                    const packet::Environment& environment) {
+    Packet packet;
+    Headers& h = packet.headers;
+    packet::Passage& passage = packet.passage;
+    h.ip_version = family == Family::other ? 0 : family == Family::v4 ? 4 : 6;
+    switch (domain) {
+        case Domain::protocol:
+            h.protocol = static_cast<std::uint8_t>(value);
+            break;
+        case Domain::tcp_flags:
+            if (value != kAbsent) {
+                set_transport(h, protocol::tcp);
+                h.tcp_flags = static_cast<std::uint8_t>(value);
+            }
+            break;
+        case Domain::icmp_type:
+            if (value != kAbsent) {
+                set_transport(h, icmp_of(h.ip_version));
+                h.icmp_type = static_cast<std::uint8_t>(value);
+            }
+            break;
+        case Domain::fragment:
+            h.fragment_offset = (value & 1) != 0 ? 8 : 0;
+            h.ip_flags = static_cast<std::uint8_t>(value >> 1);
+            break;
+        case Domain::traffic_class:
+            h.traffic_class = static_cast<std::uint8_t>(value);
+            break;
+        case Domain::ttl:
+            h.ttl = static_cast<std::uint8_t>(value);
+            break;
+        case Domain::passage:
+            passage.direction = value >= kEntries ? Direction::out : Direction::in;
+            passage.entry = static_cast<Entry>(value % kEntries);
+            break;
+        case Domain::receive:
+        case Domain::via:
+            passage.receive_interface = interface_of(value);
+            break;
+        case Domain::transmit:
+            passage.direction = Direction::out;
+            passage.transmit_interface = interface_of(value);
+            break;
+        case Domain::ports:
+            if (value != 0)
+                set_transport(h, protocol::udp);
+            break;
+        case Domain::source_is_me:
+        case Domain::destination_is_me:
+            if (value != 0) {
+                const auto address = local_address(environment, h.ip_version);
+                if (!address)
+                    return std::nullopt;
+                (domain == Domain::source_is_me ? h.source : h.destination) = *address;
+            }
+            break;
+        case Domain::count_:
+            break;
+    }
+    return packet;
+}
+
+std::size_t Conditions::Hash::operator()(const Key& key) const {
+    return std::hash<ValueSet>()(key.values) * kDomains + static_cast<std::size_t>(key.domain);
+}
+
+std::optional<Condition> Conditions::add(Domain domain, const ValueSet& values) {
+    const auto found = known_.find({domain, values});
+    if (found != known_.end())
+        return found->second;
+    if (entries_.size() == kMaximumConditions)
+        return std::nullopt;
+    entries_.push_back({domain, values});
+    const auto condition = static_cast<Condition>(entries_.size());
+    known_.emplace(Key{domain, values}, condition);
+    return condition;
+}
+
+AttributeTable::AttributeTable(const Conditions& conditions) : bits_(conditions.entries().size()) {
+    const auto entries = conditions.entries();
+    std::vector<std::size_t> order(entries.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return entries[a].uses > entries[b].uses;
+    });
+    std::array<int, kDomains> column_of;
+    column_of.fill(-1);
+    for (std::size_t i = 0; i < order.size() && i < kAttributeBits; ++i) {
+        const Conditions::Entry& entry = entries[order[i]];
+        if (entry.uses == 0)
+            break;
+        const std::uint32_t bit = 1u << i;
+        bits_[order[i]] = bit;
+        int& column = column_of[static_cast<std::size_t>(entry.domain)];
+        if (column < 0) {
+            column = static_cast<int>(columns_.size());
+            columns_.push_back({.domain = entry.domain});
+        }
+        for (std::size_t value = 0; value < kDomainValues; ++value)
+            if (entry.values[value])
+                columns_[static_cast<std::size_t>(column)].bits[value] |= bit;
+    }
+}
+
+std::uint32_t AttributeTable::of(const Packet& packet, const LocalAddresses& local) const {
+    std::uint32_t bits = 0;
+    for (const Column& column : columns_)
+        bits |= column.bits[domain_value(column.domain, packet, local)];
+    return bits;
+}
+
+}  // namespace sluice::classify

@@ -1,0 +1,110 @@
+// Split trees: the compiled form of the header tests of one family.
+//
+// Purpose. Which rules match a packet, in their order, at a cost that does not grow with the rules.
+//
+// Layout. A rule is one or more boxes in the space of the key's lanes, and a set of attribute bits
+// that the packet must have. The boxes are spread over a few trees, so that those with a wide
+// source do not have to be copied into every branch that splits by source, and so on. A node has
+// 15 pivots in one lane and 16 children; which child is a matter of one comparison of vectors. A
+// leaf is a run of blocks of eight boxes, in the order of their rules, lane by lane: a dozen vector
+// instructions tell which of the eight match. Nodes and leaves lie in one array of cache lines and
+// refer to each other by line. A filter says for the upper bits of both addresses which trees can
+// hold a match at all. Rules that match every packet of the family are not in trees.
+//
+// Immutable once it is built.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "dataplane/classify/arena.h"
+#include "dataplane/classify/header_key.h"
+
+namespace sluice::classify {
+
+// A child: the line where it begins, and whether a leaf begins there. An empty leaf is line 0.
+using Reference = std::uint32_t;
+inline constexpr Reference kLeaf = 1u << 31;
+inline constexpr Reference kEmptyLeaf = kLeaf;
+
+struct alignas(64) Node {
+    static constexpr unsigned kPivots = 15;
+    std::array<std::uint32_t, kPivots> pivots;  // ascending; child i has keys above pivot i - 1
+    std::uint32_t lane;                         // and at most pivot i
+    std::array<Reference, kPivots + 1> children;
+};
+static_assert(sizeof(Node) == 128);
+
+inline constexpr unsigned kBlockSize = 8;
+template <typename T>
+using Eight = std::array<T, kBlockSize>;
+
+// first <= value <= first + span, as unsigned numbers, is value - first <= span.
+struct Spans {
+    Eight<std::uint32_t> first, span;
+};
+struct PortSpans {
+    // Source ports, then destination ports.
+    std::array<std::uint16_t, 2 * kBlockSize> first, last;
+};
+
+// The rule a box belongs to. Within a leaf they ascend; boxes of one rule may follow each other.
+struct BoxRules {
+    static constexpr std::uint32_t kTerminal = 1u << 31;    // a match ends the list
+    static constexpr std::uint32_t kUnverified = 1u << 30;  // see Matches::kUnverified
+    static constexpr std::uint32_t kMore = 1u << 29;        // another block follows; in lane 0
+    static constexpr std::uint32_t kIndex = kMore - 1;
+
+    Eight<std::uint32_t> values;
+};
+
+// No packet has this attribute: lanes without a box ask for it.
+inline constexpr std::uint32_t kNoPacketHas = 1u << 31;
+inline constexpr unsigned kAttributeBits = 31;
+
+struct alignas(64) Block4 {
+    Spans source, destination;
+    PortSpans ports;
+    Eight<std::uint32_t> attributes;
+    BoxRules rules;
+};
+static_assert(sizeof(Block4) == 4 * 64);
+
+struct alignas(64) Block6 {
+    PortSpans ports;
+    Eight<std::uint32_t> attributes;
+    BoxRules rules;
+    std::array<Spans, 4> source, destination;  // word by word
+};
+static_assert(sizeof(Block6) == 10 * 64);
+
+struct Tree {
+    Reference root = kEmptyLeaf;
+    std::uint32_t first_rule = 0;  // no rule in it comes before this one
+    std::uint8_t phase = 0;        // those of one phase are searched together
+};
+
+struct Forest {
+    static constexpr unsigned kMaximumTrees = 4;
+    static constexpr std::size_t kFilterSize = 1 << 16;
+
+    Family family = Family::v4;
+    Arena arena;
+    std::vector<Tree> trees;  // at most kMaximumTrees, by phase
+    // Bit t: tree t may hold a box for addresses whose filter_index is this. Empty: no filter.
+    std::vector<std::uint8_t> source_filter, destination_filter;
+    // Rules that match every packet of the family, ascending. One of the terminal ones is the
+    // default rule, the last of all.
+    std::vector<std::uint32_t> wild_terminal;
+    std::vector<std::uint32_t> wild_others;
+
+    // From the first word of an address. IPv6 networks in use share their first bits, so those
+    // are mixed.
+    static std::uint32_t filter_index(Family family, std::uint32_t word) {
+        return (family == Family::v6 ? word * 0x9e3779b1u : word) >> 16;
+    }
+};
+
+}  // namespace sluice::classify

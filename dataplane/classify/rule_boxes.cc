@@ -1,0 +1,396 @@
+#include "dataplane/classify/rule_boxes.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace sluice::classify {
+
+namespace {
+
+using contract::Instruction;
+using contract::kNegated;
+using contract::kOrNext;
+using contract::Opcode;
+using contract::RuleAction;
+using contract::RuleRecord;
+
+// Single addresses and ports of a list that follow each other are one interval; beyond this many
+// intervals of one list their hull is taken.
+constexpr std::size_t kMaximumIntervals = kMaximumBoxes;
+constexpr std::uint32_t kLastPort = 0xffff;
+
+using Intervals = std::vector<Interval>;
+
+Intervals united(Intervals intervals) {
+    std::sort(intervals.begin(), intervals.end(),
+              [](const Interval& a, const Interval& b) { return a.first < b.first; });
+    Intervals result;
+    for (const Interval& next : intervals) {
+        const bool touches = !result.empty() && (result.back().last == kFullLane ||
+                                                 next.first <= result.back().last + 1);
+        if (touches)
+            result.back().last = std::max(result.back().last, next.last);
+        else
+            result.push_back(next);
+    }
+    return result;
+}
+
+// REQUIRES: united.
+Intervals complement(const Intervals& intervals, std::uint32_t last) {
+    Intervals result;
+    std::uint32_t begin = 0;
+    for (const Interval& interval : intervals) {
+        if (interval.first > begin)
+            result.push_back({begin, interval.first - 1});
+        if (interval.last >= last)
+            return result;
+        begin = interval.last + 1;
+    }
+    result.push_back({begin, last});
+    return result;
+}
+
+bool is_negated(const Instruction& test) {
+    return (test.flags & kNegated) != 0;
+}
+
+bool is_contiguous(std::uint32_t mask) {
+    return (~mask & (~mask + 1)) == 0;
+}
+
+std::uint32_t word_at(const Ipv6& address, unsigned word) {
+    Be32 value;
+    std::memcpy(&value, address.bytes.data() + 4 * word, sizeof value);
+    return value.host();
+}
+
+bool ends_the_walk(RuleAction action) {
+    switch (action) {
+        case RuleAction::allow:
+        case RuleAction::deny:
+        case RuleAction::unreach:
+        case RuleAction::unreach6:
+        case RuleAction::reset:
+        case RuleAction::reset6:
+            return true;
+        // Frames at Ethernet level pass divert, tee and fwd, and a diverted packet comes back.
+        default:
+            return false;
+    }
+}
+
+bool is_terminal(const RuleRecord& rule, Family family) {
+    return ends_the_walk(rule.action) && rule.residual_count == 0 &&
+           (rule.flags & contract::rule_flag::defer) == 0 &&
+           (family != Family::other || (rule.flags & contract::rule_flag::link_layer) != 0);
+}
+
+// The lane that holds the values of a domain, if one does.
+std::optional<unsigned> lane_of(Domain domain) {
+    switch (domain) {
+        case Domain::protocol:
+            return lane::protocol;
+        case Domain::receive:
+            return lane::receive;
+        case Domain::transmit:
+            return lane::transmit;
+        case Domain::via:
+            return lane::via;
+        default:
+            return std::nullopt;
+    }
+}
+
+std::array<Interval, 4> one_lane(const Interval& interval) {
+    return {interval, {}, {}, {}};
+}
+
+bool intersect(Interval& interval, const Interval& with) {
+    interval.first = std::max(interval.first, with.first);
+    interval.last = std::min(interval.last, with.last);
+    return interval.first <= interval.last;
+}
+
+}  // namespace
+
+BoxMaker::BoxMaker(const contract::SnapshotView& view, const packet::Environment& environment,
+                   const HeaderTests& tests, Family family, Conditions& conditions)
+    : view_(view),
+      environment_(environment),
+      tests_(tests),
+      family_(family),
+      conditions_(conditions) {}
+
+BoxMaker::Demand BoxMaker::values_demand(const Instruction& test, Domain domain) {
+    Instruction bare = test;
+    bare.flags &= kNegated;
+    TestBytes key;
+    std::memcpy(&key, &bare, sizeof bare);
+    Demand demand{.kind = Demand::Kind::values, .domain = domain};
+    const auto [known, is_new] = known_.try_emplace(key);
+    if (is_new)
+        for (unsigned value = 0; value < domain_size(domain); ++value)
+            if (const auto sample = sample_packet(domain, value, family_, environment_))
+                known->second[value] = tests_.matches(bare, *sample);
+    demand.values = known->second;
+    if (demand.values.none())
+        demand.kind = Demand::Kind::never;
+    else if (demand.values.count() == domain_size(domain))
+        demand.kind = Demand::Kind::always;
+    return demand;
+}
+
+BoxMaker::Demand BoxMaker::networks_demand(const Instruction& test, unsigned lane) const {
+    Demand demand{.kind = Demand::Kind::intervals, .lane = lane};
+    Intervals intervals;
+    for (const contract::V4Network& network : view_.v4_networks().subspan(test.data, test.count)) {
+        const std::uint32_t mask = network.mask.host(), first = network.address.host();
+        // No address has bits outside the mask.
+        if ((first & ~mask) != 0)
+            continue;
+        demand.exact = demand.exact && is_contiguous(mask);
+        intervals.push_back({first, first | ~mask});
+    }
+    intervals = united(std::move(intervals));
+    if (is_negated(test)) {
+        if (!demand.exact)
+            return {};
+        intervals = complement(intervals, kFullLane);
+    }
+    for (const Interval& interval : intervals)
+        demand.intervals.push_back(one_lane(interval));
+    return demand;
+}
+
+BoxMaker::Demand BoxMaker::networks6_demand(const Instruction& test, unsigned lane) const {
+    if (is_negated(test))
+        return {};
+    Demand demand{.kind = Demand::Kind::intervals, .lane = lane, .lanes = 4};
+    for (const contract::V6Network& network : view_.v6_networks().subspan(test.data, test.count)) {
+        std::array<Interval, 4> words;
+        bool possible = true;
+        for (unsigned word = 0; word < 4; ++word) {
+            const std::uint32_t mask = word_at(network.mask, word),
+                                first = word_at(network.address, word);
+            possible = possible && (first & ~mask) == 0;
+            demand.exact = demand.exact && is_contiguous(mask);
+            words[word] = {first, first | ~mask};
+        }
+        if (possible)
+            demand.intervals.push_back(words);
+    }
+    return demand;
+}
+
+BoxMaker::Demand BoxMaker::set_demand(const Instruction& test, unsigned lane) const {
+    Demand demand{.kind = Demand::Kind::intervals, .lane = lane};
+    Intervals intervals;
+    for (std::uint32_t bit = 0; bit < test.count; ++bit) {
+        // The address of a bit may pass the end of the address space; the test wraps, too.
+        const std::uint32_t address = test.argument + bit;
+        if ((view_.words()[test.data + bit / 32] >> bit % 32 & 1) != 0)
+            intervals.push_back({address, address});
+    }
+    intervals = united(std::move(intervals));
+    if (is_negated(test))
+        intervals = complement(intervals, kFullLane);
+    for (const Interval& interval : intervals)
+        demand.intervals.push_back(one_lane(interval));
+    return demand;
+}
+
+void BoxMaker::port_demands(const Instruction& test, unsigned lane,
+                            std::vector<Demand>& demands) const {
+    Demand with_ports{.kind = Demand::Kind::intervals, .domain = Domain::ports, .lane = lane};
+    with_ports.values[1] = true;
+    Intervals intervals;
+    for (const contract::PortTest& port : view_.ports().subspan(test.data, test.count)) {
+        if (port.first > port.last)
+            continue;
+        const bool plain = port.mask == kLastPort;
+        with_ports.exact = with_ports.exact && plain;
+        intervals.push_back(plain ? Interval{port.first, port.last} : Interval{0, kLastPort});
+    }
+    intervals = united(std::move(intervals));
+    if (is_negated(test)) {
+        Demand without_ports{.kind = Demand::Kind::values, .domain = Domain::ports};
+        without_ports.values[0] = true;
+        demands.push_back(without_ports);
+        intervals = with_ports.exact ? complement(intervals, kLastPort) : Intervals{{0, kLastPort}};
+    }
+    for (const Interval& interval : intervals)
+        with_ports.intervals.push_back(one_lane(interval));
+    demands.push_back(std::move(with_ports));
+}
+
+std::vector<BoxMaker::Demand> BoxMaker::demands_of_block(std::span<const Instruction> block) {
+    std::vector<Demand> demands;
+    for (const Instruction& test : block) {
+        if (const auto domain = domain_of(test.opcode)) {
+            demands.push_back(values_demand(test, *domain));
+            continue;
+        }
+        const Demand::Kind other_family =
+            is_negated(test) ? Demand::Kind::always : Demand::Kind::never;
+        switch (test.opcode) {
+            case Opcode::source_v4:
+            case Opcode::destination_v4:
+            case Opcode::source_set:
+            case Opcode::destination_set: {
+                const bool source =
+                    test.opcode == Opcode::source_v4 || test.opcode == Opcode::source_set;
+                const unsigned where = source ? lane::source : lane::destination;
+                const bool is_set =
+                    test.opcode == Opcode::source_set || test.opcode == Opcode::destination_set;
+                if (family_ != Family::v4)
+                    demands.push_back({.kind = other_family});
+                else
+                    demands.push_back(is_set ? set_demand(test, where)
+                                             : networks_demand(test, where));
+                break;
+            }
+            case Opcode::source_v6:
+            case Opcode::destination_v6: {
+                const unsigned where =
+                    test.opcode == Opcode::source_v6 ? lane::source : lane::destination;
+                demands.push_back(family_ != Family::v6 ? Demand{.kind = other_family}
+                                                        : networks6_demand(test, where));
+                break;
+            }
+            case Opcode::source_ports:
+                port_demands(test, lane::source_port, demands);
+                break;
+            case Opcode::destination_ports:
+                port_demands(test, lane::destination_port, demands);
+                break;
+            default:
+                demands.push_back({});
+                break;
+        }
+    }
+    merge(demands);
+    return demands;
+}
+
+// Alternatives within one domain become one; those that never match go.
+void BoxMaker::merge(std::vector<Demand>& demands) {
+    std::vector<Demand> merged;
+    for (Demand& demand : demands) {
+        if (demand.kind == Demand::Kind::never ||
+            (demand.kind == Demand::Kind::intervals && demand.intervals.empty()))
+            continue;
+        const auto same = std::find_if(merged.begin(), merged.end(), [&](const Demand& other) {
+            return demand.kind == Demand::Kind::values && other.kind == Demand::Kind::values &&
+                   demand.domain == other.domain;
+        });
+        if (same == merged.end())
+            merged.push_back(std::move(demand));
+        else
+            same->values |= demand.values;
+    }
+    for (Demand& demand : merged)
+        if (demand.kind == Demand::Kind::values &&
+            demand.values.count() == domain_size(demand.domain))
+            demand.kind = Demand::Kind::always;
+    demands = std::move(merged);
+}
+
+// Appends what is left of `partial` under the demand. False: more boxes than are allowed.
+bool BoxMaker::apply(const Demand& demand, const Partial& partial, std::vector<Partial>& result) {
+    Partial base = partial;
+    base.unverified = base.unverified || !demand.exact;
+    if (demand.domain != Domain::count_) {
+        const auto domain = static_cast<std::size_t>(demand.domain);
+        const bool known = (base.domains >> domain & 1) != 0;
+        base.values[domain] = known ? base.values[domain] & demand.values : demand.values;
+        base.domains |= 1u << domain;
+        if (base.values[domain].none())
+            return true;
+    }
+    if (demand.kind == Demand::Kind::values) {
+        result.push_back(base);
+        return result.size() <= kMaximumBoxes;
+    }
+    if (demand.intervals.size() > kMaximumIntervals)
+        return false;
+    for (const auto& alternative : demand.intervals) {
+        Partial next = base;
+        bool possible = true;
+        for (unsigned i = 0; i < demand.lanes; ++i)
+            possible = possible && intersect(next.lanes[demand.lane + i], alternative[i]);
+        if (possible)
+            result.push_back(next);
+        if (result.size() > kMaximumBoxes)
+            return false;
+    }
+    return true;
+}
+
+Box BoxMaker::finish(const Partial& partial, const RuleRecord& rule, std::uint32_t index) {
+    Box box;
+    box.lanes = partial.lanes;
+    box.rule = index;
+    box.unverified = partial.unverified;
+    for (std::size_t i = 0; i < kDomains; ++i) {
+        const auto domain = static_cast<Domain>(i);
+        const ValueSet& values = partial.values[i];
+        if ((partial.domains >> i & 1) == 0 || values.count() == domain_size(domain))
+            continue;
+        bool in_lane = false;
+        if (const auto where = lane_of(domain)) {
+            unsigned first = 0, last = domain_size(domain) - 1;
+            while (!values[first])
+                ++first;
+            while (!values[last])
+                --last;
+            box.lanes[*where] = {first, last};
+            in_lane = values.count() == last - first + 1;
+        }
+        box.lanes_suffice = box.lanes_suffice && in_lane;
+        if (const auto condition = conditions_.add(domain, values)) {
+            box.conditions[i] = *condition;
+            conditions_.count_use(*condition);
+        } else {
+            box.unverified = true;
+        }
+    }
+    box.terminal = !box.unverified && is_terminal(rule, family_);
+    return box;
+}
+
+void BoxMaker::append_boxes(std::uint32_t index, std::vector<Box>& boxes) {
+    const RuleRecord& rule = view_.rules()[index];
+    const auto tests = view_.instructions().subspan(rule.first_instruction, rule.header_count);
+    Partial full;
+    full.lanes.fill({0, kFullLane});
+    std::vector<Partial> partials = {full};
+    for (std::size_t begin = 0, end; begin < tests.size(); begin = end) {
+        end = begin + 1;
+        while ((tests[end - 1].flags & kOrNext) != 0)
+            ++end;
+        const std::vector<Demand> demands = demands_of_block(tests.subspan(begin, end - begin));
+        const auto has = [&](Demand::Kind kind) {
+            return std::any_of(demands.begin(), demands.end(),
+                               [&](const Demand& demand) { return demand.kind == kind; });
+        };
+        if (has(Demand::Kind::always))
+            continue;
+        std::vector<Partial> next;
+        bool fits = !has(Demand::Kind::unknown);
+        for (std::size_t i = 0; fits && i < partials.size(); ++i)
+            for (std::size_t d = 0; fits && d < demands.size(); ++d)
+                fits = apply(demands[d], partials[i], next);
+        if (fits)
+            partials = std::move(next);
+        else
+            for (Partial& partial : partials)
+                partial.unverified = true;
+        if (partials.empty())
+            return;
+    }
+    for (const Partial& partial : partials)
+        boxes.push_back(finish(partial, rule, index));
+}
+
+}  // namespace sluice::classify

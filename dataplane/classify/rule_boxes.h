@@ -1,0 +1,101 @@
+// The header tests of a rule as boxes: for each lane of the key a first and a last value.
+//
+// Lists and alternatives give several boxes; what a box cannot express exactly (an address mask
+// with gaps, `iplen`, TCP options, alternatives of fields that have no lane) widens it and marks it
+// unverified: then the rule's tests are run on the packets that it lets through.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "dataplane/classify/attributes.h"
+#include "dataplane/classify/header_key.h"
+#include "dataplane/classify/header_tests.h"
+#include "dataplane/contract/snapshot_view.h"
+
+namespace sluice::classify {
+
+struct Interval {
+    std::uint32_t first = 0;
+    std::uint32_t last = 0;
+    bool operator==(const Interval&) const = default;
+};
+
+// Values that a lane can have.
+inline constexpr std::uint32_t kFullLane = 0xffffffff;
+
+struct Box {
+    std::array<Interval, lane::boxed> lanes;
+    std::array<Condition, kDomains> conditions{};  // by domain; 0: none
+    std::uint32_t rule = 0;
+    // A match ends the list: the rule's action does, for every packet of the family.
+    bool terminal = false;
+    bool unverified = false;
+    // The lanes alone say all that the conditions say.
+    bool lanes_suffice = true;
+};
+
+// A list that would need more boxes is not taken apart but verified.
+inline constexpr std::size_t kMaximumBoxes = 256;
+
+class BoxMaker {
+  public:
+    // All must outlive it.
+    BoxMaker(const contract::SnapshotView& view, const packet::Environment& environment,
+             const HeaderTests& tests, Family family, Conditions& conditions);
+
+    // Appends the boxes of the rule with that index. None: no packet of the family can match it.
+    void append_boxes(std::uint32_t rule, std::vector<Box>& boxes);
+
+  private:
+    // What one test asks: values of one domain, or intervals of lanes, or both (a port test asks
+    // for a packet with ports as well).
+    struct Demand {
+        enum class Kind : std::uint8_t { always, never, values, intervals, unknown };
+        Kind kind = Kind::unknown;
+        bool exact = true;  // nothing else passes
+        Domain domain = Domain::count_;
+        ValueSet values{};
+        unsigned lane = 0;
+        unsigned lanes = 1;                                // 4: an IPv6 address
+        std::vector<std::array<Interval, 4>> intervals{};  // alternatives
+    };
+    // A box while the tests of its rule are being added.
+    struct Partial {
+        std::array<Interval, lane::boxed> lanes;
+        std::uint32_t domains = 0;  // bit d: `values` of domain d counts
+        std::array<ValueSet, kDomains> values;
+        bool unverified = false;
+    };
+
+    Demand values_demand(const contract::Instruction& test, Domain domain);
+    Demand networks_demand(const contract::Instruction& test, unsigned lane) const;
+    Demand networks6_demand(const contract::Instruction& test, unsigned lane) const;
+    Demand set_demand(const contract::Instruction& test, unsigned lane) const;
+    void port_demands(const contract::Instruction& test, unsigned lane,
+                      std::vector<Demand>& demands) const;
+    static void merge(std::vector<Demand>& demands);
+    static bool apply(const Demand& demand, const Partial& partial, std::vector<Partial>& result);
+    std::vector<Demand> demands_of_block(std::span<const contract::Instruction> block);
+    Box finish(const Partial& partial, const contract::RuleRecord& rule, std::uint32_t index);
+
+    const contract::SnapshotView& view_;
+    const packet::Environment& environment_;
+    const HeaderTests& tests_;
+    const Family family_;
+    Conditions& conditions_;
+    // Sets of values by the test that they belong to: rules say the same over and over.
+    using TestBytes = std::array<std::uint64_t, 2>;
+    static_assert(sizeof(TestBytes) == sizeof(contract::Instruction));
+    struct HashTest {
+        std::size_t operator()(const TestBytes& bytes) const {
+            return (bytes[0] ^ bytes[1] * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu >> 7;
+        }
+    };
+    std::unordered_map<TestBytes, ValueSet, HashTest> known_;
+};
+
+}  // namespace sluice::classify

@@ -1,0 +1,110 @@
+#if defined(__x86_64__)
+
+#include <immintrin.h>
+
+#include "dataplane/classify/search.h"
+#include "dataplane/classify/search_target.h"
+
+SLUICE_TARGET_BEGIN("avx2,bmi,popcnt")
+
+namespace sluice::classify {
+namespace {
+
+// Eight boxes at a time. Comparisons of AVX2 are signed; a minimum is unsigned if one wants.
+struct Vector {
+    static __m256i load(const void* from) {
+        return _mm256_load_si256(static_cast<const __m256i*>(from));
+    }
+
+    static unsigned lanes_set(__m256i value) {
+        return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(value)));
+    }
+
+    static unsigned child(const Node& node, std::uint32_t value) {
+        const __m256i sign = _mm256_set1_epi32(static_cast<int>(0x80000000));
+        const __m256i key = _mm256_xor_si256(_mm256_set1_epi32(static_cast<int>(value)), sign);
+        const __m256i low = _mm256_xor_si256(load(node.pivots.data()), sign),
+                      high = _mm256_xor_si256(load(node.pivots.data() + 8), sign);
+        // The last of the sixteen is no pivot.
+        const unsigned below = lanes_set(_mm256_cmpgt_epi32(key, low)) |
+                               (lanes_set(_mm256_cmpgt_epi32(key, high)) & 0x7f) << 8;
+        return static_cast<unsigned>(_mm_popcnt_u32(below));
+    }
+
+    static unsigned terminal(const BoxRules& rules) { return lanes_set(load(rules.values.data())); }
+
+    static __m256i within(const Spans& spans, __m256i value) {
+        const __m256i distance = _mm256_sub_epi32(value, load(spans.first.data()));
+        return _mm256_cmpeq_epi32(_mm256_min_epu32(distance, load(spans.span.data())), distance);
+    }
+
+    template <typename Block>
+    struct Query {
+        explicit Query(const HeaderKey& of)
+            : key(of),
+              ports(_mm256_setr_m128i(
+                  _mm_set1_epi16(static_cast<short>(of.lanes[lane::source_port])),
+                  _mm_set1_epi16(static_cast<short>(of.lanes[lane::destination_port])))),
+              attributes(broadcast(lane::attributes)) {}
+
+        __m256i broadcast(unsigned which) const {
+            return _mm256_set1_epi32(static_cast<int>(key.lanes[which]));
+        }
+
+        unsigned ports_match(const PortSpans& spans) const {
+            const __m256i first = load(spans.first.data()), last = load(spans.last.data());
+            const __m256i inside =
+                _mm256_and_si256(_mm256_cmpeq_epi16(_mm256_max_epu16(first, ports), ports),
+                                 _mm256_cmpeq_epi16(_mm256_min_epu16(last, ports), ports));
+            const __m128i both =
+                _mm_and_si128(_mm256_castsi256_si128(inside), _mm256_extracti128_si256(inside, 1));
+            return static_cast<unsigned>(
+                       _mm_movemask_epi8(_mm_packs_epi16(both, _mm_setzero_si128()))) &
+                   0xff;
+        }
+
+        __m256i attributes_match(const Eight<std::uint32_t>& wanted) const {
+            return _mm256_cmpeq_epi32(_mm256_andnot_si256(attributes, load(wanted.data())),
+                                      _mm256_setzero_si256());
+        }
+
+        unsigned match(const Block4& block) const {
+            const __m256i addresses =
+                _mm256_and_si256(within(block.source, broadcast(lane::source)),
+                                 within(block.destination, broadcast(lane::destination)));
+            return lanes_set(_mm256_and_si256(addresses, attributes_match(block.attributes))) &
+                   ports_match(block.ports);
+        }
+
+        unsigned match(const Block6& block) const {
+            unsigned bits =
+                lanes_set(attributes_match(block.attributes)) & ports_match(block.ports);
+            for (unsigned word = 0; word < 4 && bits != 0; ++word)
+                bits &= lanes_set(_mm256_and_si256(
+                    within(block.source[word], broadcast(lane::source + word)),
+                    within(block.destination[word], broadcast(lane::destination + word))));
+            return bits;
+        }
+
+        const HeaderKey& key;
+        const __m256i ports;
+        const __m256i attributes;
+    };
+};
+
+}  // namespace
+}  // namespace sluice::classify
+
+#include "dataplane/classify/search_kernel.h"
+
+namespace sluice::classify {
+
+void search_avx2(const Forest& forest, const Burst& burst) {
+    search(forest, burst);
+}
+
+}  // namespace sluice::classify
+
+SLUICE_TARGET_END
+
+#endif

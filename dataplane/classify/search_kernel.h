@@ -1,0 +1,307 @@
+// The search, once for all sets of instructions. For the files search_*.cc only: they include what
+// this needs, define a `Vector`, and may compile all of it for one set of instructions, which is
+// why everything here has internal linkage and calls nothing that another file could share.
+//
+// Packets are searched in groups. All walks of a group, one for each packet and tree that the
+// filter leaves, take their steps in turn, so that the memory that each waits for comes while the
+// others go on. Nothing depends on what is found but the loop counts: a branch that cannot be
+// foreseen costs more than a node.
+
+namespace sluice::classify {
+namespace {
+
+constexpr unsigned kGroup = 32;  // packets searched at once
+constexpr unsigned kWalks = kGroup * Forest::kMaximumTrees;
+// Rules that match a packet and do not end its list, while they are being found.
+constexpr unsigned kCandidates = 16;
+constexpr std::uint32_t kNoRule = BoxRules::kIndex;
+
+struct Group {
+    // By packet.
+    std::uint32_t best[kGroup];     // the first terminal rule found
+    std::uint32_t horizon[kGroup];  // a candidate that found no room; none from here on counts
+    std::uint32_t candidate_count[kGroup];
+    std::uint32_t candidates[kGroup][kCandidates];  // with Matches::kUnverified
+    std::uint8_t trees[kGroup];                     // bit t: tree t has to be searched
+    // By walk.
+    Reference at[kWalks];
+    std::uint8_t packet[kWalks];  // place in the group
+    // Walks that are at a node; those that have come to a leaf.
+    std::uint8_t walking[kWalks + 1];
+    std::uint8_t arrived[kWalks + 1];
+};
+static_assert(kWalks <= 256);
+
+inline std::uint32_t index_of(std::uint32_t candidate) {
+    return candidate & ~Matches::kUnverified;
+}
+
+// Keeps the lowest ones.
+void add_candidate(Group& group, unsigned packet, std::uint32_t value) {
+    const std::uint32_t candidate =
+        (value & BoxRules::kIndex) |
+        ((value & BoxRules::kUnverified) != 0 ? Matches::kUnverified : 0);
+    std::uint32_t* list = group.candidates[packet];
+    std::uint32_t& count = group.candidate_count[packet];
+    if (count < kCandidates) {
+        list[count++] = candidate;
+        return;
+    }
+    unsigned last = 0;
+    for (unsigned i = 1; i < kCandidates; ++i)
+        if (index_of(list[i]) > index_of(list[last]))
+            last = i;
+    std::uint32_t dropped = candidate;
+    if (index_of(candidate) < index_of(list[last])) {
+        dropped = list[last];
+        list[last] = candidate;
+    }
+    if (index_of(dropped) < group.horizon[packet])
+        group.horizon[packet] = index_of(dropped);
+}
+
+// The matches of one block below and including the first terminal one. True: there was one.
+template <bool kFrom>
+bool take_matches(Group& group, unsigned packet, const BoxRules& rules, unsigned matching,
+                  std::uint32_t from) {
+    while (matching != 0) {
+        const std::uint32_t value = rules.values[static_cast<unsigned>(__builtin_ctz(matching))];
+        const std::uint32_t index = value & BoxRules::kIndex;
+        matching &= matching - 1;
+        if (kFrom && index < from)
+            continue;
+        if (index > group.best[packet])
+            return true;
+        if ((value & BoxRules::kTerminal) != 0) {
+            if (index < group.best[packet])
+                group.best[packet] = index;
+            return true;
+        }
+        add_candidate(group, packet, value);
+    }
+    return false;
+}
+
+template <typename Block, bool kFrom>
+void search_leaf(Group& group, unsigned packet, const Block* block,
+                 const typename Vector::template Query<Block>& query, std::uint32_t from) {
+    for (;; ++block) {
+        const unsigned matching = query.match(*block);
+        const bool more = (block->rules.values[0] & BoxRules::kMore) != 0;
+        const unsigned terminal = matching & Vector::terminal(block->rules);
+        const unsigned first_terminal = terminal & (0u - terminal);
+        const unsigned others = matching & (first_terminal - 1);
+        const unsigned place = static_cast<unsigned>(__builtin_ctz(terminal | 1u << 7));
+        const std::uint32_t index = block->rules.values[place] & BoxRules::kIndex;
+        const std::uint32_t found = terminal != 0 ? index : kNoRule;
+        if (__builtin_expect(kFrom || others != 0, 0)) {
+            if (take_matches<kFrom>(group, packet, block->rules, matching, from))
+                return;
+        } else {
+            group.best[packet] = found < group.best[packet] ? found : group.best[packet];
+            if (terminal != 0)
+                return;
+        }
+        if (__builtin_expect(!more, 1))
+            return;
+    }
+}
+
+template <typename Block>
+inline void fetch(const std::byte* arena, Reference reference) {
+    // Nodes have two lines; of a leaf of IPv6 boxes the last are rarely read.
+    constexpr unsigned kLines = sizeof(Block) / 64 < 6 ? sizeof(Block) / 64 : 6;
+    const std::byte* line = arena + std::size_t{reference & ~kLeaf} * 64;
+    for (unsigned i = 0; i < kLines; ++i)
+        __builtin_prefetch(line + i * 64);
+}
+
+// Lets all walks step down until they have arrived; the number of those that found a leaf with
+// boxes.
+template <typename Block>
+unsigned descend(Group& group, const std::byte* arena, const HeaderKey* const* keys,
+                 unsigned walking, unsigned arrived) {
+    while (walking != 0) {
+        unsigned left = 0;
+        for (unsigned i = 0; i < walking; ++i) {
+            const unsigned walk = group.walking[i];
+            const Node& node =
+                *reinterpret_cast<const Node*>(arena + std::size_t{group.at[walk]} * 64);
+            const std::uint32_t value = keys[group.packet[walk]]->lanes[node.lane];
+            const Reference child = node.children[Vector::child(node, value)];
+            group.at[walk] = child;
+            fetch<Block>(arena, child);
+            group.arrived[arrived] = static_cast<std::uint8_t>(walk);
+            arrived += child > kEmptyLeaf ? 1 : 0;
+            group.walking[left] = static_cast<std::uint8_t>(walk);
+            left += child < kLeaf ? 1 : 0;
+        }
+        walking = left;
+    }
+    return arrived;
+}
+
+template <typename Block, bool kFrom>
+void search_trees(const Forest& forest, Group& group, const HeaderKey* const* keys, unsigned count,
+                  std::uint32_t from) {
+    const std::byte* arena = forest.arena.data();
+    const Tree* trees = forest.trees.data();
+    const unsigned tree_count = static_cast<unsigned>(forest.trees.size());
+    for (unsigned first = 0; first < tree_count;) {
+        unsigned walks = 0, walking = 0, arrived = 0, tree = first;
+        for (; tree < tree_count && trees[tree].phase == trees[first].phase; ++tree) {
+            const Reference root = trees[tree].root;
+            const std::uint32_t first_rule = trees[tree].first_rule;
+            const bool is_leaf = (root & kLeaf) != 0;
+            std::uint8_t* list = is_leaf ? group.arrived + arrived : group.walking + walking;
+            unsigned added = 0;
+            for (unsigned i = 0; i < count; ++i) {
+                group.at[walks + added] = root;
+                group.packet[walks + added] = static_cast<std::uint8_t>(i);
+                list[added] = static_cast<std::uint8_t>(walks + added);
+                added += (group.trees[i] >> tree & 1) & (group.best[i] > first_rule ? 1 : 0);
+            }
+            walks += added;
+            (is_leaf ? arrived : walking) += added;
+        }
+        first = tree;
+        arrived = descend<Block>(group, arena, keys, walking, arrived);
+        for (unsigned i = 0; i < arrived; ++i) {
+            const unsigned walk = group.arrived[i], packet = group.packet[walk];
+            const auto* block =
+                reinterpret_cast<const Block*>(arena + std::size_t{group.at[walk] & ~kLeaf} * 64);
+            const typename Vector::template Query<Block> query(*keys[packet]);
+            search_leaf<Block, kFrom>(group, packet, block, query, from);
+        }
+    }
+}
+
+void insert_sorted(std::uint32_t* list, unsigned count, std::uint32_t candidate) {
+    unsigned place = count;
+    for (; place > 0 && index_of(list[place - 1]) > index_of(candidate); --place)
+        list[place] = list[place - 1];
+    list[place] = candidate;
+}
+
+// Puts together what was found for a packet that more than one rule matches.
+void finish(const Forest& forest, Group& group, unsigned packet, std::uint32_t from,
+            Matches& matches) {
+    std::uint32_t limit =
+        group.best[packet] < group.horizon[packet] ? group.best[packet] : group.horizon[packet];
+    std::uint32_t sorted[2 * kCandidates];
+    unsigned count = 0;
+    for (unsigned i = 0; i < group.candidate_count[packet]; ++i)
+        insert_sorted(sorted, count++, group.candidates[packet][i]);
+    const std::uint32_t* wild = forest.wild_others.data();
+    const std::uint32_t* wild_end = wild + forest.wild_others.size();
+    // The first one at or behind `from`.
+    for (std::size_t span = forest.wild_others.size(); span > 0;) {
+        const std::size_t half = span / 2;
+        if (index_of(wild[half]) < from) {
+            wild += half + 1;
+            span -= half + 1;
+        } else {
+            span = half;
+        }
+    }
+    for (unsigned taken = 0; wild != wild_end; ++wild, ++taken) {
+        if (taken == kCandidates) {
+            if (index_of(*wild) < limit)
+                limit = index_of(*wild);
+            break;
+        }
+        insert_sorted(sorted, count++, *wild);
+    }
+    std::uint32_t told = 0;
+    for (unsigned i = 0; i < count && index_of(sorted[i]) < limit; ++i) {
+        // Boxes of one rule may overlap; a verified one says more.
+        if (told > 0 && index_of(matches.rules[told - 1]) == index_of(sorted[i])) {
+            matches.rules[told - 1] &= sorted[i];
+            continue;
+        }
+        if (told == Matches::kCapacity) {
+            matches.count = told;
+            matches.end = index_of(sorted[i]);
+            return;
+        }
+        matches.rules[told++] = sorted[i];
+    }
+    const bool has_end = group.best[packet] == limit && limit != kNoRule;
+    if (has_end && told == Matches::kCapacity) {
+        matches.count = told;
+        matches.end = limit;
+        return;
+    }
+    if (has_end)
+        matches.rules[told++] = limit;
+    matches.count = told;
+    matches.end = has_end ? limit + 1 : limit;
+}
+
+// The first terminal rule at or behind `from` that matches every packet.
+std::uint32_t first_wild_terminal(const Forest& forest, std::uint32_t from) {
+    for (const std::uint32_t *rule = forest.wild_terminal.data(),
+                             *end = rule + forest.wild_terminal.size();
+         rule != end; ++rule)
+        if (*rule >= from)
+            return *rule;
+    return kNoRule;
+}
+
+template <typename Block>
+void search_group(const Forest& forest, Group& group, const HeaderKey* const* keys, unsigned count,
+                  std::uint32_t from) {
+    const std::uint32_t wild = first_wild_terminal(forest, from);
+    const unsigned all = (1u << forest.trees.size()) - 1;
+    const bool filtered = !forest.source_filter.empty();
+    const std::uint8_t* source_filter = forest.source_filter.data();
+    const std::uint8_t* destination_filter = forest.destination_filter.data();
+    constexpr Family kFamily = sizeof(Block) == sizeof(Block6) ? Family::v6 : Family::v4;
+    for (unsigned i = 0; i < count; ++i) {
+        group.best[i] = wild;
+        group.horizon[i] = kNoRule;
+        group.candidate_count[i] = 0;
+        group.trees[i] = static_cast<std::uint8_t>(all);
+        if (filtered) {
+            const auto& lanes = keys[i]->lanes;
+            group.trees[i] =
+                source_filter[Forest::filter_index(kFamily, lanes[lane::source])] &
+                destination_filter[Forest::filter_index(kFamily, lanes[lane::destination])];
+        }
+    }
+    if (from == 0)
+        search_trees<Block, false>(forest, group, keys, count, from);
+    else
+        search_trees<Block, true>(forest, group, keys, count, from);
+}
+
+void search(const Forest& forest, const Burst& burst) {
+    Group group;
+    const HeaderKey* keys[kGroup];
+    const std::size_t total = burst.which.size();
+    const std::uint16_t* which = burst.which.data();
+    const bool has_wild = !forest.wild_others.empty();
+    for (std::size_t done = 0; done < total; done += kGroup) {
+        const auto count = static_cast<unsigned>(total - done < kGroup ? total - done : kGroup);
+        for (unsigned i = 0; i < count; ++i)
+            keys[i] = burst.keys.data() + which[done + i];
+        if (forest.family == Family::v6)
+            search_group<Block6>(forest, group, keys, count, burst.from);
+        else
+            search_group<Block4>(forest, group, keys, count, burst.from);
+        for (unsigned i = 0; i < count; ++i) {
+            Matches& matches = burst.matches.data()[which[done + i]];
+            if (has_wild || group.candidate_count[i] != 0) {
+                finish(forest, group, i, burst.from, matches);
+                continue;
+            }
+            const bool has_end = group.best[i] != kNoRule;
+            matches.rules[0] = group.best[i];
+            matches.count = has_end ? 1 : 0;
+            matches.end = group.best[i] + (has_end ? 1 : 0);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace sluice::classify
