@@ -11,188 +11,32 @@ import os
 import shutil
 import sys
 import tempfile
-import time
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 from figures import Figure, log, origin, table, take_precedence, write_part  # noqa: E402
 from huge_pages import HugePages  # noqa: E402
-from programs import Lab, L3fwd, Sluice, TestPmd, build_l3fwd, eventually  # noqa: E402
-import rules as rule_sets  # noqa: E402
-import traffic  # noqa: E402
+from programs import Lab, L3fwd, TestPmd, build_l3fwd  # noqa: E402
+from setups import (KEEP_STATE, PACKETS, groups, load, measured, start_sluice,  # noqa: E402
+                    with_pages)
 
 ROUNDS = 5
 SECONDS = 1.5
-PACKETS = 4096
 METHODS = ("avx2", "avx512x32")
-SETTLE = 0.3
 # Two programs that drop and send differently do not have the same rules.
 TOLERANCE = 0.01
-KEEP_STATE = "keep-state"
-
-
-@dataclass
-class Row:
-    name: str
-    rules: list
-    states: int = 0              # that shall be there when it is measured
-    without_acl: bool = False
-    hands_over: bool = False     # and may lose packets that way: what is sent counts
-    rates: dict = field(default_factory=dict)   # by program
-
-    def note(self, program, rate):
-        packets = rate.received * (rate.share_sent if self.hands_over else 1)
-        log(f"    {self.name}, {program}: {packets / 1e6:.2f} Mpps")
-        self.rates.setdefault(program, []).append(packets)
-
-    def figure(self, program):
-        return Figure([rate / 1e6 for rate in self.rates[program]])
-
-
-@dataclass
-class Group:
-    """Rows with the same ports and packets."""
-
-    name: str
-    lab: Lab
-    rows: list
-    testpmd: list = field(default_factory=list)
-
-
-class StatefulSluice(Sluice):
-    """With a rule that makes states in front of the last one, and one that looks for them before all
-    others."""
-
-    def __init__(self, lab, states):
-        super().__init__(lab, states=max(states * 3 // 2, 16384))
-        self.appliance.must("-q", "sysctl", f"net.inet.ip.fw.dyn_max={max(states * 3 // 2, 16384)}")
-
-    def load_with_states(self, row):
-        text = rule_sets.to_ipfw(row.rules[:-1])
-        self.appliance.load("add 10 check-state\n" + text +
-                            "add 65000 allow ip from any to any keep-state\n")
-        if not eventually(lambda: self.states() >= row.states, 30):
-            raise SystemExit(f"perf: {row.name}: there are {self.states()} states, "
-                             f"{row.states} were expected")
-
-    def states(self):
-        return self.appliance.dataplane_counters()["states"]
-
-
-# ---- What is measured ----------------------------------------------------------------------------
-
-
-def one_way(capture):
-    """Packets of `capture` come in by the first port and leave by the second."""
-    queues = ",".join(f"rx_pcap={path}" for path in capture)
-    return [f"net_pcap0,{queues},infinite_rx=1", "net_null0,no-rx=1"]
-
-
-def own_rules():
-    yield Row("no rules", [])
-    for count in (10, 100, 1000, 10000):
-        yield Row(f"lin, {count:,}", rule_sets.linear(count))
-    for count in (10, 100, 1000, 10000):
-        yield Row(f"mix, {count:,}", rule_sets.mixed(count))
-
-
-def stateless_groups(lab, folder):
-    capture = folder / "plain.pcap"
-    traffic.write_capture(capture, traffic.plain(PACKETS))
-    yield Group("rules of our own", replace(lab, devices=one_way([capture])), list(own_rules()))
-    for name in ("fw1_1k", "fw1_10k", "acl1_1k", "acl1_10k"):
-        rules = rule_sets.classbench(name)
-        if rules is None:
-            log(f"  no {name} beside the checkout: left out")
-            continue
-        capture = folder / f"{name}.pcap"
-        traffic.write_capture(capture, traffic.inside(rules, PACKETS))
-        yield Group(name, replace(lab, devices=one_way([capture])),
-                    [Row(f"{name}, {len(rules):,}", rules)])
-
-
-def state_group(lab, folder, flows, ports, both_ways):
-    """The flows are shared out over pairs of ports; where packets go both ways, the one port of a
-    pair sees the clients and the other the servers."""
-    pairs = ports // 2
-    each = flows // pairs if both_ways else flows // ports
-    devices = []
-    for port in range(ports):
-        first = (port // 2 if both_ways else port) * each
-        backwards = both_ways and port % 2 == 1
-        capture = folder / f"flows-{flows}-{port}.pcap"
-        traffic.write_capture(capture, (traffic.flow(number, backwards)
-                                        for number in range(first, first + each)))
-        devices.append(f"net_pcap{port},rx_pcap={capture},infinite_rx=1")
-    buffers = max(each + 1024, 8192)
-    # A buffer has 2.4 KiB, and a port some 3,000 beside those that hold the packets.
-    memory = ports * (buffers + 3200) * 2450 // (1 << 20) + 128
-    ways = "" if both_ways else ", one way"
-    known = each * (pairs if both_ways else ports)
-    rules = rule_sets.mixed(1000)
-    return Group(f"{flows:,} flows", replace(lab, devices=devices, buffers=buffers,
-                                             memory_mb=max(memory, lab.memory_mb)),
-                 [Row(f"{flows:,} flows{ways}, stateless, no rules", [], without_acl=ports > 2),
-                  Row(f"{flows:,} flows{ways}, {KEEP_STATE}, mix, 1,000", rules, states=known,
-                      without_acl=ports > 2)])
-
-
-def two_workers_groups(lab, folder):
-    """Each port has two queues, one for each worker. net_pcap does not bring packets to the worker
-    that owns their flow: with states half of them is handed over."""
-    captures = [folder / "plain-a.pcap", folder / "plain-b.pcap"]
-    frames = traffic.plain(PACKETS)
-    for capture, part in zip(captures, (frames[::2], frames[1::2])):
-        traffic.write_capture(capture, part)
-    yield Group("two workers", replace(lab, devices=one_way(captures), workers=2),
-                [Row(f"two workers, {name}", rules, without_acl=True)
-                 for name, rules in (("no rules", []), ("mix, 100", rule_sets.mixed(100)),
-                                     ("mix, 10,000", rule_sets.mixed(10000)))])
-    flows = 1000
-    devices = []
-    for port in range(2):
-        queues = []
-        for queue in range(2):
-            queues.append(folder / f"two-workers-{port}-{queue}.pcap")
-            traffic.write_capture(queues[-1], [traffic.flow(number, port == 1)
-                                               for number in range(queue, flows, 2)])
-        devices.append(f"net_pcap{port}," + ",".join(f"rx_pcap={path}" for path in queues)
-                       + ",infinite_rx=1")
-    yield Group("two workers, flows", replace(lab, devices=devices, workers=2),
-                [Row(f"two workers, {flows:,} flows, {KEEP_STATE}, mix, 1,000",
-                     rule_sets.mixed(1000), states=flows, without_acl=True, hands_over=True)])
-
-
-def groups(lab, folder, only, biggest):
-    found = list(stateless_groups(lab, folder))
-    for flows, ports, both_ways in ((1000, 2, True), (100_000, 8, True), (1_000_000, 32, False)):
-        if flows <= biggest:
-            found.append(state_group(lab, folder, flows, ports, both_ways))
-    if os.cpu_count() > 1:
-        found += two_workers_groups(lab, folder)
-    return [group for group in found if only in group.name]
 
 
 # ---- Measuring -----------------------------------------------------------------------------------
 
 
-def measured(program, seconds):
-    time.sleep(SETTLE)
-    return program.rate(seconds)
-
-
 def run_sluice(group, seconds):
     """{row name: Rate}"""
     rates = {}
-    states = max(row.states for row in group.rows)
-    program = StatefulSluice(group.lab, states) if states else Sluice(group.lab)
+    program = start_sluice(group)
     try:
         for row in group.rows:
-            if row.states:
-                program.load_with_states(row)
-            else:
-                program.load(row.rules)
+            load(program, row)
             rates[row.name] = measured(program, seconds)
             row.note("Sluice", rates[row.name])
             lost = 1 - rates[row.name].share_sent
@@ -296,10 +140,8 @@ def main():
         needed = max(group.lab.memory_mb for group in every)
         # testpmd and l3fwd have buffers and tables beside those.
         with HugePages(needed + 512) as pages:
-            # Where pages are small, a buffer fills one of 4 KiB.
             for group in every:
-                group.lab = replace(group.lab, huge_pages=pages.enough,
-                                    memory_mb=group.lab.memory_mb * (1 if pages.enough else 2))
+                group.lab = with_pages(group.lab, pages.enough)
             log("forwarding" + ("" if pages.enough else ", without huge pages"))
             for number in range(options.rounds):
                 log(f"  round {number + 1} of {options.rounds}")
