@@ -4,9 +4,6 @@ greatest beside them: where two rows differ by less than that, they do not diffe
 import argparse
 import json
 import os
-import platform
-import re
-import statistics
 import subprocess
 import sys
 import time
@@ -14,36 +11,12 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(SOURCE / "tests/e2e"))
+from figures import Figure, log, machine, table, take_precedence, write_part  # noqa: E402
 from lab import Appliance, Bed, namespaces_work  # noqa: E402
 
 ROUNDS = 3
 SECONDS = 2
 ALLOW = "add 60000 allow ip from any to any\n"
-
-
-def log(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-def take_precedence():
-    """Before whatever else runs here: by nice, and by the group of the terminal, which counts first
-    where the kernel groups by it."""
-    os.nice(-20)
-    try:
-        Path("/proc/self/autogroup").write_text("-20")
-    except OSError:
-        pass
-
-
-class Figure:
-    """Median, least and greatest of some values."""
-
-    def __init__(self, values):
-        self.median = statistics.median(values)
-        self.least, self.greatest = min(values), max(values)
-
-    def text(self, form):
-        return f"{form.format(self.median)} ({form.format(self.least)}–{form.format(self.greatest)})"
 
 
 # ---- Commands ------------------------------------------------------------------------------------
@@ -166,20 +139,6 @@ def measure_engine(build):
 # ---- The report ----------------------------------------------------------------------------------
 
 
-def machine():
-    text = Path("/proc/cpuinfo").read_text()
-    model = re.search(r"model name\s*: (.*)", text).group(1)
-    memory = int(re.search(r"MemTotal:\s+(\d+)", Path("/proc/meminfo").read_text()).group(1))
-    compiler = subprocess.run(["g++", "-dumpfullversion"], capture_output=True, text=True).stdout
-    return (f"{os.cpu_count()} CPUs ({model}), {memory >> 20} GiB, Linux {platform.release()}, "
-            f"g++ {compiler.strip()}, load average before the run {os.getloadavg()[0]:.1f}")
-
-
-def table(head, rows):
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
-
-
 def report(where, commands, file_load, forwarding, engine):
     base = forwarding["testpmd, macswap"].median
     empty = engine["filter/rules:0"].median
@@ -238,7 +197,7 @@ def main():
         file_load = time_file(appliance)
     log("forwarding")
     forwarding = measure_forwarding(options.build)
-    options.output.write_text(report(where, commands, file_load, forwarding, engine))
+    write_part(options.output, None, report(where, commands, file_load, forwarding, engine))
     log(f"written: {options.output}")
 
 

@@ -28,6 +28,10 @@ WORKER_COUNTERS = ("heartbeat", "generation", "bursts", "log_dropped", "replies_
                    "states_made", "keepalives_sent", "handed_over", "misdirected")
 DROPS_OFFSET = 16 * 8
 DROPS_ROOM = 32
+PORTS_OFFSET = DROPS_OFFSET + DROPS_ROOM * 8
+PORT_COUNTERS = ("received_packets", "received_bytes", "sent_packets", "sent_bytes",
+                 "dropped_packets")
+PORT_STRIDE = 64
 
 
 def drop_labels():
@@ -296,6 +300,19 @@ class Appliance:
                 for name, value in zip(labels, values):
                     drops[name] += value
         return {**sums, "drops": drops}
+
+    def port_counters(self, ports=2):
+        """Sums over the workers: the fields of PortCounters, a dictionary for each port."""
+        (_, _, workers, _, _, offset, stride), data = self._counter_file()
+        sums = [dict.fromkeys(PORT_COUNTERS, 0) for _ in range(ports)]
+        with data:
+            for worker in range(workers):
+                for port in range(ports):
+                    start = offset + worker * stride + PORTS_OFFSET + port * PORT_STRIDE
+                    for name, value in zip(PORT_COUNTERS, struct.unpack_from(
+                            f"<{len(PORT_COUNTERS)}Q", data, start)):
+                        sums[port][name] += value
+        return sums
 
     def resident_bytes(self):
         """The memory of the data plane that is really there."""
