@@ -45,7 +45,7 @@ void set_key(const Packet& packet, HeaderKey& key) {
     key.lanes[lane::receive] = receive;
     key.lanes[lane::transmit] = out ? transmit : kAbsent;
     key.lanes[lane::via] = out ? transmit : receive;
-    key.lanes[lane::family] = static_cast<std::uint32_t>(family_of(h.ip_version));
+    key.lanes[lane::ports] = h.source_port | std::uint32_t{h.destination_port} << 16;
 }
 
 std::uint64_t now_us() {
@@ -95,26 +95,50 @@ Classifier::Classifier(const contract::SnapshotView& view, const packet::Environ
 
 void Classifier::read_keys(std::span<const Packet> packets, std::span<HeaderKey> keys) const {
     for (std::size_t i = 0; i < packets.size(); ++i) {
+        const auto family = static_cast<std::uint32_t>(family_of(packets[i].headers.ip_version));
         set_key(packets[i], keys[i]);
         keys[i].lanes[lane::attributes] =
-            attributes_[keys[i].lanes[lane::family]].of(packets[i], local_);
+            attributes_[family].of(packets[i], local_) | family << kFamilyShift;
     }
 }
 
 void Classifier::classify(std::span<const HeaderKey> keys, std::uint32_t from,
                           std::span<Matches> matches) const {
-    std::array<std::array<std::uint16_t, kMaximumBurst>, kFamilies> which;
     std::array<std::size_t, kFamilies> counts{};
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-        const std::uint32_t family = keys[i].lanes[lane::family];
-        which[family][counts[family]++] = static_cast<std::uint16_t>(i);
+    for (const HeaderKey& key : keys)
+        ++counts[static_cast<std::size_t>(key.family())];
+    for (std::size_t family = 0; family < kFamilies; ++family) {
+        if (counts[family] == keys.size())
+            search_(forests_[family], keys, from, matches);
+        else if (counts[family] > 0)
+            classify_mixed(static_cast<Family>(family), keys, from, matches);
     }
-    for (std::size_t family = 0; family < kFamilies; ++family)
-        if (counts[family] > 0)
-            search_(forests_[family], {.keys = keys,
-                                       .which = {which[family].data(), counts[family]},
-                                       .from = from,
-                                       .matches = matches});
+}
+
+// Those of one family among others: they are copied together, and their matches back.
+void Classifier::classify_mixed(Family family, std::span<const HeaderKey> keys, std::uint32_t from,
+                                std::span<Matches> matches) const {
+    constexpr std::size_t kAtOnce = 32;
+    std::array<HeaderKey, kAtOnce> some_keys;
+    std::array<Matches, kAtOnce> some_matches;
+    std::array<std::size_t, kAtOnce> places;
+    std::size_t count = 0;
+    const auto search_some = [&] {
+        search_(forest(family), {some_keys.data(), count}, from, some_matches);
+        for (std::size_t i = 0; i < count; ++i)
+            matches[places[i]] = some_matches[i];
+        count = 0;
+    };
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (keys[i].family() != family)
+            continue;
+        some_keys[count] = keys[i];
+        places[count] = i;
+        if (++count == kAtOnce)
+            search_some();
+    }
+    if (count > 0)
+        search_some();
 }
 
 }  // namespace sluice::classify

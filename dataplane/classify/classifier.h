@@ -51,8 +51,7 @@ class Classifier {
     void read_keys(std::span<const packet::Packet> packets, std::span<HeaderKey> keys) const;
 
     // The matching rules of each key at or behind `from`. The default rule matches everything.
-    // REQUIRES: keys.size() <= kMaximumBurst, matches.size() >= keys.size().
-    static constexpr std::size_t kMaximumBurst = 256;
+    // REQUIRES: matches.size() >= keys.size().
     void classify(std::span<const HeaderKey> keys, std::uint32_t from,
                   std::span<Matches> matches) const;
 
@@ -60,6 +59,8 @@ class Classifier {
     const Cost& cost() const { return cost_; }
 
   private:
+    void classify_mixed(Family family, std::span<const HeaderKey> keys, std::uint32_t from,
+                        std::span<Matches> matches) const;
     const Forest& forest(Family family) const { return forests_[static_cast<std::size_t>(family)]; }
 
     const LocalAddresses& local_;

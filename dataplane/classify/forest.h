@@ -24,15 +24,21 @@
 
 namespace sluice::classify {
 
-// A child: the line where it begins, and whether a leaf begins there. An empty leaf is line 0.
+// Where a node or a leaf begins in the arena, in bytes, a multiple of a line. The bits below say
+// what it is, so that a search knows the lane of a node before the node has come from memory: bit
+// 0: a leaf; otherwise the place of the lane in a key, in bytes, is in bits 0 to 5. An empty leaf
+// begins at 0.
 using Reference = std::uint32_t;
-inline constexpr Reference kLeaf = 1u << 31;
+inline constexpr Reference kLeaf = 1;
 inline constexpr Reference kEmptyLeaf = kLeaf;
+inline constexpr Reference kWhat = Arena::kLine - 1;
+static_assert(lane::boxed * sizeof(std::uint32_t) <= kWhat);
 
 struct alignas(64) Node {
     static constexpr unsigned kPivots = 15;
-    std::array<std::uint32_t, kPivots> pivots;  // ascending; child i has keys above pivot i - 1
-    std::uint32_t lane;                         // and at most pivot i
+    // Ascending; child i has keys above pivot i - 1 and at most pivot i. What is not used, and the
+    // last one always, is the greatest number, which no key is above.
+    std::array<std::uint32_t, kPivots + 1> pivots;
     std::array<Reference, kPivots + 1> children;
 };
 static_assert(sizeof(Node) == 128);
@@ -46,7 +52,7 @@ struct Spans {
     Eight<std::uint32_t> first, span;
 };
 struct PortSpans {
-    // Source ports, then destination ports.
+    // For each box the source port, then the destination port.
     std::array<std::uint16_t, 2 * kBlockSize> first, last;
 };
 
@@ -59,10 +65,6 @@ struct BoxRules {
 
     Eight<std::uint32_t> values;
 };
-
-// No packet has this attribute: lanes without a box ask for it.
-inline constexpr std::uint32_t kNoPacketHas = 1u << 31;
-inline constexpr unsigned kAttributeBits = 31;
 
 struct alignas(64) Block4 {
     Spans source, destination;

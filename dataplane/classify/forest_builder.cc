@@ -29,10 +29,18 @@ struct Item {
 using Items = std::vector<const Item*>;
 using Space = std::array<Interval, lane::boxed>;
 
-// The trees of a forest before they are laid out: a child is the number of a node, or with kLeaf
-// that of a block plus one.
+// The trees of a forest before they are laid out: a child is the number of a node, or with
+// kGrownLeaf that of a block plus one.
+constexpr Reference kGrownLeaf = 1u << 31;
+constexpr Reference kGrownEmptyLeaf = kGrownLeaf;
+
+struct GrownNode {
+    Node node;
+    unsigned lane = 0;
+};
+
 struct Growth {
-    std::vector<Node> nodes;
+    std::vector<GrownNode> nodes;
     std::vector<std::array<const Item*, kBlockSize>> blocks;  // null: no box
     std::vector<bool> more;                                   // by block: another follows
     unsigned depth = 0;                                       // of the tree being grown
@@ -97,7 +105,7 @@ class TreeGrower {
   private:
     Reference make_leaf(const Items& items) {
         if (items.empty())
-            return kEmptyLeaf;
+            return kGrownEmptyLeaf;
         const std::size_t first = growth_.blocks.size();
         for (std::size_t i = 0; i < items.size(); i += kBlockSize) {
             std::array<const Item*, kBlockSize> block{};
@@ -108,20 +116,19 @@ class TreeGrower {
         }
         growth_.longest_leaf =
             std::max(growth_.longest_leaf, static_cast<unsigned>(growth_.blocks.size() - first));
-        return kLeaf | static_cast<Reference>(first + 1);
+        return kGrownLeaf | static_cast<Reference>(first + 1);
     }
 
     Reference make_node(const Items& items, const Space& space, unsigned depth, double places,
                         const Split& split) {
         const auto number = static_cast<Reference>(growth_.nodes.size());
-        Node node;
-        node.pivots.fill(kFullLane);
-        std::copy(split.pivots.begin(), split.pivots.end(), node.pivots.begin());
-        node.lane = split.lane;
-        node.children.fill(kEmptyLeaf);
-        growth_.nodes.push_back(node);
+        GrownNode grown{.node = {}, .lane = split.lane};
+        grown.node.pivots.fill(kFullLane);
+        std::copy(split.pivots.begin(), split.pivots.end(), grown.node.pivots.begin());
+        grown.node.children.fill(kGrownEmptyLeaf);
+        growth_.nodes.push_back(grown);
         Items previous;
-        Reference previous_child = kEmptyLeaf;
+        Reference previous_child = kGrownEmptyLeaf;
         for (std::size_t child = 0; child <= split.pivots.size(); ++child) {
             Space part = space;
             if (child > 0)
@@ -140,7 +147,7 @@ class TreeGrower {
                 previous = inside;
                 previous_child = grow(std::move(inside), part, depth + 1, share);
             }
-            growth_.nodes[number].children[child] = previous_child;
+            growth_.nodes[number].node.children[child] = previous_child;
         }
         return number;
     }
@@ -246,8 +253,8 @@ void put_ports(PortSpans& ports, unsigned place, const Box& box) {
         ports.first[where] = static_cast<std::uint16_t>(std::min(interval.first, kLastPort));
         ports.last[where] = static_cast<std::uint16_t>(std::min(interval.last, kLastPort));
     };
-    put_one(place, box.lanes[lane::source_port]);
-    put_one(kBlockSize + place, box.lanes[lane::destination_port]);
+    put_one(2 * place, box.lanes[lane::source_port]);
+    put_one(2 * place + 1, box.lanes[lane::destination_port]);
 }
 
 void put_addresses(Block4& block, unsigned place, const Box& box) {
@@ -293,24 +300,27 @@ void lay_out(const Growth& growth, Forest& forest) {
     const auto first_block =
         static_cast<std::uint32_t>(kFirstLine + growth.nodes.size() * kNodeLines);
     forest.arena = Arena(first_block + growth.blocks.size() * kBlockLines + kLinesBehind);
-    const auto line_of = [&](Reference reference) -> Reference {
-        if (reference == kEmptyLeaf)
+    const auto reference_to = [&](Reference grown) -> Reference {
+        if (grown == kGrownEmptyLeaf)
             return kEmptyLeaf;
-        if ((reference & kLeaf) != 0)
-            return kLeaf | (first_block + ((reference & ~kLeaf) - 1) * kBlockLines);
-        return kFirstLine + reference * kNodeLines;
+        if ((grown & kGrownLeaf) != 0) {
+            const Reference block = (grown & ~kGrownLeaf) - 1;
+            return (first_block + block * kBlockLines) * Arena::kLine | kLeaf;
+        }
+        return (kFirstLine + grown * kNodeLines) * Arena::kLine |
+               static_cast<Reference>(growth.nodes[grown].lane * sizeof(std::uint32_t));
     };
     for (std::uint32_t i = 0; i < growth.nodes.size(); ++i) {
-        Node node = growth.nodes[i];
+        Node node = growth.nodes[i].node;
         for (Reference& child : node.children)
-            child = line_of(child);
+            child = reference_to(child);
         *forest.arena.at<Node>(kFirstLine + i * kNodeLines) = node;
     }
     for (std::uint32_t i = 0; i < growth.blocks.size(); ++i)
         write_block(*forest.arena.at<Block>(first_block + i * kBlockLines), growth.blocks[i],
                     growth.more[i]);
     for (Tree& tree : forest.trees)
-        tree.root = line_of(tree.root);
+        tree.root = reference_to(tree.root);
 }
 
 // ---- Trees
@@ -502,16 +512,16 @@ double search_cost(const Grown& grown, const std::vector<HeaderKey>& keys) {
                 continue;
             cost += kTree;
             Reference at = forest.trees[t].root;
-            for (; (at & kLeaf) == 0; cost += kNode) {
-                const Node& node = grown.growth.nodes[at];
+            for (; (at & kGrownLeaf) == 0; cost += kNode) {
+                const auto& [node, lane] = grown.growth.nodes[at];
                 unsigned child = 0;
-                while (child < Node::kPivots && node.pivots[child] < key.lanes[node.lane])
+                while (node.pivots[child] < key.lanes[lane])
                     ++child;
                 at = node.children[child];
             }
-            if (at == kEmptyLeaf)
+            if (at == kGrownEmptyLeaf)
                 continue;
-            for (std::size_t block = (at & ~kLeaf) - 1;; ++block) {
+            for (std::size_t block = (at & ~kGrownLeaf) - 1;; ++block) {
                 cost += kBlock;
                 if (!grown.growth.more[block])
                     break;

@@ -19,19 +19,27 @@ inline constexpr unsigned destination = 4;
 inline constexpr unsigned source_port = 8;
 inline constexpr unsigned destination_port = 9;
 inline constexpr unsigned protocol = 10;
-inline constexpr unsigned receive = 11;   // index of the interface, kNoInterface: none
-inline constexpr unsigned transmit = 12;  // none for packets that come in
-inline constexpr unsigned via = 13;       // of the two the one that counts for the direction
-inline constexpr unsigned boxed = 14;     // the lanes before this one span the space of the rules
-inline constexpr unsigned attributes = 14;
-inline constexpr unsigned family = 15;
+inline constexpr unsigned receive = 11;     // index of the interface, kNoInterface: none
+inline constexpr unsigned transmit = 12;    // none for packets that come in
+inline constexpr unsigned via = 13;         // of the two the one that counts for the direction
+inline constexpr unsigned boxed = 14;       // the lanes before this one span the space of the rules
+inline constexpr unsigned attributes = 14;  // see AttributeTable, and the family above them
+inline constexpr unsigned ports = 15;       // source port, and the destination port above it
 inline constexpr unsigned count = 16;
 }  // namespace lane
+
+// Bits of the lane of attributes: conditions of rules, then the family, then one that no packet
+// has.
+inline constexpr unsigned kAttributeBits = 29;
+inline constexpr unsigned kFamilyShift = kAttributeBits;
+inline constexpr std::uint32_t kNoPacketHas = 1u << 31;
 
 struct alignas(64) HeaderKey {
     std::array<std::uint32_t, lane::count> lanes{};
 
-    Family family() const { return static_cast<Family>(lanes[lane::family]); }
+    Family family() const {
+        return static_cast<Family>(lanes[lane::attributes] >> kFamilyShift & 3);
+    }
 };
 static_assert(sizeof(HeaderKey) == 64);
 

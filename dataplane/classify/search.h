@@ -17,22 +17,20 @@ InstructionSet best_instruction_set();
 bool is_available(InstructionSet set);
 const char* name_of(InstructionSet set);
 
-// A burst: the keys that `which` names, all of the forest's family.
-struct Burst {
-    std::span<const HeaderKey> keys;
-    std::span<const std::uint16_t> which;
-    std::uint32_t from = 0;      // rules before this one are not told
-    std::span<Matches> matches;  // out, at the same places as the keys
-};
-
-using SearchFunction = void (*)(const Forest& forest, const Burst& burst);
+// Tells for each key the rules at or behind `from` that match it. All keys are of the forest's
+// family. REQUIRES: matches.size() >= keys.size().
+using SearchFunction = void (*)(const Forest& forest, std::span<const HeaderKey> keys,
+                                std::uint32_t from, std::span<Matches> matches);
 
 // REQUIRES: is_available(set).
 SearchFunction search_function(InstructionSet set);
 
 // One definition in each file that is compiled for a set of instructions.
-void search_portable(const Forest& forest, const Burst& burst);
-void search_avx2(const Forest& forest, const Burst& burst);
-void search_avx512(const Forest& forest, const Burst& burst);
+void search_portable(const Forest& forest, std::span<const HeaderKey> keys, std::uint32_t from,
+                     std::span<Matches> matches);
+void search_avx2(const Forest& forest, std::span<const HeaderKey> keys, std::uint32_t from,
+                 std::span<Matches> matches);
+void search_avx512(const Forest& forest, std::span<const HeaderKey> keys, std::uint32_t from,
+                   std::span<Matches> matches);
 
 }  // namespace sluice::classify

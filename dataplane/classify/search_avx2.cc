@@ -25,9 +25,8 @@ struct Vector {
         const __m256i key = _mm256_xor_si256(_mm256_set1_epi32(static_cast<int>(value)), sign);
         const __m256i low = _mm256_xor_si256(load(node.pivots.data()), sign),
                       high = _mm256_xor_si256(load(node.pivots.data() + 8), sign);
-        // The last of the sixteen is no pivot.
-        const unsigned below = lanes_set(_mm256_cmpgt_epi32(key, low)) |
-                               (lanes_set(_mm256_cmpgt_epi32(key, high)) & 0x7f) << 8;
+        const unsigned below =
+            lanes_set(_mm256_cmpgt_epi32(key, low)) | lanes_set(_mm256_cmpgt_epi32(key, high)) << 8;
         return static_cast<unsigned>(_mm_popcnt_u32(below));
     }
 
@@ -41,44 +40,33 @@ struct Vector {
     template <typename Block>
     struct Query {
         explicit Query(const HeaderKey& of)
-            : key(of),
-              ports(_mm256_setr_m128i(
-                  _mm_set1_epi16(static_cast<short>(of.lanes[lane::source_port])),
-                  _mm_set1_epi16(static_cast<short>(of.lanes[lane::destination_port])))),
-              attributes(broadcast(lane::attributes)) {}
+            : key(of), ports(broadcast(lane::ports)), attributes(broadcast(lane::attributes)) {}
 
         __m256i broadcast(unsigned which) const {
             return _mm256_set1_epi32(static_cast<int>(key.lanes[which]));
         }
 
-        unsigned ports_match(const PortSpans& spans) const {
-            const __m256i first = load(spans.first.data()), last = load(spans.last.data());
-            const __m256i inside =
-                _mm256_and_si256(_mm256_cmpeq_epi16(_mm256_max_epu16(first, ports), ports),
-                                 _mm256_cmpeq_epi16(_mm256_min_epu16(last, ports), ports));
-            const __m128i both =
-                _mm_and_si128(_mm256_castsi256_si128(inside), _mm256_extracti128_si256(inside, 1));
-            return static_cast<unsigned>(
-                       _mm_movemask_epi8(_mm_packs_epi16(both, _mm_setzero_si128()))) &
-                   0xff;
+        // Zero in the lanes of boxes whose ports and attributes match.
+        __m256i violations(const PortSpans& spans, const Eight<std::uint32_t>& wanted) const {
+            const __m256i outside =
+                _mm256_or_si256(_mm256_subs_epu16(load(spans.first.data()), ports),
+                                _mm256_subs_epu16(ports, load(spans.last.data())));
+            return _mm256_or_si256(outside, _mm256_andnot_si256(attributes, load(wanted.data())));
         }
 
-        __m256i attributes_match(const Eight<std::uint32_t>& wanted) const {
-            return _mm256_cmpeq_epi32(_mm256_andnot_si256(attributes, load(wanted.data())),
-                                      _mm256_setzero_si256());
+        __m256i few_match(const PortSpans& spans, const Eight<std::uint32_t>& wanted) const {
+            return _mm256_cmpeq_epi32(violations(spans, wanted), _mm256_setzero_si256());
         }
 
         unsigned match(const Block4& block) const {
             const __m256i addresses =
                 _mm256_and_si256(within(block.source, broadcast(lane::source)),
                                  within(block.destination, broadcast(lane::destination)));
-            return lanes_set(_mm256_and_si256(addresses, attributes_match(block.attributes))) &
-                   ports_match(block.ports);
+            return lanes_set(_mm256_and_si256(addresses, few_match(block.ports, block.attributes)));
         }
 
         unsigned match(const Block6& block) const {
-            unsigned bits =
-                lanes_set(attributes_match(block.attributes)) & ports_match(block.ports);
+            unsigned bits = lanes_set(few_match(block.ports, block.attributes));
             for (unsigned word = 0; word < 4 && bits != 0; ++word)
                 bits &= lanes_set(_mm256_and_si256(
                     within(block.source[word], broadcast(lane::source + word)),
@@ -99,8 +87,9 @@ struct Vector {
 
 namespace sluice::classify {
 
-void search_avx2(const Forest& forest, const Burst& burst) {
-    search(forest, burst);
+void search_avx2(const Forest& forest, std::span<const HeaderKey> keys, std::uint32_t from,
+                 std::span<Matches> matches) {
+    search(forest, keys, from, matches);
 }
 
 }  // namespace sluice::classify

@@ -19,8 +19,7 @@ struct Vector {
     static unsigned child(const Node& node, std::uint32_t value) {
         const __mmask16 below = _mm512_cmplt_epu32_mask(_mm512_load_si512(node.pivots.data()),
                                                         _mm512_set1_epi32(static_cast<int>(value)));
-        // The last of the sixteen is no pivot.
-        return static_cast<unsigned>(_mm_popcnt_u32(below & 0x7fffu));
+        return static_cast<unsigned>(_mm_popcnt_u32(below));
     }
 
     static unsigned terminal(const BoxRules& rules) {
@@ -36,36 +35,28 @@ struct Vector {
     template <typename Block>
     struct Query {
         explicit Query(const HeaderKey& of)
-            : key(of),
-              ports(_mm256_setr_m128i(
-                  _mm_set1_epi16(static_cast<short>(of.lanes[lane::source_port])),
-                  _mm_set1_epi16(static_cast<short>(of.lanes[lane::destination_port])))),
-              lacking(_mm256_set1_epi32(static_cast<int>(~of.lanes[lane::attributes]))) {}
+            : key(of), ports(broadcast(lane::ports)), attributes(broadcast(lane::attributes)) {}
 
         __m256i broadcast(unsigned which) const {
             return _mm256_set1_epi32(static_cast<int>(key.lanes[which]));
         }
 
-        unsigned ports_match(const PortSpans& spans) const {
-            const __mmask16 inside = _mm256_mask_cmple_epu16_mask(
-                _mm256_cmpge_epu16_mask(ports, load(spans.first.data())), ports,
-                load(spans.last.data()));
-            return inside & static_cast<unsigned>(inside) >> 8;
-        }
-
-        __mmask8 attributes_match(const Eight<std::uint32_t>& wanted) const {
-            return _mm256_testn_epi32_mask(lacking, load(wanted.data()));
+        __mmask8 few_match(const PortSpans& spans, const Eight<std::uint32_t>& wanted) const {
+            const __m256i below = _mm256_subs_epu16(load(spans.first.data()), ports),
+                          above = _mm256_subs_epu16(ports, load(spans.last.data()));
+            const __m256i lacking = _mm256_andnot_si256(attributes, load(wanted.data()));
+            const __m256i violations = _mm256_or_si256(_mm256_or_si256(below, above), lacking);
+            return _mm256_testn_epi32_mask(violations, violations);
         }
 
         unsigned match(const Block4& block) const {
-            __mmask8 bits = attributes_match(block.attributes);
+            __mmask8 bits = few_match(block.ports, block.attributes);
             bits = within(bits, block.source, broadcast(lane::source));
-            bits = within(bits, block.destination, broadcast(lane::destination));
-            return bits & ports_match(block.ports);
+            return within(bits, block.destination, broadcast(lane::destination));
         }
 
         unsigned match(const Block6& block) const {
-            unsigned bits = attributes_match(block.attributes) & ports_match(block.ports);
+            unsigned bits = few_match(block.ports, block.attributes);
             for (unsigned word = 0; word < 4 && bits != 0; ++word) {
                 auto part = static_cast<__mmask8>(bits);
                 part = within(part, block.source[word], broadcast(lane::source + word));
@@ -76,7 +67,7 @@ struct Vector {
 
         const HeaderKey& key;
         const __m256i ports;
-        const __m256i lacking;
+        const __m256i attributes;
     };
 };
 
@@ -87,8 +78,9 @@ struct Vector {
 
 namespace sluice::classify {
 
-void search_avx512(const Forest& forest, const Burst& burst) {
-    search(forest, burst);
+void search_avx512(const Forest& forest, std::span<const HeaderKey> keys, std::uint32_t from,
+                   std::span<Matches> matches) {
+    search(forest, keys, from, matches);
 }
 
 }  // namespace sluice::classify

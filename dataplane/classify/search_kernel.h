@@ -16,6 +16,10 @@ constexpr unsigned kWalks = kGroup * Forest::kMaximumTrees;
 constexpr unsigned kCandidates = 16;
 constexpr std::uint32_t kNoRule = BoxRules::kIndex;
 
+// One packet in one tree: where it is, and above it the place of the packet's key among those of
+// the group, in bytes.
+using Walk = std::uint64_t;
+
 struct Group {
     // By packet.
     std::uint32_t best[kGroup];     // the first terminal rule found
@@ -23,14 +27,9 @@ struct Group {
     std::uint32_t candidate_count[kGroup];
     std::uint32_t candidates[kGroup][kCandidates];  // with Matches::kUnverified
     std::uint8_t trees[kGroup];                     // bit t: tree t has to be searched
-    // By walk.
-    Reference at[kWalks];
-    std::uint8_t packet[kWalks];  // place in the group
-    // Walks that are at a node; those that have come to a leaf.
-    std::uint8_t walking[kWalks + 1];
-    std::uint8_t arrived[kWalks + 1];
+    Walk walking[kWalks + 1];                       // at a node
+    Walk arrived[kWalks + 1];                       // at a leaf with boxes
 };
-static_assert(kWalks <= 256);
 
 inline std::uint32_t index_of(std::uint32_t candidate) {
     return candidate & ~Matches::kUnverified;
@@ -108,33 +107,34 @@ void search_leaf(Group& group, unsigned packet, const Block* block,
 }
 
 template <typename Block>
-inline void fetch(const std::byte* arena, Reference reference) {
+inline void fetch(const std::byte* from) {
     // Nodes have two lines; of a leaf of IPv6 boxes the last are rarely read.
     constexpr unsigned kLines = sizeof(Block) / 64 < 6 ? sizeof(Block) / 64 : 6;
-    const std::byte* line = arena + std::size_t{reference & ~kLeaf} * 64;
     for (unsigned i = 0; i < kLines; ++i)
-        __builtin_prefetch(line + i * 64);
+        __builtin_prefetch(from + i * 64);
 }
 
-// Lets all walks step down until they have arrived; the number of those that found a leaf with
-// boxes.
+// Lets all walks step down until they have arrived; the number of those that found boxes.
 template <typename Block>
-unsigned descend(Group& group, const std::byte* arena, const HeaderKey* const* keys,
-                 unsigned walking, unsigned arrived) {
+unsigned descend(Group& group, const std::byte* arena, const std::byte* keys, unsigned walking,
+                 unsigned arrived) {
     while (walking != 0) {
         unsigned left = 0;
         for (unsigned i = 0; i < walking; ++i) {
-            const unsigned walk = group.walking[i];
-            const Node& node =
-                *reinterpret_cast<const Node*>(arena + std::size_t{group.at[walk]} * 64);
-            const std::uint32_t value = keys[group.packet[walk]]->lanes[node.lane];
+            const Walk walk = group.walking[i];
+            const Reference at = static_cast<Reference>(walk);
+            const Walk key = walk >> 32;
+            const std::uint32_t value =
+                *reinterpret_cast<const std::uint32_t*>(keys + key + (at & kWhat));
+            const Node& node = *reinterpret_cast<const Node*>(arena + (at & ~kWhat));
             const Reference child = node.children[Vector::child(node, value)];
-            group.at[walk] = child;
-            fetch<Block>(arena, child);
-            group.arrived[arrived] = static_cast<std::uint8_t>(walk);
-            arrived += child > kEmptyLeaf ? 1 : 0;
-            group.walking[left] = static_cast<std::uint8_t>(walk);
-            left += child < kLeaf ? 1 : 0;
+            fetch<Block>(arena + (child & ~kWhat));
+            const Walk next = key << 32 | child;
+            group.arrived[arrived] = next;
+            group.walking[left] = next;
+            const unsigned is_leaf = child & kLeaf;
+            arrived += is_leaf & (child != kEmptyLeaf ? 1u : 0u);
+            left += 1 - is_leaf;
         }
         walking = left;
     }
@@ -142,36 +142,37 @@ unsigned descend(Group& group, const std::byte* arena, const HeaderKey* const* k
 }
 
 template <typename Block, bool kFrom>
-void search_trees(const Forest& forest, Group& group, const HeaderKey* const* keys, unsigned count,
+void search_trees(const Forest& forest, Group& group, const HeaderKey* keys, unsigned count,
                   std::uint32_t from) {
     const std::byte* arena = forest.arena.data();
+    const auto* key_bytes = reinterpret_cast<const std::byte*>(keys);
     const Tree* trees = forest.trees.data();
     const unsigned tree_count = static_cast<unsigned>(forest.trees.size());
     for (unsigned first = 0; first < tree_count;) {
-        unsigned walks = 0, walking = 0, arrived = 0, tree = first;
+        unsigned walking = 0, arrived = 0, tree = first;
         for (; tree < tree_count && trees[tree].phase == trees[first].phase; ++tree) {
             const Reference root = trees[tree].root;
             const std::uint32_t first_rule = trees[tree].first_rule;
             const bool is_leaf = (root & kLeaf) != 0;
-            std::uint8_t* list = is_leaf ? group.arrived + arrived : group.walking + walking;
+            Walk* list = is_leaf ? group.arrived + arrived : group.walking + walking;
             unsigned added = 0;
             for (unsigned i = 0; i < count; ++i) {
-                group.at[walks + added] = root;
-                group.packet[walks + added] = static_cast<std::uint8_t>(i);
-                list[added] = static_cast<std::uint8_t>(walks + added);
+                list[added] = Walk{i * sizeof(HeaderKey)} << 32 | root;
                 added += (group.trees[i] >> tree & 1) & (group.best[i] > first_rule ? 1 : 0);
             }
-            walks += added;
             (is_leaf ? arrived : walking) += added;
         }
         first = tree;
-        arrived = descend<Block>(group, arena, keys, walking, arrived);
+        arrived = descend<Block>(group, arena, key_bytes, walking, arrived);
         for (unsigned i = 0; i < arrived; ++i) {
-            const unsigned walk = group.arrived[i], packet = group.packet[walk];
+            const Walk walk = group.arrived[i];
+            const Walk key = walk >> 32;
             const auto* block =
-                reinterpret_cast<const Block*>(arena + std::size_t{group.at[walk] & ~kLeaf} * 64);
-            const typename Vector::template Query<Block> query(*keys[packet]);
-            search_leaf<Block, kFrom>(group, packet, block, query, from);
+                reinterpret_cast<const Block*>(arena + (static_cast<Reference>(walk) & ~kWhat));
+            const typename Vector::template Query<Block> query(
+                *reinterpret_cast<const HeaderKey*>(key_bytes + key));
+            search_leaf<Block, kFrom>(group, static_cast<unsigned>(key / sizeof(HeaderKey)), block,
+                                      query, from);
         }
     }
 }
@@ -249,24 +250,27 @@ std::uint32_t first_wild_terminal(const Forest& forest, std::uint32_t from) {
 }
 
 template <typename Block>
-void search_group(const Forest& forest, Group& group, const HeaderKey* const* keys, unsigned count,
+void search_group(const Forest& forest, Group& group, const HeaderKey* keys, unsigned count,
                   std::uint32_t from) {
     const std::uint32_t wild = first_wild_terminal(forest, from);
-    const unsigned all = (1u << forest.trees.size()) - 1;
-    const bool filtered = !forest.source_filter.empty();
-    const std::uint8_t* source_filter = forest.source_filter.data();
-    const std::uint8_t* destination_filter = forest.destination_filter.data();
     constexpr Family kFamily = sizeof(Block) == sizeof(Block6) ? Family::v6 : Family::v4;
     for (unsigned i = 0; i < count; ++i) {
         group.best[i] = wild;
         group.horizon[i] = kNoRule;
         group.candidate_count[i] = 0;
-        group.trees[i] = static_cast<std::uint8_t>(all);
-        if (filtered) {
-            const auto& lanes = keys[i]->lanes;
-            group.trees[i] =
-                source_filter[Forest::filter_index(kFamily, lanes[lane::source])] &
-                destination_filter[Forest::filter_index(kFamily, lanes[lane::destination])];
+    }
+    if (forest.source_filter.empty()) {
+        const auto all = static_cast<std::uint8_t>((1u << forest.trees.size()) - 1);
+        for (unsigned i = 0; i < count; ++i)
+            group.trees[i] = all;
+    } else {
+        const std::uint8_t* source_filter = forest.source_filter.data();
+        const std::uint8_t* destination_filter = forest.destination_filter.data();
+        for (unsigned i = 0; i < count; ++i) {
+            const std::uint32_t source = keys[i].lanes.data()[lane::source],
+                                destination = keys[i].lanes.data()[lane::destination];
+            group.trees[i] = source_filter[Forest::filter_index(kFamily, source)] &
+                             destination_filter[Forest::filter_index(kFamily, destination)];
         }
     }
     if (from == 0)
@@ -275,30 +279,28 @@ void search_group(const Forest& forest, Group& group, const HeaderKey* const* ke
         search_trees<Block, true>(forest, group, keys, count, from);
 }
 
-void search(const Forest& forest, const Burst& burst) {
+void search(const Forest& forest, std::span<const HeaderKey> keys, std::uint32_t from,
+            std::span<Matches> matches) {
     Group group;
-    const HeaderKey* keys[kGroup];
-    const std::size_t total = burst.which.size();
-    const std::uint16_t* which = burst.which.data();
+    const std::size_t total = keys.size();
     const bool has_wild = !forest.wild_others.empty();
     for (std::size_t done = 0; done < total; done += kGroup) {
         const auto count = static_cast<unsigned>(total - done < kGroup ? total - done : kGroup);
-        for (unsigned i = 0; i < count; ++i)
-            keys[i] = burst.keys.data() + which[done + i];
+        const HeaderKey* some = keys.data() + done;
         if (forest.family == Family::v6)
-            search_group<Block6>(forest, group, keys, count, burst.from);
+            search_group<Block6>(forest, group, some, count, from);
         else
-            search_group<Block4>(forest, group, keys, count, burst.from);
+            search_group<Block4>(forest, group, some, count, from);
         for (unsigned i = 0; i < count; ++i) {
-            Matches& matches = burst.matches.data()[which[done + i]];
+            Matches& found = matches.data()[done + i];
             if (has_wild || group.candidate_count[i] != 0) {
-                finish(forest, group, i, burst.from, matches);
+                finish(forest, group, i, from, found);
                 continue;
             }
             const bool has_end = group.best[i] != kNoRule;
-            matches.rules[0] = group.best[i];
-            matches.count = has_end ? 1 : 0;
-            matches.end = group.best[i] + (has_end ? 1 : 0);
+            found.rules.data()[0] = group.best[i];
+            found.count = has_end ? 1 : 0;
+            found.end = group.best[i] + (has_end ? 1 : 0);
         }
     }
 }

@@ -31,8 +31,8 @@ struct Vector {
                             destination = key.lanes[lane::destination_port];
         unsigned bits = 0;
         for (unsigned i = 0; i < kBlockSize; ++i) {
-            const unsigned to = kBlockSize + i;
-            const bool matches = ports.first[i] <= source && source <= ports.last[i] &&
+            const unsigned from = 2 * i, to = from + 1;
+            const bool matches = ports.first[from] <= source && source <= ports.last[from] &&
                                  ports.first[to] <= destination && destination <= ports.last[to];
             bits |= (matches ? 1u : 0u) << i;
         }
@@ -75,8 +75,9 @@ struct Vector {
 
 namespace sluice::classify {
 
-void search_portable(const Forest& forest, const Burst& burst) {
-    search(forest, burst);
+void search_portable(const Forest& forest, std::span<const HeaderKey> keys, std::uint32_t from,
+                     std::span<Matches> matches) {
+    search(forest, keys, from, matches);
 }
 
 }  // namespace sluice::classify

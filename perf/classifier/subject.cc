@@ -57,42 +57,39 @@ Result<std::unique_ptr<Subject>> Subject::build(const RuleSet& set) {
     subject->runtime_ = std::move(*runtime);
     // Once more and alone, to see what the classifier's share is.
     const program::Runtime& made = *subject->runtime_;
-    const std::size_t before = heap_bytes();
     std::optional<classify::Classifier> alone;
     const double begin = thread_seconds();
-    alone.emplace(made.view(), made.environment(), made.local_addresses());
+    alone.emplace(made.view(), made.environment(), made.local_addresses(),
+                  classify::Classifier::Options{});
     costs.classifier_s = thread_seconds() - begin;
-    costs.bytes = heap_bytes() - before;
+    costs.bytes = alone->cost().bytes;
     return subject;
 }
 
 std::string Subject::description() const {
-    return "rule after rule";
+    return std::string("split trees, ") + classify::name_of(classify::best_instruction_set());
 }
 
 void Subject::read(const std::vector<packet::Packet>& packets) {
-    packets_ = packets.data();
+    keys_.resize(packets.size());
+    runtime_->classifier().read_keys(packets, keys_);
 }
 
 void Subject::classify(std::size_t first, std::size_t count) {
-    const classify::Classifier& classifier = runtime_->classifier();
-    const auto rules = runtime_->view().rules();
-    const auto last = static_cast<std::uint32_t>(rules.size() - 1);
-    found_.clear();
-    ends_.clear();
-    for (const packet::Packet* packet = packets_ + first; packet != packets_ + first + count;
-         ++packet) {
-        std::uint32_t index = classifier.next(*packet, 0, last);
-        while (found_.push_back(index), rules[index].action == contract::RuleAction::count)
-            index = classifier.next(*packet, index + 1, last);
-        ends_.push_back(found_.size());
-    }
+    runtime_->classifier().classify({keys_.data() + first, count}, 0, found_);
+    first_ = first;
 }
 
 std::vector<std::uint32_t> Subject::matches(std::size_t place) const {
-    const std::size_t begin = place == 0 ? 0 : ends_[place - 1];
-    return {found_.begin() + static_cast<std::ptrdiff_t>(begin),
-            found_.begin() + static_cast<std::ptrdiff_t>(ends_[place])};
+    const auto rules = runtime_->view().rules();
+    classify::Matches found = found_[place];
+    std::vector<std::uint32_t> list;
+    for (;;) {
+        list.insert(list.end(), found.rules.begin(), found.rules.begin() + found.count);
+        if (rules[list.back()].action != contract::RuleAction::count)
+            return list;
+        runtime_->classifier().classify({&keys_[first_ + place], 1}, found.end, {&found, 1});
+    }
 }
 
 }  // namespace sluice::perf

@@ -2,6 +2,7 @@
 // go the way that they go in production, from text through the compiler to a runtime.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,8 +10,10 @@
 #include <vector>
 
 #include "common/result.h"
+#include "dataplane/classify/classifier.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/program/runtime.h"
+#include "perf/classifier/measure.h"
 #include "perf/classifier/rule_set.h"
 
 namespace sluice::perf {
@@ -47,9 +50,9 @@ class Subject {
 
     Costs costs_;
     std::unique_ptr<const program::Runtime> runtime_;
-    const packet::Packet* packets_ = nullptr;
-    std::vector<std::uint32_t> found_;
-    std::vector<std::size_t> ends_;  // by place: where its matches end in found_
+    std::vector<classify::HeaderKey> keys_;
+    std::array<classify::Matches, kBurst> found_;
+    std::size_t first_ = 0;  // of the burst that found_ is about
 };
 
 }  // namespace sluice::perf
