@@ -137,6 +137,8 @@ def main():
     folder = Path(tempfile.mkdtemp(prefix="sluice-perf-"))
     try:
         every = groups(Lab(options.build, cpu, 0, False), folder, options.only, options.flows)
+        if not every:
+            raise SystemExit("perf: there is no such group to measure")
         needed = max(group.lab.memory_mb for group in every)
         # testpmd and l3fwd have buffers and tables beside those.
         with HugePages(needed + 512) as pages:
