@@ -102,6 +102,8 @@ class Program:
 
 
 class Sluice(Program):
+    stateful = False  # what is loaded makes states
+
     def __init__(self, lab, states=1024):
         # Names of ports, as rules may say them.
         names = [f"em{i}" for i in range(len(lab.devices))]
@@ -157,7 +159,7 @@ class DpdkProgram(Program):
                                 stdin=subprocess.PIPE, stdout=self.output, stderr=self.output)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.connected = False
-        eventually(lambda: self.child.poll() is not None or self._forwards(), 30)
+        eventually(lambda: self.child.poll() is not None or self._forwards(), 90)
         if self.child.poll() is not None or not self._forwards():
             self.output.seek(0)
             said = self.output.read()[-2000:]
