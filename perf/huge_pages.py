@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from figures import log
+
 PAGES = Path("/proc/sys/vm/nr_hugepages")
 MB_A_PAGE = 2
 
@@ -12,7 +14,7 @@ class HugePages:
 
     def __init__(self, megabytes):
         self.wanted = megabytes // MB_A_PAGE
-        self.before = None
+        self.before = self.reserved = None
         self.enough = False
 
     def __enter__(self):
@@ -20,6 +22,7 @@ class HugePages:
             self.before = int(PAGES.read_text())
             if self._free() < self.wanted:
                 PAGES.write_text(str(self.before + self.wanted - self._free()))
+            self.reserved = int(PAGES.read_text())
             self.enough = self._free() >= self.wanted
         except OSError:
             pass
@@ -28,6 +31,9 @@ class HugePages:
         return self
 
     def __exit__(self, *_):
+        if self.enough and (now := int(PAGES.read_text())) != self.reserved:
+            log(f"perf: somebody else has changed the number of huge pages meanwhile, from "
+                f"{self.reserved} to {now}: where a program did not start, that may be why")
         self._restore()
 
     def _free(self):

@@ -164,7 +164,7 @@ def section(where, results, are_classbench, rounds, huge_pages):
               "There were no ClassBench rules beside the checkout: the rules are of our own making "
               "and say nothing about ClassBench's.")
     memory = ("The tables of rte_acl lie in huge pages." if huge_pages else
-              "There were no huge pages: rte_acl's tables lie in ordinary ones.")
+              "The tables of rte_acl lie in ordinary pages.")
     return f"""## The classifier
 
 {where} `classifier_benchmark`, one process a set, bound to one CPU, CPU time of the thread.
@@ -195,15 +195,18 @@ def main():
     parser.add_argument("--sizes", default=",".join(SIZES), help="of 1k,10k,100k")
     parser.add_argument("--only", default="", help="sets whose name has this in it")
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--pages", choices=("huge", "ordinary"), default="huge",
+                        help="that the tables of rte_acl lie in")
     parser.add_argument("--cpu", type=int, default=os.cpu_count() - 1)
     options = parser.parse_args()
     where = origin("perf/run classifier")
     take_precedence()
     log("the classifier")
-    with HugePages(HUGE_PAGES_MB) as pages:
+    with HugePages(HUGE_PAGES_MB if options.pages == "huge" else 0) as pages:
+        huge = pages.enough and options.pages == "huge"
         results, are_classbench = measure(options.build, options.sizes.split(","), options.rounds,
-                                          options.cpu, pages.enough, options.only)
-        text = section(where, results, are_classbench, options.rounds, pages.enough)
+                                          options.cpu, huge, options.only)
+        text = section(where, results, are_classbench, options.rounds, huge)
     write_part(options.output, "classifier", text)
     log(f"written: {options.output}")
 

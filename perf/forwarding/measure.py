@@ -110,7 +110,8 @@ ClassBench's, packets that match any of their rules. What share of the packets i
 compared between Sluice and l3fwd. The packets come from {PACKETS:,} in memory; with flows it is one for
 each flow and direction, spread over as many ports as are needed, so that from 100,000 flows on reading
 them from memory is a part of the cost: the row without rules shows it. `{KEEP_STATE}`: a check-state rule,
-then 1,000 rules, then one that made the states; all packets belong to known flows.
+then 1,000 rules, then one that made the states; all packets belong to known flows: no state was made
+in these windows.
 Two workers: both together; their packets are not spread by flow, so with states half of them is handed
 over to the other worker, and what then gets lost is not counted.
 
@@ -137,6 +138,8 @@ def main():
     folder = Path(tempfile.mkdtemp(prefix="sluice-perf-"))
     try:
         every = groups(Lab(options.build, cpu, 0, False), folder, options.only, options.flows)
+        if not every:
+            raise SystemExit("perf: there is no such group to measure")
         needed = max(group.lab.memory_mb for group in every)
         # testpmd and l3fwd have buffers and tables beside those.
         with HugePages(needed + 512) as pages:

@@ -19,6 +19,8 @@ from lab.network import eventually, stop  # noqa: E402
 
 from rules import ALLOW_ALL, L3FWD_IPV6, to_ipfw, to_l3fwd  # noqa: E402
 
+# By how much, of a window, packets and CPU time may have been read at different times.
+MISALIGNED = 0.01
 L3FWD_SOURCE = Path("/usr/share/dpdk/examples/l3fwd")
 
 
@@ -78,16 +80,30 @@ class Program:
 
     def rate(self, seconds):
         found = self.forwarding_threads()
-        before, used = self.port_statistics(), seconds_used(found)
+        allowed = MISALIGNED * seconds * len(found)
+        before, used_before = self._sample(found, allowed)
         time.sleep(seconds)
-        after, used = self.port_statistics(), seconds_used(found) - used
+        after, used_after = self._sample(found, allowed)
         received, sent = (late - early for early, late in zip(before, after))
         if received == 0:
             raise SystemExit(f"perf: {type(self).__name__} receives nothing")
-        return Rate(received / (used / len(found)), sent / received)
+        return Rate(received / ((used_after - used_before) / len(found)), sent / received)
+
+    def _sample(self, found, allowed):
+        """Port statistics, and the CPU time at which they held. Whoever reads may lose his CPU between
+        the two while the program goes on; such a pair would give a wrong rate and is read again."""
+        for _ in range(50):
+            early = seconds_used(found)
+            statistics = self.port_statistics()
+            late = seconds_used(found)
+            if late - early <= allowed:
+                return statistics, (early + late) / 2
+        raise SystemExit("perf: the machine is too busy to read packets and CPU time together")
 
 
 class Sluice(Program):
+    stateful = False  # what is loaded makes states
+
     def __init__(self, lab, states=1024):
         # Names of ports, as rules may say them.
         names = [f"em{i}" for i in range(len(lab.devices))]
@@ -143,7 +159,7 @@ class DpdkProgram(Program):
                                 stdin=subprocess.PIPE, stdout=self.output, stderr=self.output)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.connected = False
-        eventually(lambda: self.child.poll() is not None or self._forwards(), 30)
+        eventually(lambda: self.child.poll() is not None or self._forwards(), 90)
         if self.child.poll() is not None or not self._forwards():
             self.output.seek(0)
             said = self.output.read()[-2000:]

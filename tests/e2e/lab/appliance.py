@@ -82,6 +82,7 @@ class Appliance:
         self.log_file = self.directory / "ipfw.log"
         self.dataplane = None
         self.controlplane = None
+        self.counter_file = None
         self._write_settings(ports or bridge_of(), mtu, dataplane or {}, reply or {},
                              controlplane or {})
 
@@ -266,6 +267,12 @@ class Appliance:
                 if "ipfw: " in line]
 
     def _counter_file(self):
+        """(fields of the header, the mapped file): looked for once in the life of a data plane."""
+        if self.counter_file is None or self.counter_file[0] != self.dataplane.pid:
+            self.counter_file = self.dataplane.pid, self._find_counter_file()
+        return self.counter_file[1]
+
+    def _find_counter_file(self):
         process = f"/proc/{self.dataplane.pid}/fd"
         for number in os.listdir(process):
             path = f"{process}/{number}"
@@ -290,28 +297,26 @@ class Appliance:
         sums = dict.fromkeys(WORKER_COUNTERS, 0)
         labels = drop_labels()
         drops = dict.fromkeys(labels, 0)
-        with data:
-            for worker in range(workers):
-                start = offset + worker * stride
-                for name, value in zip(WORKER_COUNTERS, struct.unpack_from(
-                        f"<{len(WORKER_COUNTERS)}Q", data, start)):
-                    sums[name] += value
-                values = struct.unpack_from(f"<{DROPS_ROOM}Q", data, start + DROPS_OFFSET)
-                for name, value in zip(labels, values):
-                    drops[name] += value
+        for worker in range(workers):
+            start = offset + worker * stride
+            for name, value in zip(WORKER_COUNTERS, struct.unpack_from(
+                    f"<{len(WORKER_COUNTERS)}Q", data, start)):
+                sums[name] += value
+            values = struct.unpack_from(f"<{DROPS_ROOM}Q", data, start + DROPS_OFFSET)
+            for name, value in zip(labels, values):
+                drops[name] += value
         return {**sums, "drops": drops}
 
     def port_counters(self, ports=2):
         """Sums over the workers: the fields of PortCounters, a dictionary for each port."""
         (_, _, workers, _, _, offset, stride), data = self._counter_file()
         sums = [dict.fromkeys(PORT_COUNTERS, 0) for _ in range(ports)]
-        with data:
-            for worker in range(workers):
-                for port in range(ports):
-                    start = offset + worker * stride + PORTS_OFFSET + port * PORT_STRIDE
-                    for name, value in zip(PORT_COUNTERS, struct.unpack_from(
-                            f"<{len(PORT_COUNTERS)}Q", data, start)):
-                        sums[port][name] += value
+        for worker in range(workers):
+            for port in range(ports):
+                start = offset + worker * stride + PORTS_OFFSET + port * PORT_STRIDE
+                for name, value in zip(PORT_COUNTERS, struct.unpack_from(
+                        f"<{len(PORT_COUNTERS)}Q", data, start)):
+                    sums[port][name] += value
         return sums
 
     def resident_bytes(self):
