@@ -5,6 +5,7 @@
 #include <functional>
 #include <numeric>
 #include <string>
+#include <utility>
 
 #include "dataplane/classify/forest.h"
 #include "dataplane/packet/wire.h"
@@ -63,6 +64,45 @@ std::optional<Ipv6> local_address(const packet::Environment& environment, std::u
         }
     }
     return std::nullopt;
+}
+
+// Inline, with the domain known: a packet goes through all domains in use.
+inline unsigned domain_value(Domain domain, const Packet& packet, const LocalAddresses& local) {
+    const Headers& h = packet.headers;
+    const packet::Passage& passage = packet.passage;
+    const bool out = passage.direction == Direction::out;
+    switch (domain) {
+        case Domain::protocol:
+            return h.protocol;
+        case Domain::tcp_flags:
+            return h.protocol == protocol::tcp && h.transport_offset != 0 ? h.tcp_flags : kAbsent;
+        case Domain::icmp_type:
+            return h.protocol == icmp_of(h.ip_version) && h.transport_offset != 0 ? h.icmp_type
+                                                                                  : kAbsent;
+        case Domain::fragment:
+            return (h.fragment_offset != 0 ? 1u : 0u) | (h.ip_flags & 7u) << 1;
+        case Domain::traffic_class:
+            return h.traffic_class;
+        case Domain::ttl:
+            return h.ttl;
+        case Domain::passage:
+            return (out ? kEntries : 0) + static_cast<unsigned>(passage.entry);
+        case Domain::receive:
+            return interface_value(passage.receive_interface);
+        case Domain::transmit:
+            return out ? interface_value(passage.transmit_interface) : kAbsent;
+        case Domain::via:
+            return interface_value(out ? passage.transmit_interface : passage.receive_interface);
+        case Domain::ports:
+            return has_ports(h) ? 1 : 0;
+        case Domain::source_is_me:
+            return local.contains(h, h.source) ? 1 : 0;
+        case Domain::destination_is_me:
+            return local.contains(h, h.destination) ? 1 : 0;
+        case Domain::count_:
+            break;
+    }
+    return 0;
 }
 
 }  // namespace
@@ -134,44 +174,6 @@ unsigned domain_size(Domain domain) {
             break;
     }
     return kDomainValues;
-}
-
-unsigned domain_value(Domain domain, const Packet& packet, const LocalAddresses& local) {
-    const Headers& h = packet.headers;
-    const packet::Passage& passage = packet.passage;
-    const bool out = passage.direction == Direction::out;
-    switch (domain) {
-        case Domain::protocol:
-            return h.protocol;
-        case Domain::tcp_flags:
-            return h.protocol == protocol::tcp && h.transport_offset != 0 ? h.tcp_flags : kAbsent;
-        case Domain::icmp_type:
-            return h.protocol == icmp_of(h.ip_version) && h.transport_offset != 0 ? h.icmp_type
-                                                                                  : kAbsent;
-        case Domain::fragment:
-            return (h.fragment_offset != 0 ? 1u : 0u) | (h.ip_flags & 7u) << 1;
-        case Domain::traffic_class:
-            return h.traffic_class;
-        case Domain::ttl:
-            return h.ttl;
-        case Domain::passage:
-            return (out ? kEntries : 0) + static_cast<unsigned>(passage.entry);
-        case Domain::receive:
-            return interface_value(passage.receive_interface);
-        case Domain::transmit:
-            return out ? interface_value(passage.transmit_interface) : kAbsent;
-        case Domain::via:
-            return interface_value(out ? passage.transmit_interface : passage.receive_interface);
-        case Domain::ports:
-            return has_ports(h) ? 1 : 0;
-        case Domain::source_is_me:
-            return local.contains(h, h.source) ? 1 : 0;
-        case Domain::destination_is_me:
-            return local.contains(h, h.destination) ? 1 : 0;
-        case Domain::count_:
-            break;
-    }
-    return 0;
 }
 
 std::optional<Packet> sample_packet(Domain domain, unsigned value, Family family,
@@ -260,30 +262,33 @@ AttributeTable::AttributeTable(const Conditions& conditions) : bits_(conditions.
     std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
         return entries[a].uses > entries[b].uses;
     });
-    std::array<int, kDomains> column_of;
-    column_of.fill(-1);
     for (std::size_t i = 0; i < order.size() && i < kAttributeBits; ++i) {
         const Conditions::Entry& entry = entries[order[i]];
         if (entry.uses == 0)
             break;
         const std::uint32_t bit = 1u << i;
         bits_[order[i]] = bit;
-        int& column = column_of[static_cast<std::size_t>(entry.domain)];
-        if (column < 0) {
-            column = static_cast<int>(columns_.size());
-            columns_.push_back({.domain = entry.domain});
-        }
+        Column& column = columns_[static_cast<std::size_t>(entry.domain)];
+        column.resize(kDomainValues);
         for (std::size_t value = 0; value < kDomainValues; ++value)
             if (entry.values[value])
-                columns_[static_cast<std::size_t>(column)].bits[value] |= bit;
+                column[value] |= bit;
     }
 }
 
-std::uint32_t AttributeTable::of(const Packet& packet, const LocalAddresses& local) const {
+template <std::size_t... kDomain>
+std::uint32_t AttributeTable::bits_in_use(const Packet& packet, const LocalAddresses& local,
+                                          std::index_sequence<kDomain...>) const {
     std::uint32_t bits = 0;
-    for (const Column& column : columns_)
-        bits |= column.bits[domain_value(column.domain, packet, local)];
+    ((bits |= columns_[kDomain].empty()
+                  ? 0
+                  : columns_[kDomain][domain_value(Domain{kDomain}, packet, local)]),
+     ...);
     return bits;
+}
+
+std::uint32_t AttributeTable::of(const Packet& packet, const LocalAddresses& local) const {
+    return bits_in_use(packet, local, std::make_index_sequence<kDomains>());
 }
 
 }  // namespace sluice::classify

@@ -15,6 +15,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "dataplane/classify/header_key.h"
@@ -50,8 +51,6 @@ std::optional<Domain> domain_of(contract::Opcode opcode);
 
 // How many values a domain has: 0 … domain_size() - 1.
 unsigned domain_size(Domain domain);
-
-unsigned domain_value(Domain domain, const packet::Packet& packet, const LocalAddresses& local);
 
 // A packet of `family` with that value. None: no packet has it here (there is no local address).
 std::optional<packet::Packet> sample_packet(Domain domain, unsigned value, Family family,
@@ -101,12 +100,14 @@ class AttributeTable {
     std::uint32_t of(const packet::Packet& packet, const LocalAddresses& local) const;
 
   private:
-    struct Column {
-        Domain domain;
-        std::array<std::uint32_t, kDomainValues> bits{};  // by value
-    };
+    using Column = std::vector<std::uint32_t>;  // bits by value; empty: nobody asks
+
+    template <std::size_t... kDomain>
+    std::uint32_t bits_in_use(const packet::Packet& packet, const LocalAddresses& local,
+                              std::index_sequence<kDomain...>) const;
+
     std::vector<std::uint32_t> bits_;  // by condition
-    std::vector<Column> columns_;      // of the domains in use
+    std::array<Column, kDomains> columns_;
 };
 
 }  // namespace sluice::classify

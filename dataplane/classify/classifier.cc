@@ -19,11 +19,16 @@ constexpr Family family_of(std::uint8_t ip_version) {
     return ip_version == 4 ? Family::v4 : ip_version == 6 ? Family::v6 : Family::other;
 }
 
-void set_address(HeaderKey& key, unsigned where, const Ipv6& address) {
-    std::array<Be32, 4> words;
-    std::memcpy(&words, address.bytes.data(), sizeof words);
-    for (unsigned word = 0; word < 4; ++word)
-        key.lanes[where + word] = words[word].host();
+// Word by word: what the parser has just written is not yet in memory as a whole.
+template <unsigned kWords>
+void set_addresses(HeaderKey& key, const Headers& h) {
+    for (unsigned word = 0; word < kWords; ++word) {
+        Be32 source, destination;
+        std::memcpy(&source, h.source.bytes.data() + 4 * word, sizeof source);
+        std::memcpy(&destination, h.destination.bytes.data() + 4 * word, sizeof destination);
+        key.lanes[lane::source + word] = source.host();
+        key.lanes[lane::destination + word] = destination.host();
+    }
 }
 
 std::uint32_t interface_value(packet::InterfaceIndex interface) {
@@ -34,8 +39,11 @@ std::uint32_t interface_value(packet::InterfaceIndex interface) {
 void set_key(const Packet& packet, HeaderKey& key) {
     const Headers& h = packet.headers;
     const packet::Passage& passage = packet.passage;
-    set_address(key, lane::source, h.source);
-    set_address(key, lane::destination, h.destination);
+    // Other families leave the lanes alone that their forests do not know.
+    if (h.ip_version == 6)
+        set_addresses<4>(key, h);
+    else
+        set_addresses<1>(key, h);
     key.lanes[lane::source_port] = h.source_port;
     key.lanes[lane::destination_port] = h.destination_port;
     key.lanes[lane::protocol] = h.protocol;
@@ -104,15 +112,18 @@ void Classifier::read_keys(std::span<const Packet> packets, std::span<HeaderKey>
 
 void Classifier::classify(std::span<const HeaderKey> keys, std::uint32_t from,
                           std::span<Matches> matches) const {
-    std::array<std::size_t, kFamilies> counts{};
+    if (keys.empty())
+        return;
+    const Family first = keys.front().family();
+    std::uint32_t differs = 0;
     for (const HeaderKey& key : keys)
-        ++counts[static_cast<std::size_t>(key.family())];
-    for (std::size_t family = 0; family < kFamilies; ++family) {
-        if (counts[family] == keys.size())
-            search_(forests_[family], keys, from, matches);
-        else if (counts[family] > 0)
-            classify_mixed(static_cast<Family>(family), keys, from, matches);
+        differs |= key.lanes[lane::attributes] ^ keys.front().lanes[lane::attributes];
+    if (differs >> kFamilyShift == 0) {
+        search_(forest(first), keys, from, matches);
+        return;
     }
+    for (const Family family : {Family::other, Family::v4, Family::v6})
+        classify_mixed(family, keys, from, matches);
 }
 
 // Those of one family among others: they are copied together, and their matches back.

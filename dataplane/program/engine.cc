@@ -70,6 +70,34 @@ bool firewall_enabled(const contract::Sysctls& sysctls, const Packet& packet) {
     return packet.headers.ip_version == 6 ? sysctls.enable6 != 0 : sysctls.enable != 0;
 }
 
+Verdict::Kind verdict_kind(RuleAction action) {
+    switch (action) {
+        case RuleAction::allow:
+            return Verdict::Kind::accept;
+        case RuleAction::unreach:
+            return Verdict::Kind::unreach;
+        case RuleAction::unreach6:
+            return Verdict::Kind::unreach6;
+        case RuleAction::reset:
+            return Verdict::Kind::reset;
+        case RuleAction::reset6:
+            return Verdict::Kind::reset6;
+        case RuleAction::divert:
+            return Verdict::Kind::divert;
+        case RuleAction::tee:
+            return Verdict::Kind::tee;
+        case RuleAction::fwd:
+            return Verdict::Kind::fwd;
+        case RuleAction::deny:
+        case RuleAction::count:
+        case RuleAction::skipto:
+        case RuleAction::check_state:
+        case RuleAction::count_:
+            break;
+    }
+    return Verdict::Kind::deny;
+}
+
 // What is known of a packet during one walk.
 struct Walk {
     const Runtime& runtime;
@@ -139,6 +167,39 @@ struct Engine::Impl {
         for (std::size_t i = 0; i < packets.size(); ++i)
             if (packets[i].headers.ip_version != 0)
                 guesses[i] = states.prefetch_state(hashes[i]);
+    }
+
+    // Counters of the first rules that packets match. Most walks end there.
+    void prefetch_counters(const Runtime& runtime, std::size_t count) const {
+        const auto summaries = runtime.summaries();
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::uint32_t first = matches[i].rules[0] & ~classify::Matches::kUnverified;
+            if (matches[i].count != 0)
+                __builtin_prefetch(&outputs.counters[summaries[first].slot], 1);
+        }
+    }
+
+    // Most packets match one rule that lets them pass or not, and need no walk. False: this one
+    // does. REQUIRES: no rule looks for states.
+    bool judge_plainly(const Runtime& runtime, const Packet& packet, std::size_t place,
+                       Verdict& verdict) {
+        const classify::Matches& found = matches[place];
+        const std::uint32_t index = found.rules[0];
+        if (found.count == 0 || index >= runtime.summaries().size())
+            return false;
+        const Runtime::RuleSummary& rule = runtime.summaries()[index];
+        const bool judged = rule.link_layer || packet.headers.ip_version != 0 ||
+                            packet.passage.entry != Entry::bridge;
+        if (!rule.plain || !judged || packet.malformed != contract::DropReason::none ||
+            !firewall_enabled(runtime.view().sysctls(), packet))
+            return false;
+        count(packet, rule.slot);
+        verdict = {.kind = verdict_kind(rule.action),
+                   .argument = rule.action_number,
+                   .mtu = rule.mtu,
+                   .rule_number = rule.number,
+                   .rule_index = index};
+        return true;
     }
 
     Verdict judge(const Runtime& runtime, const Packet& packet, std::size_t place) {
@@ -304,7 +365,7 @@ struct Engine::Impl {
         if (result == state::Creation::made)
             return std::nullopt;
         // The rule that ends the walk is counted, although its action is not carried out.
-        count(walk.packet, rule);
+        count(walk.packet, rule.slot);
         const bool limit = result == state::Creation::limit_reached;
         if (!limit || sysctls.verbose != 0)
             log_refused_state(
@@ -361,7 +422,7 @@ struct Engine::Impl {
             log_rule(walk.runtime, walk.packet, rule);
         if (!acts(rule, walk.packet))
             return step;
-        count(walk.packet, rule);
+        count(walk.packet, rule.slot);
         if (rule.action == RuleAction::count)
             return step;
         if (rule.action == RuleAction::skipto) {
@@ -446,8 +507,8 @@ struct Engine::Impl {
         return random != nullptr ? random->draw(packet, rule_index) : generator.draw();
     }
 
-    void count(const Packet& packet, const RuleRecord& rule) {
-        contract::RuleCounters& counters = outputs.counters[rule.slot];
+    void count(const Packet& packet, std::uint32_t slot) {
+        contract::RuleCounters& counters = outputs.counters[slot];
         contract::add(counters.packets, 1);
         contract::add(counters.bytes, packet.headers.counted_bytes());
         contract::set(counters.last_match_s, packet.now_ms / 1000);
@@ -493,44 +554,11 @@ struct Engine::Impl {
     }
 
     static Verdict verdict_of(const RuleRecord& rule, std::uint32_t index) {
-        Verdict verdict{.argument = rule.action_number,
-                        .mtu = rule.mtu,
-                        .rule_number = rule.number,
-                        .rule_index = index};
-        switch (rule.action) {
-            case RuleAction::allow:
-                verdict.kind = Verdict::Kind::accept;
-                break;
-            case RuleAction::unreach:
-                verdict.kind = Verdict::Kind::unreach;
-                break;
-            case RuleAction::unreach6:
-                verdict.kind = Verdict::Kind::unreach6;
-                break;
-            case RuleAction::reset:
-                verdict.kind = Verdict::Kind::reset;
-                break;
-            case RuleAction::reset6:
-                verdict.kind = Verdict::Kind::reset6;
-                break;
-            case RuleAction::divert:
-                verdict.kind = Verdict::Kind::divert;
-                break;
-            case RuleAction::tee:
-                verdict.kind = Verdict::Kind::tee;
-                break;
-            case RuleAction::fwd:
-                verdict.kind = Verdict::Kind::fwd;
-                break;
-            case RuleAction::deny:
-            case RuleAction::count:
-            case RuleAction::skipto:
-            case RuleAction::check_state:
-            case RuleAction::count_:
-                verdict.kind = Verdict::Kind::deny;
-                break;
-        }
-        return verdict;
+        return {.kind = verdict_kind(rule.action),
+                .argument = rule.action_number,
+                .mtu = rule.mtu,
+                .rule_number = rule.number,
+                .rule_index = index};
     }
 };
 
@@ -548,8 +576,11 @@ void Engine::filter(const Runtime& runtime, std::span<const Packet> packets,
         impl_->classify(runtime, chunk);
         if (uses_states)
             impl_->prefetch_states(runtime, chunk);
+        impl_->prefetch_counters(runtime, chunk.size());
+        const bool has_probes = runtime.state_name_count() != 0;
         for (std::size_t i = 0; i < chunk.size(); ++i)
-            verdicts[done + i] = impl_->judge(runtime, chunk[i], i);
+            if (has_probes || !impl_->judge_plainly(runtime, chunk[i], i, verdicts[done + i]))
+                verdicts[done + i] = impl_->judge(runtime, chunk[i], i);
     }
 }
 

@@ -11,6 +11,27 @@ namespace {
 
 constexpr std::uint32_t kNoRule = 0xffffffff;
 
+bool is_plain(const contract::RuleRecord& rule) {
+    using contract::RuleAction;
+    constexpr std::uint16_t kMore =
+        contract::rule_flag::log | contract::rule_flag::probe | contract::rule_flag::defer;
+    const bool ends = rule.action == RuleAction::allow || rule.action == RuleAction::deny ||
+                      rule.action == RuleAction::unreach || rule.action == RuleAction::unreach6 ||
+                      rule.action == RuleAction::reset || rule.action == RuleAction::reset6;
+    return ends && rule.residual_count == 0 && rule.state == contract::StateOption::none &&
+           (rule.flags & kMore) == 0;
+}
+
+Runtime::RuleSummary summary_of(const contract::RuleRecord& rule) {
+    return {.slot = rule.slot,
+            .number = rule.number,
+            .action_number = rule.action_number,
+            .mtu = rule.mtu,
+            .action = rule.action,
+            .plain = is_plain(rule),
+            .link_layer = (rule.flags & contract::rule_flag::link_layer) != 0};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte> image,
@@ -67,6 +88,8 @@ void Runtime::index_rules(std::uint32_t slot_capacity) {
         const contract::RuleRecord& rule = rules[i];
         rule_by_slot_[rule.slot] = i;
         const bool live = i < view_.rules().size();
+        if (live)
+            summaries_.push_back(summary_of(rule));
         const bool probes = (rule.flags & contract::rule_flag::probe) != 0;
         uses_states_ |= live && (probes || rule.state != contract::StateOption::none);
         if (!live || !probes)

@@ -36,6 +36,20 @@ class Runtime {
     const packet::Environment& environment() const { return environment_; }
     const Routes& routes() const { return *routes_; }
 
+    // What most packets need to know of a rule, in one place.
+    struct RuleSummary {
+        std::uint32_t slot = 0;
+        std::uint16_t number = 0;
+        std::uint16_t action_number = 0;
+        std::uint16_t mtu = 0;
+        contract::RuleAction action = contract::RuleAction::deny;
+        // A match is counted and ends the walk with the action, and that is all.
+        bool plain = false;
+        bool link_layer = false;
+    };
+    // By index, the live ones.
+    std::span<const RuleSummary> summaries() const { return summaries_; }
+
     // A rule that looks for a state before its tests are run.
     struct Probe {
         std::uint32_t rule = 0;          // index
@@ -72,6 +86,7 @@ class Runtime {
     std::unique_ptr<const classify::LocalAddresses> local_addresses_;
     std::unique_ptr<const classify::Classifier> classifier_;
     std::unique_ptr<const Routes> routes_;
+    std::vector<RuleSummary> summaries_;
     std::vector<Probe> probes_;
     std::uint32_t state_name_count_ = 0;
     bool uses_states_ = false;
