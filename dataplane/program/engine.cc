@@ -194,12 +194,103 @@ struct Engine::Impl {
             !firewall_enabled(runtime.view().sysctls(), packet))
             return false;
         count(packet, rule.slot);
-        verdict = {.kind = verdict_kind(rule.action),
-                   .argument = rule.action_number,
-                   .mtu = rule.mtu,
-                   .rule_number = rule.number,
-                   .rule_index = index};
+        verdict = plain_verdict(rule, index);
         return true;
+    }
+
+    // The same for a packet that hits a state at the first rule that looks for one, where no rule
+    // before matches. False: it does not, or there is more to do.
+    bool judge_by_state(const Runtime& runtime, const Packet& packet, std::size_t place,
+                        Verdict& verdict) {
+        if (packet.headers.ip_version == 0 || packet.malformed != contract::DropReason::none ||
+            !firewall_enabled(runtime.view().sysctls(), packet))
+            return false;
+        const auto hit = find_state(runtime, packet, keys[place], hashes[place], guesses[place],
+                                    runtime.probes().front().name);
+        if (!hit || hit->rule >= runtime.summaries().size())
+            return false;
+        const Runtime::RuleSummary& parent = runtime.summaries()[hit->rule];
+        if (!parent.acts_plainly)
+            return false;
+        outputs.states->hit(hit->state, packet, lifetimes.with(parent.state_lifetime_s));
+        count(packet, parent.slot);
+        verdict = plain_verdict(parent, hit->rule);
+        return true;
+    }
+
+    static Verdict plain_verdict(const Runtime::RuleSummary& rule, std::uint32_t index) {
+        return {.kind = verdict_kind(rule.action),
+                .argument = rule.action_number,
+                .mtu = rule.mtu,
+                .rule_number = rule.number,
+                .rule_index = index};
+    }
+
+    // No rule looks for states.
+    void filter_stateless(const Runtime& runtime, std::span<const Packet> packets,
+                          Verdict* verdicts) {
+        classify(runtime, packets);
+        prefetch_counters(runtime, packets.size());
+        for (std::size_t i = 0; i < packets.size(); ++i)
+            if (!judge_plainly(runtime, packets[i], i, verdicts[i]))
+                verdicts[i] = judge(runtime, packets[i], i);
+    }
+
+    // Where the first rule looks for a state, packets that hit one need not be classified. Which
+    // those will be is a guess: the packets are judged in their order.
+    void filter_states_first(const Runtime& runtime, std::span<const Packet> packets,
+                             Verdict* verdicts) {
+        prefetch_states(runtime, packets);
+        std::array<std::uint8_t, kChunk> without_state;
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < packets.size(); ++i) {
+            if (packets[i].headers.ip_version != 0 && guesses[i] != state::kNoCell)
+                continue;
+            runtime.classifier().read_keys(packets.subspan(i, 1),
+                                           std::span(header_keys).subspan(count, 1));
+            without_state[count++] = static_cast<std::uint8_t>(i);
+        }
+        runtime.classifier().classify({header_keys.data(), count}, 0, matches);
+        // From the back: places are never before what moves there.
+        for (std::size_t i = packets.size(); i-- > 0;) {
+            if (count == 0 || without_state[count - 1] != i) {
+                matches[i] = {.rules = {}, .count = 0, .end = 0};
+                continue;
+            }
+            --count;
+            header_keys[i] = header_keys[count];
+            matches[i] = matches[count];
+        }
+        for (std::size_t i = 0; i < packets.size(); ++i) {
+            if (judge_by_state(runtime, packets[i], i, verdicts[i]))
+                continue;
+            if (matches[i].end == 0)
+                runtime.classifier().read_keys(packets.subspan(i, 1),
+                                               std::span(header_keys).subspan(i, 1));
+            verdicts[i] = judge(runtime, packets[i], i);
+        }
+    }
+
+    void filter_stateful(const Runtime& runtime, std::span<const Packet> packets,
+                         Verdict* verdicts) {
+        classify(runtime, packets);
+        prefetch_states(runtime, packets);
+        const std::uint32_t first_probe =
+            runtime.probes().empty() ? kNoRule : runtime.probes().front().rule;
+        const bool may_be_plain = first_probe != kNoRule && !is_conditional(runtime, first_probe);
+        for (std::size_t i = 0; i < packets.size(); ++i) {
+            const bool probes_first =
+                may_be_plain &&
+                (matches[i].count == 0 ||
+                 (matches[i].rules[0] & ~classify::Matches::kUnverified) >= first_probe);
+            if (!probes_first || !judge_by_state(runtime, packets[i], i, verdicts[i]))
+                verdicts[i] = judge(runtime, packets[i], i);
+        }
+    }
+
+    // `prob` decides before a state is looked for.
+    static bool is_conditional(const Runtime& runtime, std::uint32_t rule) {
+        return runtime.view().rules()[rule].residual_count != 0;
     }
 
     Verdict judge(const Runtime& runtime, const Packet& packet, std::size_t place) {
@@ -326,7 +417,8 @@ struct Engine::Impl {
     std::optional<std::uint32_t> look_for_state(Walk& walk, const Runtime::Probe& probe) {
         looked_for[probe.name_ordinal] = walk_number;
         walk.names_left = probe.name == contract::kAnyStateName ? 0 : walk.names_left - 1;
-        const auto hit = find_state(walk, probe.name);
+        const auto hit =
+            find_state(walk.runtime, walk.packet, walk.key, walk.hash, walk.guess, probe.name);
         if (!hit)
             return std::nullopt;
         const RuleRecord& parent = walk.runtime.view().all_rules()[hit->rule];
@@ -343,12 +435,13 @@ struct Engine::Impl {
     };
 
     // A state whose rule has gone is removed where it is met.
-    std::optional<LiveHit> find_state(const Walk& walk, std::uint32_t name) {
+    std::optional<LiveHit> find_state(const Runtime& runtime, const Packet& packet,
+                                      const state::FlowKey& key, state::FlowHash hash,
+                                      state::CellIndex guess, std::uint32_t name) {
         state::StateTable& states = *outputs.states;
-        while (const auto hit =
-                   states.find(walk.key, walk.hash, walk.guess, name, walk.packet.uptime_s)) {
+        while (const auto hit = states.find(key, hash, guess, name, packet.uptime_s)) {
             const state::Cell& cell = states.cell(hit->cell);
-            if (const auto rule = walk.runtime.rule_of_state(cell.rule_slot, cell.rule_id))
+            if (const auto rule = runtime.rule_of_state(cell.rule_slot, cell.rule_id))
                 return LiveHit{*hit, *rule};
             states.remove(hit->cell);
         }
@@ -357,7 +450,7 @@ struct Engine::Impl {
 
     // A verdict: the state cannot be made, and the packet is dropped for that.
     std::optional<Verdict> make_state(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
-        if (find_state(walk, rule.state_name))
+        if (find_state(walk.runtime, walk.packet, walk.key, walk.hash, walk.guess, rule.state_name))
             return std::nullopt;
         const contract::Sysctls& sysctls = walk.runtime.view().sysctls();
         const state::Creation result = outputs.states->create(
@@ -570,17 +663,19 @@ Engine::Engine(Engine&&) noexcept = default;
 
 void Engine::filter(const Runtime& runtime, std::span<const Packet> packets,
                     std::span<Verdict> verdicts) {
-    const bool uses_states = runtime.uses_states() && impl_->outputs.states != nullptr;
+    const bool stateful = runtime.uses_states() && impl_->outputs.states != nullptr;
+    const bool states_first = stateful && !runtime.probes().empty() &&
+                              runtime.probes().front().rule == 0 &&
+                              !Impl::is_conditional(runtime, 0);
     for (std::size_t done = 0; done < packets.size(); done += kChunk) {
         const auto chunk = packets.subspan(done, std::min(kChunk, packets.size() - done));
-        impl_->classify(runtime, chunk);
-        if (uses_states)
-            impl_->prefetch_states(runtime, chunk);
-        impl_->prefetch_counters(runtime, chunk.size());
-        const bool has_probes = runtime.state_name_count() != 0;
-        for (std::size_t i = 0; i < chunk.size(); ++i)
-            if (has_probes || !impl_->judge_plainly(runtime, chunk[i], i, verdicts[done + i]))
-                verdicts[done + i] = impl_->judge(runtime, chunk[i], i);
+        Verdict* chunk_verdicts = verdicts.data() + done;
+        if (states_first)
+            impl_->filter_states_first(runtime, chunk, chunk_verdicts);
+        else if (stateful)
+            impl_->filter_stateful(runtime, chunk, chunk_verdicts);
+        else
+            impl_->filter_stateless(runtime, chunk, chunk_verdicts);
     }
 }
 

@@ -11,15 +11,18 @@ namespace {
 
 constexpr std::uint32_t kNoRule = 0xffffffff;
 
-bool is_plain(const contract::RuleRecord& rule) {
+bool acts_plainly(const contract::RuleRecord& rule) {
     using contract::RuleAction;
-    constexpr std::uint16_t kMore =
-        contract::rule_flag::log | contract::rule_flag::probe | contract::rule_flag::defer;
     const bool ends = rule.action == RuleAction::allow || rule.action == RuleAction::deny ||
                       rule.action == RuleAction::unreach || rule.action == RuleAction::unreach6 ||
                       rule.action == RuleAction::reset || rule.action == RuleAction::reset6;
-    return ends && rule.residual_count == 0 && rule.state == contract::StateOption::none &&
-           (rule.flags & kMore) == 0;
+    return ends && (rule.flags & contract::rule_flag::log) == 0;
+}
+
+bool is_plain(const contract::RuleRecord& rule) {
+    constexpr std::uint16_t kMore = contract::rule_flag::probe | contract::rule_flag::defer;
+    return acts_plainly(rule) && rule.residual_count == 0 &&
+           rule.state == contract::StateOption::none && (rule.flags & kMore) == 0;
 }
 
 Runtime::RuleSummary summary_of(const contract::RuleRecord& rule) {
@@ -28,8 +31,10 @@ Runtime::RuleSummary summary_of(const contract::RuleRecord& rule) {
             .action_number = rule.action_number,
             .mtu = rule.mtu,
             .action = rule.action,
+            .acts_plainly = acts_plainly(rule),
             .plain = is_plain(rule),
-            .link_layer = (rule.flags & contract::rule_flag::link_layer) != 0};
+            .link_layer = (rule.flags & contract::rule_flag::link_layer) != 0,
+            .state_lifetime_s = rule.state_lifetime_s};
 }
 
 }  // namespace

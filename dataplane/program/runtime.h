@@ -43,9 +43,12 @@ class Runtime {
         std::uint16_t action_number = 0;
         std::uint16_t mtu = 0;
         contract::RuleAction action = contract::RuleAction::deny;
-        // A match is counted and ends the walk with the action, and that is all.
+        // The action is counted and ends the walk, and that is all.
+        bool acts_plainly = false;
+        // A match leads to the action and to nothing else.
         bool plain = false;
         bool link_layer = false;
+        std::uint32_t state_lifetime_s = 0;
     };
     // By index, the live ones.
     std::span<const RuleSummary> summaries() const { return summaries_; }
