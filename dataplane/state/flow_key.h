@@ -139,8 +139,7 @@ class OwnerHash {
     static constexpr std::size_t kKeySize = 52;           // bytes; enough for every driver
     static constexpr std::uint32_t kDirectorySize = 128;  // entries of the redirection table
 
-    // `seed` chooses the repeated word; it is given an odd number of ones, as an even one would
-    // halve the number of hash values.
+    // `seed` chooses the repeated word, one with seven or nine ones.
     explicit OwnerHash(std::uint64_t seed);
 
     // REQUIRES: the packet is IP.
