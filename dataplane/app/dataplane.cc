@@ -53,6 +53,7 @@ worker::BridgeSpec bridge_spec(const config::Settings& settings, std::size_t cpu
                             .burst = dataplane.burst,
                             .receive_descriptors = dataplane.receive_descriptors,
                             .transmit_descriptors = dataplane.transmit_descriptors,
+                            .handover_packets = dataplane.handover_packets,
                             .sleeps = workers_sleep(dataplane, cpus),
                             .max_sleep_us = dataplane.max_sleep_us,
                             .reply_rate = settings.reply.rate,

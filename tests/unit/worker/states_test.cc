@@ -24,6 +24,20 @@ constexpr state::FlowHasher::Secret kSecret = {1, 2, 3, 4};
 constexpr std::uint64_t kOwnerSeed = 0x6d5a;
 constexpr std::uint8_t kSyn = 2, kAck = 16;
 
+constexpr unsigned kBurst = 16;
+constexpr unsigned kRing = 64;  // packets between two workers
+constexpr auto kHandoverFull = static_cast<std::size_t>(DropReason::handover_full);
+
+template <typename Condition>
+bool eventually(Condition condition) {
+    for (int i = 0; i < 5000; ++i) {
+        if (condition())
+            return true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+}
+
 std::uint32_t clock_s = 0;
 
 std::uint32_t read_clock() {
@@ -113,12 +127,13 @@ class StatesTest : public testing::Test {
                                   .spreads_by_owner = i == 0});
             spec.queues.push_back({.port = i, .queue = static_cast<std::uint16_t>(id)});
         }
-        spec.burst = 16;
+        spec.burst = kBurst;
         spec.counters = &memory_.counters[id];
         spec.outputs = memory_.workers[id].outputs;
         spec.handover = handover_.get();
         spec.owner_hash = &hash_;
         spec.uptime = read_clock;
+        spec.handover_patience_ms = 60'000;
         return spec;
     }
 
@@ -141,7 +156,7 @@ class StatesTest : public testing::Test {
     std::atomic<bool> link_up_[2] = {true, true};
     Memory memory_;
     state::OwnerHash hash_{kOwnerSeed};
-    std::unique_ptr<Handover> handover_ = std::make_unique<Handover>(kWorkers);
+    std::unique_ptr<Handover> handover_ = std::make_unique<Handover>(kWorkers, kRing);
     std::vector<Worker> workers_;
     unsigned before_ = 0;
 };
@@ -212,20 +227,98 @@ TEST_F(StatesTest, OwnAndForeignPacketsOfABurstKeepTheirOrder) {
     EXPECT_EQ(sent(b_), 0u);
 }
 
-TEST_F(StatesTest, WhatTheOwnersQueueDoesNotTakeIsDroppedAndCounted) {
+// The owner does not move: packets wait in the ring and behind it in the port, and none is lost.
+TEST_F(StatesTest, NothingIsReceivedThatTheOwnersQueueCannotTake) {
     const auto runtime = runtime_of({"100 allow udp from any to any keep-state"});
-    constexpr unsigned kPackets = Handover::kCapacity + 9;
+    constexpr unsigned kPackets = kRing + 40;
+    for (unsigned i = 0; i < kPackets; ++i) {
+        a_.receive(frame_owned_by(1, i % 5), 0);
+        b_.receive(answer_to(frame_owned_by(1, i % 5)), 0);
+    }
+    for (unsigned i = 0; i < 2 * kPackets; ++i)
+        workers_[0].turn(runtime.get());
+    EXPECT_LE(memory_.counters[0].handed_over, kRing);
+    EXPECT_GT(memory_.counters[0].handed_over, kRing - kBurst);
+    EXPECT_GT(memory_.counters[0].handover_waits, 0u);
+    // Neither port is put off for the other one.
+    EXPECT_GE(memory_.counters[0].ports[0].received_packets, kRing / 2 - kBurst);
+    EXPECT_GE(memory_.counters[0].ports[1].received_packets, kRing / 2 - kBurst);
+    for (unsigned i = 0; i < kPackets; ++i)
+        turn(*runtime);
+    EXPECT_EQ(memory_.counters[0].handed_over, 2 * kPackets);
+    for (unsigned i = 0; i < kPackets; ++i) {
+        ASSERT_EQ(b_.sent(1), frame_owned_by(1, i % 5));
+        ASSERT_EQ(a_.sent(1), answer_to(frame_owned_by(1, i % 5)));
+    }
+    EXPECT_EQ(memory_.counters[0].drops[kHandoverFull], 0u);
+}
+
+TEST_F(StatesTest, AnOwnerThatStandsStillIsWaitedForOnlySoLong) {
+    workers_.clear();
+    for (unsigned id = 0; id < kWorkers; ++id) {
+        WorkerSpec impatient = spec(id);
+        impatient.handover_patience_ms = 0;
+        workers_.emplace_back(impatient);
+    }
+    const auto runtime = runtime_of({"100 allow udp from any to any keep-state"});
+    constexpr unsigned kPackets = kRing + 9;
     for (unsigned i = 0; i < kPackets; ++i)
         a_.receive(frame_owned_by(1), 0);
-    for (unsigned i = 0; i < kPackets; i += 16)
+    a_.receive(frame_owned_by(0), 0);
+    for (unsigned i = 0; i <= kPackets; i += kBurst)
         workers_[0].turn(runtime.get());
-    EXPECT_EQ(memory_.counters[0].handed_over, Handover::kCapacity);
-    EXPECT_EQ(memory_.counters[0].drops[static_cast<std::size_t>(DropReason::handover_full)], 9u);
+    EXPECT_EQ(memory_.counters[0].handed_over, kRing);
+    EXPECT_EQ(memory_.counters[0].drops[kHandoverFull], 9u);
     EXPECT_EQ(memory_.counters[0].ports[0].dropped_packets, 9u);
-    workers_[1].turn(runtime.get());
-    EXPECT_EQ(b_.sent_count(1), 16u);
-    // The rest lies in the queue until the end; TearDown sees whether it comes back.
-    EXPECT_GT(packets_in_use(), before_ + 400);
+    // The worker's own flows go on.
+    EXPECT_EQ(b_.sent(0), frame_owned_by(0));
+    // So do those of the other one, when it moves again.
+    while (workers_[1].turn(runtime.get()) != 0) {
+    }
+    a_.receive(frame_owned_by(1), 0);
+    turn(*runtime);
+    EXPECT_EQ(b_.sent_count(1), kRing + 1u);
+    EXPECT_EQ(memory_.counters[0].drops[kHandoverFull], 9u);
+}
+
+// What is left in the queue at the end is freed; TearDown sees whether it comes back.
+TEST_F(StatesTest, PacketsMayBeLeftInTheQueues) {
+    const auto runtime = runtime_of({"100 allow udp from any to any keep-state"});
+    for (unsigned i = 0; i < kBurst; ++i)
+        a_.receive(frame_owned_by(1), 0);
+    workers_[0].turn(runtime.get());
+    EXPECT_EQ(memory_.counters[0].handed_over, kBurst);
+    EXPECT_EQ(packets_in_use(), before_ + kBurst);
+}
+
+// Both workers have nothing but packets of the other, many times what the queues hold.
+TEST_F(StatesTest, WorkersThatHandEverythingToEachOtherLoseNothing) {
+    const auto runtime = runtime_of({"100 allow udp from any to any keep-state"});
+    constexpr unsigned kPackets = 900;  // what a sending port of the test takes
+    std::vector<Bytes> flows[kWorkers];
+    for (unsigned owner = 0; owner < kWorkers; ++owner)
+        for (unsigned i = 0; i < kPackets; ++i) {
+            flows[owner].push_back(frame_owned_by(owner, i % 7));
+            flows[owner].back().back() = static_cast<std::uint8_t>(i);
+            a_.receive(flows[owner].back(), 1 - owner);
+        }
+    std::atomic<bool> done = false;
+    std::vector<std::thread> threads;
+    for (Worker& worker : workers_)
+        threads.emplace_back([&] {
+            while (!done)
+                worker.turn(runtime.get());
+        });
+    EXPECT_TRUE(eventually([&] { return sent(b_) == std::size_t{2} * kPackets; }));
+    done = true;
+    for (std::thread& thread : threads)
+        thread.join();
+    for (unsigned owner = 0; owner < kWorkers; ++owner) {
+        EXPECT_EQ(memory_.counters[1 - owner].handed_over, kPackets);
+        EXPECT_EQ(memory_.counters[owner].drops[kHandoverFull], 0u);
+        for (const Bytes& frame : flows[owner])
+            ASSERT_EQ(b_.sent(owner), frame);
+    }
 }
 
 TEST_F(StatesTest, WithoutARulesetHandedOverPacketsAreDropped) {
@@ -315,16 +408,6 @@ TEST_F(KeepaliveTurnsTest, NoneIsSentToAPortThatIsDown) {
     EXPECT_EQ(sent(a_), 0u);
     EXPECT_GE(sent(b_), 1u);
     EXPECT_EQ(keepalives(), sent(b_));
-}
-
-template <typename Condition>
-bool eventually(Condition condition) {
-    for (int i = 0; i < 5000; ++i) {
-        if (condition())
-            return true;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return false;
 }
 
 TEST(StatesOfABridgeTest, AreListedAndKilledWhileWorkersRun) {
