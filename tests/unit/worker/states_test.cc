@@ -20,7 +20,8 @@ using contract::DropReason;
 using dataplane::StateMemory;
 
 constexpr unsigned kWorkers = 2;
-constexpr state::FlowHasher::Secret kSecret = {1, 2, 3, 4};
+constexpr state::FlowHasher::Secret kSecret = {0x8c6f5d1be3a90b47, 0x2545f4914f6cdd1d,
+                                               0xda942042e4dd58b5, 0x9fb21c651e98df25};
 constexpr std::uint64_t kOwnerSeed = 0x6d5a;
 constexpr std::uint8_t kSyn = 2, kAck = 16;
 
@@ -66,7 +67,7 @@ unsigned owner_of(const state::OwnerHash& hash, const Bytes& frame) {
 
 // What both workers write to.
 struct Memory {
-    Memory() : counters(kWorkers), rules(kWorkers) {
+    explicit Memory(std::uint32_t state_count = 1024) : counters(kWorkers), rules(kWorkers) {
         for (unsigned i = 0; i < kWorkers; ++i) {
             rules[i].resize(kTestSlots);
             workers.push_back({.counters = &counters[i],
@@ -78,7 +79,7 @@ struct Memory {
                                            .states = nullptr},
                                .seed = i});
         }
-        auto made = StateMemory::create(1024, kSecret, workers);
+        auto made = StateMemory::create(state_count, kSecret, workers);
         EXPECT_TRUE(made) << made.error().message;
         states = std::make_unique<StateMemory>(std::move(*made));
     }
@@ -433,7 +434,7 @@ TEST(StatesOfABridgeTest, AreListedAndKilledWhileWorkersRun) {
     EXPECT_EQ(bridge.spreading_notes()[0],
               "port em0 does not spread flows as needed: where there are states, workers hand "
               "packets over");
-    EXPECT_TRUE(memory.states->list({}, bridge.runtime().current(), uptime_s()).empty());
+    EXPECT_TRUE(memory.states->list({}, bridge.runtime().current(), uptime_s()).last);
     EXPECT_EQ(*bridge.kill_orders().kill({}, 5000), 0u);  // no ruleset, no states
     ASSERT_TRUE(bridge.runtime().replace(
         runtime_of({"100 allow udp from any to any keep-state lifetime 1000"}), 5000));
@@ -442,7 +443,9 @@ TEST(StatesOfABridgeTest, AreListedAndKilledWhileWorkersRun) {
         a.receive(udp_frame(1000 + i), i % 2);
     ASSERT_TRUE(eventually([&] { return b.sent_count(0) + b.sent_count(1) == kFlows; }));
     const auto listed = [&](const contract::StateFilter& filter) {
-        return memory.states->list(filter, bridge.runtime().current(), uptime_s());
+        contract::StatesRequest request;
+        request.filter = filter;
+        return memory.states->list(request, bridge.runtime().current(), uptime_s()).records;
     };
     const auto all = listed({});
     EXPECT_EQ(all.size(), kFlows);
@@ -465,6 +468,51 @@ TEST(StatesOfABridgeTest, AreListedAndKilledWhileWorkersRun) {
     EXPECT_EQ(memory.counters[0].misdirected + memory.counters[1].misdirected, 0u);
     a.forget_sent();
     b.forget_sent();
+}
+
+// Tables of more cells than are looked at for a piece.
+TEST(StateMemoryTest, ListsInPieces) {
+    constexpr unsigned kFlows = 100'000;
+    Memory memory(2 * kFlows);
+    const auto runtime = runtime_of({"100 allow udp from any to any keep-state lifetime 1000"});
+    packet::Packet packet;
+    const Bytes frame = udp_frame(53);
+    ASSERT_EQ(packet::parse_frame(std::as_bytes(std::span(frame)), {}, packet.headers),
+              DropReason::none);
+    packet.uptime_s = 1000;
+    contract::Sysctls sysctls;
+    sysctls.dyn_max = 4 * kFlows;
+    sysctls.dyn_established_share = 0;
+    const contract::RuleRecord& rule = runtime->view().rules()[0];
+    for (const WorkerMemory& worker : memory.workers)
+        for (unsigned i = 0; i < kFlows; ++i) {
+            packet.headers.source_port = static_cast<std::uint16_t>(i);
+            packet.headers.source.bytes[3] = static_cast<std::uint8_t>(i >> 16);
+            const state::FlowKey key = state::flow_key(packet.headers);
+            state::StateTable& table = *worker.outputs.states;
+            ASSERT_EQ(table.create(key, table.hash(key), rule, packet, sysctls, {}),
+                      state::Creation::made);
+        }
+    for (const auto wanted : {contract::StatesWanted::records, contract::StatesWanted::count}) {
+        contract::StatesRequest request;
+        request.wanted = wanted;
+        std::vector<unsigned> found(kWorkers);
+        std::uint64_t count = 0;
+        unsigned pieces = 0;
+        for (bool last = false; !last; ++pieces) {
+            const auto piece = memory.states->list(request, runtime.get(), 1000);
+            EXPECT_LE(piece.records.size(), StateMemory::kCellsAtOnce);
+            for (const contract::StateRecord& record : piece.records)
+                ++found[record.worker];
+            count += piece.count;
+            request.from = piece.next;
+            last = piece.last;
+        }
+        EXPECT_EQ(count, std::uint64_t{kWorkers} * kFlows);
+        EXPECT_EQ(pieces, 4u);
+        const unsigned each = wanted == contract::StatesWanted::records ? kFlows : 0;
+        EXPECT_EQ(found, std::vector<unsigned>(kWorkers, each));
+    }
 }
 
 TEST(StateMemoryTest, SeveralWorkersGetAQuarterMore) {
