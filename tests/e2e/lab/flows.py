@@ -58,7 +58,7 @@ def syn_frames(count, first=0):
     return [_syn_frame(number) for number in range(first, first + count)]
 
 
-def passes(sender, receiver, frames, seconds=1.0):
+def passes(sender, receiver, frames, seconds=5.0):
     """Sends the frames from one Wire and takes what arrives at the other; the set of those that
     arrived. No more are sent at once than receive queues hold, so whatever is missing, the filter
     has lost."""

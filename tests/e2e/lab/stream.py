@@ -54,7 +54,7 @@ def echo_server(host, port, address, kind=socket.SOCK_STREAM):
         server.close()
 
 
-def connect(host, address, port, seconds=2.0):
+def connect(host, address, port, seconds=5.0):
     """A connected TCP socket of the host. Raises TimeoutError when nobody answers."""
     with host.inside():
         client = socket.socket(_family(address), socket.SOCK_STREAM)
@@ -102,7 +102,7 @@ class Stream:
         except (OSError, ValueError) as error:
             self.error = error
 
-    def goes_on(self, exchanges=20, seconds=3.0):
+    def goes_on(self, exchanges=20, seconds=10.0):
         """Whether so many more answers arrive."""
         end = time.monotonic() + seconds
         goal = self.exchanges + exchanges
