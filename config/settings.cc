@@ -203,6 +203,7 @@ void read_dataplane(TableReader reader, DataPlane& settings) {
     reader.number("burst", 1, 256, settings.burst);
     reader.number("receive_descriptors", 32, 32768, settings.receive_descriptors);
     reader.number("transmit_descriptors", 32, 32768, settings.transmit_descriptors);
+    reader.number("handover_packets", 256, 65536, settings.handover_packets);
     reader.boolean("huge_pages", settings.huge_pages);
     reader.number("memory_mb", 64, 1'048'576, settings.memory_mb);
     reader.number("slot_capacity", 1024, 4'194'304, settings.slot_capacity);

@@ -36,6 +36,7 @@ struct DataPlane {
     unsigned burst = 32;                   // packets
     unsigned receive_descriptors = 1024;   // per queue
     unsigned transmit_descriptors = 1024;  // per queue
+    unsigned handover_packets = 2048;      // that wait between two workers
     bool huge_pages = true;
     unsigned memory_mb = 512;
     unsigned slot_capacity = 131072;    // rules that can have counters

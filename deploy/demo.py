@@ -5,6 +5,7 @@ import argparse
 import os
 import re
 import signal
+import socket
 import sys
 import textwrap
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(SOURCE / "tests/e2e"))
-from lab import Appliance, Bed, namespaces_work  # noqa: E402
+from lab import Appliance, Bed, echo_server, namespaces_work  # noqa: E402
 from lab.network import eventually  # noqa: E402
 
 
@@ -37,6 +38,17 @@ def fact(holds, text):
     if not holds:
         raise Broken(text)
     say(text)
+
+
+def answered(host, address, port, text=b"a question"):
+    """Whether a datagram from the host comes back from an echo server."""
+    with host.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(1)
+        client.sendto(text, (address, port))
+        try:
+            return client.recv(100) == text
+        except TimeoutError:
+            return False
 
 
 class Tour:
@@ -165,8 +177,24 @@ class Tour:
         fact(page.returncode == 0 and eventually(lambda: len(appliance.log_lines()) > count, 5),
              "Switched on again, without loading any rule: the log goes on.")
 
+    def states(self):
+        heading(7, "States")
+        a, b = self.bed.a, self.bed.b
+        with echo_server(a, 53, a.ipv4, socket.SOCK_DGRAM), echo_server(
+                b, 53, b.ipv4, socket.SOCK_DGRAM):
+            fact(not answered(b, a.ipv4, 53),
+                 "A and B both have a server on UDP port 53. No rule allows UDP, so B's question to "
+                 "A gets no answer.")
+            self.ipfw("add", "2050", "allow", "udp", "from", b.ipv4, "to", "any", "53", "keep-state")
+            fact(answered(b, a.ipv4, 53) and not answered(a, b.ipv4, 53),
+                 "Now B's question is answered, though no rule allows the answer: the question has "
+                 "opened the way back. A's own question to B is still dropped.")
+            fact(re.search(rf" STATE udp {b.ipv4} \d+ <-> {a.ipv4} 53 :default",
+                           self.ipfw("-D", "list")),
+                 "This is the state that it has made, with the seconds that are left to it.")
+
     def crash(self):
-        heading(7, "A dead control plane")
+        heading(8, "A dead control plane")
         appliance = self.appliance
         rules = appliance.must("list")
         appliance.stop_controlplane(signal.SIGKILL)
@@ -183,7 +211,7 @@ class Tour:
              "Started again, it has read rules and counters back from the data plane.")
 
     def clean_up(self):
-        heading(8, "The end")
+        heading(9, "The end")
         status = self.appliance.stop_controlplane(), self.appliance.stop_dataplane()
         fact(status == (0, 0), "Both daemons ended cleanly when they were asked to.")
 
@@ -199,7 +227,7 @@ class Tour:
                         f"for name in {a} {b} {x}; do ip netns del $name; done\n"
                         f"rm -r {where}\n")
         undo.chmod(0o755)
-        heading(8, "Yours now")
+        heading(9, "Yours now")
         say("Everything is left running. In this shell:")
         show(f"export SLUICE_CONTROL_SOCKET={self.appliance.control_socket}\n"
              f"alias ipfw={build}/controlplane/cli/ipfw\n"
@@ -222,7 +250,8 @@ def main():
     tour = Tour(options.build)
     kept = False
     try:
-        for step in (tour.build_up, tour.start, tour.load, tour.filter, tour.log, tour.crash):
+        for step in (tour.build_up, tour.start, tour.load, tour.filter, tour.log,
+                     tour.states, tour.crash):
             step()
         if options.keep:
             tour.leave()

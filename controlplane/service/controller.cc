@@ -29,7 +29,7 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
             {.up = [this](DataplaneGreeting greeting) { on_up(std::move(greeting)); },
              .down = [this](const std::string& reason, bool was_up) { on_down(reason, was_up); },
              .answered = [this](Result<std::uint64_t> answer) { on_answered(answer); },
-             .states = [this](Result<StateRecords> answer) { on_states(answer); },
+             .states = [this](Result<StatesAnswer> answer) { on_states(answer); },
              .killed = [this](Result<std::uint64_t> answer) { on_killed(answer); }}),
       ruleset_(options.default_accept),
       default_accept_(options.default_accept) {
@@ -211,19 +211,21 @@ void Controller::begin(Change next) {
     if (std::any_of(operations.begin(), operations.end(), needs_data_plane))
         if (const std::optional<Error> reason = cannot_change())
             return next.reply(refused(*reason));
-    const std::optional<contract::StateFilter> wanted = states_wanted(next.request);
+    const std::optional<WantedStates> wanted = states_wanted(next.request);
     // Without a data plane there are no states; rules can be listed all the same.
     if (!wanted || !link_.up())
         return change(next.request, next.reply, {});
-    if (const Result<Done> asked = link_.request_states(*wanted); !asked)
+    if (const Result<Done> asked =
+            link_.request_states(wanted->filter, wanted->wanted, kMaximumListedStates);
+        !asked)
         return next.reply(refused(asked.error()));
     asking_ = std::move(next);
 }
 
-void Controller::on_states(const Result<StateRecords>& answer) {
+void Controller::on_states(const Result<StatesAnswer>& answer) {
     const Change next = std::move(*std::exchange(asking_, std::nullopt));
     if (answer)
-        change(next.request, next.reply, answer->records());
+        change(next.request, next.reply, *answer);
     else
         next.reply(refused({ExitStatus::unavailable, "sluice-dataplane does not tell its states: " +
                                                          answer.error().message}));
@@ -250,11 +252,10 @@ std::optional<Error> Controller::cannot_change() const {
     return std::nullopt;
 }
 
-void Controller::change(const Request& request, const Reply& reply,
-                        std::span<const contract::StateRecord> records) {
+void Controller::change(const Request& request, const Reply& reply, const StatesAnswer& states) {
     Result<ScriptOutcome, ScriptError> outcome =
         run_script(request, ruleset_, [this](std::uint32_t slot) { return memory_.totals(slot); },
-                   {.facts = state_facts(), .records = records});
+                   {.facts = state_facts(), .records = states.records, .count = states.count});
     if (!outcome)
         return reply(refused(outcome.error().error, outcome.error().line));
     if (!outcome->changed) {

@@ -83,13 +83,12 @@ class Controller {
     void on_answered(const Result<std::uint64_t>& answer);
     Result<Done> adopt(const contract::Hello& hello, int snapshot);
     void push();
-    void on_states(const Result<StateRecords>& answer);
+    void on_states(const Result<StatesAnswer>& answer);
     void on_killed(const Result<std::uint64_t>& answer);
     bool busy() const { return pending_ || asking_ || killing_; }
     void next_change();
     void begin(Change next);
-    void change(const Request& request, const Reply& reply,
-                std::span<const contract::StateRecord> records);
+    void change(const Request& request, const Reply& reply, const StatesAnswer& states);
     Result<Done> offer(Pending pending);
     void finish(std::vector<OperationResult> results, std::vector<KillOrder> kills,
                 const Reply& reply);

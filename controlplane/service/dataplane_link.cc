@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace sluice::service {
 namespace {
@@ -282,16 +283,26 @@ void DataplaneLink::receive_states(std::span<const std::byte> message,
     contract::StatesReply reply;
     if (!take(message, reply) || !take_expectation(MessageType::states_request))
         return unexpected();
-    if (reply.count == 0)
-        return callbacks_.states(StateRecords());
-    constexpr std::size_t kEach = sizeof(contract::StateRecord);
-    if (descriptors.size() != 1 || reply.count > SIZE_MAX / kEach)
-        return close("sluice-dataplane sends states of another format");
-    const std::size_t size = static_cast<std::size_t>(reply.count) * kEach;
-    Result<Mapping> memory = Mapping::map(descriptors.front().get(), size, false, "states");
-    if (!memory)
-        return close(memory.error().message);
-    callbacks_.states(StateRecords(std::move(*memory), static_cast<std::size_t>(reply.count)));
+    if (reply.record_count != 0) {
+        if (descriptors.size() != 1 || states_request_.wanted == contract::StatesWanted::count)
+            return close("sluice-dataplane sends states of another format");
+        constexpr std::size_t kEach = sizeof(contract::StateRecord);
+        const Result<Mapping> memory =
+            Mapping::map(descriptors.front().get(), reply.record_count * kEach, false, "states");
+        if (!memory)
+            return close(memory.error().message);
+        const std::size_t before = states_.records.size();
+        states_.records.resize(before + reply.record_count);
+        std::memcpy(states_.records.data() + before, memory->data(), reply.record_count * kEach);
+    }
+    states_.count += reply.state_count;
+    if (reply.last != 0 || states_.records.size() > most_records_)
+        return callbacks_.states(std::exchange(states_, {}));
+    const contract::StatePosition from = std::exchange(states_request_.from, reply.next);
+    if (std::pair(reply.next.worker, reply.next.cell) <= std::pair(from.worker, from.cell))
+        return close("sluice-dataplane tells the same states again and again");
+    if (const Result<Done> next = request_piece(); !next)
+        callbacks_.states(next.error());
 }
 
 void DataplaneLink::receive_killed(std::span<const std::byte> message) {
@@ -335,11 +346,20 @@ Result<Done> DataplaneLink::offer(std::span<const std::byte> image, std::uint64_
     return Done{};
 }
 
-Result<Done> DataplaneLink::request_states(const contract::StateFilter& filter) {
-    contract::StatesRequest request;
-    request.header.length = sizeof request;
-    request.filter = filter;
-    if (!send_message(socket_.get(), request))
+Result<Done> DataplaneLink::request_states(const contract::StateFilter& filter,
+                                           contract::StatesWanted wanted,
+                                           std::size_t most_records) {
+    states_request_ = {};
+    states_request_.header.length = sizeof states_request_;
+    states_request_.filter = filter;
+    states_request_.wanted = wanted;
+    most_records_ = most_records;
+    states_ = {};
+    return request_piece();
+}
+
+Result<Done> DataplaneLink::request_piece() {
+    if (!send_message(socket_.get(), states_request_))
         return Error{ExitStatus::unavailable,
                      last_error("sluice-dataplane cannot be asked for its states")};
     expect(MessageType::states_request);

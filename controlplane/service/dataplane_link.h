@@ -32,20 +32,10 @@ struct DataplaneGreeting {
     UniqueFd snapshot;  // that is running; none if hello.generation is 0
 };
 
-// The states that were asked for, in memory that the data plane made; move-only.
-class StateRecords {
-  public:
-    StateRecords() = default;
-    StateRecords(Mapping memory, std::size_t count) : memory_(std::move(memory)), count_(count) {}
-
-    // Read each one once: nothing keeps the data plane from writing there.
-    std::span<const contract::StateRecord> records() const {
-        return {reinterpret_cast<const contract::StateRecord*>(memory_.data()), count_};
-    }
-
-  private:
-    Mapping memory_;
-    std::size_t count_ = 0;
+// The states that were asked for.
+struct StatesAnswer {
+    std::vector<contract::StateRecord> records;  // none, if only their number was asked for
+    std::uint64_t count = 0;                     // without parents
 };
 
 class DataplaneLink {
@@ -57,7 +47,7 @@ class DataplaneLink {
         std::function<void(const std::string& reason, bool was_up)> down;
         // The generation, or why the offer was refused.
         std::function<void(Result<std::uint64_t>)> answered;
-        std::function<void(Result<StateRecords>)> states;
+        std::function<void(Result<StatesAnswer>)> states;
         // How many.
         std::function<void(Result<std::uint64_t>)> killed;
     };
@@ -75,7 +65,10 @@ class DataplaneLink {
     // Requests. REQUIRES: up, and none is outstanding.
     // Hands an image over.
     Result<Done> offer(std::span<const std::byte> image, std::uint64_t generation);
-    Result<Done> request_states(const contract::StateFilter& filter);
+    // The data plane answers in pieces, which are put together. Behind `most_records` the rest is
+    // left out.
+    Result<Done> request_states(const contract::StateFilter& filter, contract::StatesWanted wanted,
+                                std::size_t most_records);
     Result<Done> kill_states(const contract::StateFilter& filter);
 
     void set_answer_timeout(std::chrono::milliseconds timeout) { answer_timeout_ = timeout; }
@@ -87,6 +80,7 @@ class DataplaneLink {
     void receive_hello(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_answer(std::span<const std::byte> message);
     void receive_states(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
+    Result<Done> request_piece();
     void receive_killed(std::span<const std::byte> message);
     void receive_rejected(std::span<const std::byte> message);
     void unexpected();
@@ -103,6 +97,9 @@ class DataplaneLink {
     std::string last_reason_;
     std::optional<contract::MessageType> outstanding_;  // what was asked
     std::uint64_t offered_ = 0;                         // if it is an offer: its generation
+    contract::StatesRequest states_request_;            // if it asks for states
+    std::size_t most_records_ = 0;
+    StatesAnswer states_;  // what has come of the answer
     std::optional<EventLoop::TimerId> retry_timer_;
     std::optional<EventLoop::TimerId> answer_timer_;
 };

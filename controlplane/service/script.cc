@@ -66,9 +66,9 @@ std::string nothing_found(const StateFilter& filter) {
                      std::to_string(filter.rules->last);
 }
 
-Error too_many(std::size_t count) {
+Error too_many() {
     return {ExitStatus::unavailable,
-            std::to_string(count) +
+            "more than " + std::to_string(kMaximumListedStates) +
                 " states are too many for one answer; `ipfw state list` with a "
                 "filter shows some of them, `ipfw state count` counts them"};
 }
@@ -193,20 +193,17 @@ class Script {
                                       .forgive = forgive});
             return result;
         }
+        if (states.kind == StateOperation::Kind::count) {
+            result.state_count = states_.count;
+            return result;
+        }
+        if (states_.records.size() > kMaximumListedStates)
+            return too_many();
         Result<std::vector<ruleset::ListedState>> listed =
             ruleset::list_states(states_.records, outcome_.ruleset, ruleset::ExpiredStates::hide);
         if (!listed)
             return listed.error();
-        if (states.kind == StateOperation::Kind::list) {
-            result.states = std::move(*listed);
-            if (result.states.size() > kMaximumListedStates)
-                return too_many(result.states.size());
-            return result;
-        }
-        result.state_count = static_cast<std::uint64_t>(
-            std::count_if(listed->begin(), listed->end(), [](const ruleset::ListedState& state) {
-                return state.kind != contract::StateKind::parent;
-            }));
+        result.states = std::move(*listed);
         return result;
     }
 
@@ -292,6 +289,8 @@ class Script {
     }
 
     Result<Done> take_states(OperationResult& result, const ListOperation& list) {
+        if (states_.records.size() > kMaximumListedStates)
+            return too_many();
         Result<std::vector<ruleset::ListedState>> listed = ruleset::list_states(
             states_.records, outcome_.ruleset,
             list.states == ListedStates::expired_too ? ruleset::ExpiredStates::show
@@ -306,8 +305,6 @@ class Script {
                                         return contains(range, state.number);
                                     });
             });
-        if (listed->size() > kMaximumListedStates)
-            return too_many(listed->size());
         result.states = std::move(*listed);
         return Done{};
     }
@@ -346,22 +343,25 @@ void KillOrder::conclude(OperationResult& counted) const {
         counted.status = ExitStatus::unavailable;
 }
 
-std::optional<contract::StateFilter> states_wanted(const Request& request) {
+std::optional<WantedStates> states_wanted(const Request& request) {
     const auto asks =
         std::count_if(request.operations.begin(), request.operations.end(), asks_for_states);
     if (asks == 0)
         return std::nullopt;
     if (asks > 1)
-        return contract::StateFilter();
+        return WantedStates();
     const Operation& operation =
         *std::find_if(request.operations.begin(), request.operations.end(), asks_for_states);
     if (const auto* states = std::get_if<StateOperation>(&operation.what))
-        return contract_filter(states->filter);
+        return WantedStates{.filter = contract_filter(states->filter),
+                            .wanted = states->kind == StateOperation::Kind::count
+                                          ? contract::StatesWanted::count
+                                          : contract::StatesWanted::records};
     StateFilter filter;
     const auto& ranges = std::get<ListOperation>(operation.what).rules;
     if (ranges.size() == 1)
         filter.rules = ranges.front();
-    return contract_filter(filter);
+    return WantedStates{.filter = contract_filter(filter)};
 }
 
 Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Ruleset& current,

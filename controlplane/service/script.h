@@ -56,14 +56,19 @@ struct ScriptOutcome {
 // script that does not ask needs none.
 struct DataplaneStates {
     ruleset::StateFacts facts;
-    std::span<const contract::StateRecord> records;
+    std::span<const contract::StateRecord> records;  // more than kMaximumListedStates: not all
+    std::uint64_t count = 0;
 };
 
 // More than this many make too long an answer.
 inline constexpr std::size_t kMaximumListedStates = 400'000;
 
 // Which states the data plane has to be asked for; none: it need not be asked.
-std::optional<contract::StateFilter> states_wanted(const Request& request);
+struct WantedStates {
+    contract::StateFilter filter;
+    contract::StatesWanted wanted = contract::StatesWanted::records;
+};
+std::optional<WantedStates> states_wanted(const Request& request);
 
 struct ScriptError {
     std::uint32_t line = 0;

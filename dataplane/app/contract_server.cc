@@ -321,13 +321,18 @@ bool ContractServer::answer(const contract::Offer& offer, UniqueFd image) {
 }
 
 bool ContractServer::answer(const contract::StatesRequest& request) {
-    const std::vector<contract::StateRecord> records = callbacks_.list_states(request.filter);
-    const auto file = file_of(records);
-    if (!file)
-        return refuse(generation_, file.error());
+    const StatesPiece piece = callbacks_.list_states(request);
     contract::StatesReply reply;
     reply.header.length = sizeof reply;
-    reply.count = records.size();
+    reply.state_count = piece.count;
+    reply.record_count = static_cast<std::uint32_t>(piece.records.size());
+    reply.last = piece.last ? 1 : 0;
+    reply.next = piece.next;
+    if (piece.records.empty())
+        return send_message(client_.get(), &reply, sizeof reply);
+    const auto file = file_of(piece.records);
+    if (!file)
+        return refuse(generation_, file.error());
     return send_message(client_.get(), &reply, sizeof reply, {file->get()});
 }
 

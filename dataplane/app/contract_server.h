@@ -18,6 +18,7 @@
 
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "dataplane/app/states_piece.h"
 #include "dataplane/contract/message.h"
 
 namespace sluice::dataplane {
@@ -29,8 +30,8 @@ class ContractServer {
         std::function<contract::Hello()> describe;
         // Makes the workers run the image. An error means that nothing has changed.
         std::function<Result<Done>(std::span<const std::byte> image)> publish;
-        // The states that the filter means.
-        std::function<std::vector<contract::StateRecord>(const contract::StateFilter&)> list_states;
+        // A piece of the states that are asked for.
+        std::function<StatesPiece(const contract::StatesRequest&)> list_states;
         // Kills them and returns how many they were.
         std::function<Result<std::uint64_t>(const contract::StateFilter&)> kill_states;
     };

@@ -53,6 +53,7 @@ worker::BridgeSpec bridge_spec(const config::Settings& settings, std::size_t cpu
                             .burst = dataplane.burst,
                             .receive_descriptors = dataplane.receive_descriptors,
                             .transmit_descriptors = dataplane.transmit_descriptors,
+                            .handover_packets = dataplane.handover_packets,
                             .sleeps = workers_sleep(dataplane, cpus),
                             .max_sleep_us = dataplane.max_sleep_us,
                             .reply_rate = settings.reply.rate,
@@ -146,8 +147,8 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
             return runtime.error();
         return bridge.runtime().replace(std::move(*runtime), dataplane.reload_timeout_ms);
     };
-    callbacks.list_states = [&](const contract::StateFilter& filter) {
-        return states.list(filter, bridge.runtime().current(), worker::uptime_s());
+    callbacks.list_states = [&](const contract::StatesRequest& request) {
+        return states.list(request, bridge.runtime().current(), worker::uptime_s());
     };
     callbacks.kill_states = [&](const contract::StateFilter& filter) {
         return bridge.kill_orders().kill(filter, dataplane.reload_timeout_ms);

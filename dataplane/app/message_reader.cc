@@ -72,6 +72,15 @@ Result<Request> read_filtered(std::span<const std::byte> bytes, std::size_t desc
     return Request(message);
 }
 
+Result<Request> read_states_request(std::span<const std::byte> message, std::size_t descriptors) {
+    auto request =
+        read_filtered<contract::StatesRequest>(message, descriptors, "a request for states");
+    if (request &&
+        std::get<contract::StatesRequest>(*request).wanted > contract::StatesWanted::count)
+        return refuse("a request for states wants neither records nor their number");
+    return request;
+}
+
 Result<Request> read_offer(std::span<const std::byte> message, std::size_t descriptors) {
     contract::Offer offer;
     if (auto taken = take(message, "an offer", offer); !taken)
@@ -94,8 +103,7 @@ Result<Request> read_request(std::span<const std::byte> message, std::size_t des
         case contract::MessageType::offer:
             return read_offer(message, descriptors);
         case contract::MessageType::states_request:
-            return read_filtered<contract::StatesRequest>(message, descriptors,
-                                                          "a request for states");
+            return read_states_request(message, descriptors);
         case contract::MessageType::kill_states:
             return read_filtered<contract::KillStates>(message, descriptors,
                                                        "an order to kill states");

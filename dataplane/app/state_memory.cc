@@ -1,5 +1,7 @@
 #include "dataplane/app/state_memory.h"
 
+#include <algorithm>
+
 #include "dataplane/program/states.h"
 
 namespace sluice::dataplane {
@@ -39,16 +41,34 @@ Result<StateMemory> StateMemory::create(std::uint32_t states,
     return result;
 }
 
-std::vector<contract::StateRecord> StateMemory::list(const contract::StateFilter& filter,
-                                                     const program::Runtime* runtime,
-                                                     std::uint32_t uptime_s) const {
-    std::vector<contract::StateRecord> records;
-    if (runtime == nullptr)
-        return records;
-    for (std::size_t worker = 0; worker < tables_.size(); ++worker)
-        program::append_states(*tables_[worker], *runtime, filter, uptime_s,
-                               static_cast<std::uint16_t>(worker), records);
-    return records;
+StatesPiece StateMemory::list(const contract::StatesRequest& request,
+                              const program::Runtime* runtime, std::uint32_t uptime_s) const {
+    StatesPiece piece{.records = {}, .count = 0, .next = request.from, .last = runtime == nullptr};
+    contract::StatePosition& at = piece.next;
+    for (state::CellIndex left = kCellsAtOnce; !piece.last && left != 0;) {
+        if (at.worker >= tables_.size()) {
+            piece.last = true;
+            break;
+        }
+        const state::StateTable& table = *tables_[at.worker];
+        const state::CellIndex used = table.used_cells();
+        if (at.cell >= used) {
+            at = {.worker = at.worker + 1, .cell = 0};
+            continue;
+        }
+        const state::CellIndex count = std::min(left, used - at.cell);
+        program::append_states(table, *runtime, request.filter, uptime_s,
+                               static_cast<std::uint16_t>(at.worker), piece.records,
+                               {.first = at.cell, .end = at.cell + count});
+        at.cell += count;
+        left -= count;
+    }
+    piece.count = static_cast<std::uint64_t>(std::count_if(
+        piece.records.begin(), piece.records.end(),
+        [](const auto& record) { return record.kind != contract::StateKind::parent; }));
+    if (request.wanted == contract::StatesWanted::count)
+        piece.records.clear();
+    return piece;
 }
 
 }  // namespace sluice::dataplane

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "dataplane/app/states_piece.h"
 #include "dataplane/program/runtime.h"
 #include "dataplane/state/state_table.h"
 #include "dataplane/worker/bridge.h"
@@ -26,11 +27,13 @@ class StateMemory {
     std::uint64_t bytes() const { return bytes_; }
     std::uint32_t buckets() const { return buckets_; }
 
-    // What `filter` means, of all workers while they run. `runtime` is the ruleset that they run;
-    // null: there is none, and no state.
-    std::vector<contract::StateRecord> list(const contract::StateFilter& filter,
-                                            const program::Runtime* runtime,
-                                            std::uint32_t uptime_s) const;
+    // A piece of what is asked for, of all workers while they run. `runtime` is the ruleset that
+    // they run; null: there is none, and no state.
+    StatesPiece list(const contract::StatesRequest& request, const program::Runtime* runtime,
+                     std::uint32_t uptime_s) const;
+
+    // Cells that are looked at for a piece.
+    static constexpr state::CellIndex kCellsAtOnce = 65536;
 
   private:
     std::uint32_t states_ = 0;

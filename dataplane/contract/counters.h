@@ -54,7 +54,9 @@ struct alignas(64) WorkerCounters {
     std::uint64_t keepalives_sent = 0;
     std::uint64_t handed_over = 0;  // packets given to the worker that owns their flow
     std::uint64_t misdirected = 0;  // of these: the port's hash should have brought them there
-    std::uint64_t reserved[2] = {};
+    std::uint64_t handover_waits =
+        0;  // turns that received less, as another worker's queue was full
+    std::uint64_t reserved[1] = {};
     std::uint64_t drops[32] = {};  // by DropReason
     PortCounters ports[kMaximumPorts];
 };

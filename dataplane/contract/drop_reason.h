@@ -58,7 +58,8 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts =
     {"state_table_full",
      "a state could not be made: dyn_max, or the memory for states, is used up"},
     {"state_limit", "a state could not be made: the rule's limit is reached"},
-    {"handover_full", "the queue to the worker that owns the packet's flow is full"},
+    {"handover_full",
+     "the worker that owns the packet's flow has taken nothing from its full queue for long"},
     {"too_many_tees", "tee rules met the packet again and again: one of them makes states"},
 }};
 

@@ -11,7 +11,8 @@
 //     data plane → Accepted  all workers run this generation
 //                | Rejected  the old generation stays; reason in words
 //     control plane → StatesRequest
-//     data plane → StatesReply  descriptor: memfd of StateRecord[count], in no order
+//     data plane → StatesReply  descriptor: memfd of StateRecord[record_count], in no order; the
+//                               states of some cells of the tables. `next` says where to go on
 //                | Rejected
 //     control plane → KillStates
 //     data plane → KillReply    the states are gone
@@ -30,7 +31,7 @@
 namespace sluice::contract {
 
 inline constexpr std::uint32_t kMessageMagic = 0x43554c53;  // "SLUC"
-inline constexpr std::uint16_t kMessageVersion = 2;
+inline constexpr std::uint16_t kMessageVersion = 3;
 // A generation follows the running one. Near the end of the numbers there would be none to follow.
 inline constexpr std::uint64_t kGenerationLimit = std::uint64_t{1} << 63;
 inline constexpr char kDefaultContractSocket[] = "/run/sluice/dataplane.sock";
@@ -107,9 +108,20 @@ struct StateFilter {
                                       // ip_version is not 0
 };
 
+// A place in the tables of the workers. The default one is the beginning.
+struct StatePosition {
+    std::uint32_t worker = 0;
+    std::uint32_t cell = 0;
+};
+
+enum class StatesWanted : std::uint32_t { records, count };
+
 struct StatesRequest {
     MessageHeader header{.type = MessageType::states_request, .length = 0};
     StateFilter filter;
+    StatePosition from;
+    StatesWanted wanted = StatesWanted::records;
+    std::uint32_t reserved = 0;
 };
 
 enum class StateKind : std::uint8_t { state, limited, parent };
@@ -138,9 +150,13 @@ struct StateRecord {
     std::uint8_t reserved = 0;
 };
 
+// One piece of the answer: so much as the data plane looks at without keeping others waiting.
 struct StatesReply {
     MessageHeader header{.type = MessageType::states_reply, .length = 0};
-    std::uint64_t count = 0;
+    std::uint64_t state_count = 0;   // that the filter means, in this piece; without parents
+    std::uint32_t record_count = 0;  // in the file; 0: there is no file
+    std::uint32_t last = 0;          // 1: there is nothing more
+    StatePosition next;              // of the next request
 };
 
 // Parents are not killed; they go when the states that they count have gone.
@@ -155,6 +171,7 @@ struct KillReply {
 };
 
 static_assert(std::has_unique_object_representations_v<StatesRequest>);
+static_assert(std::has_unique_object_representations_v<StatesReply>);
 static_assert(std::has_unique_object_representations_v<StateRecord>);
 static_assert(sizeof(StateFilter) == 32 && sizeof(StateRecord) == 88);
 static_assert(std::has_unique_object_representations_v<Hello>);

@@ -1,5 +1,6 @@
 #include "dataplane/program/states.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace sluice::program {
@@ -81,9 +82,9 @@ bool matches(const StateFilter& filter, const StateCopy& state, const Runtime& r
 
 void append_states(const state::StateTable& table, const Runtime& runtime,
                    const StateFilter& filter, std::uint32_t uptime_s, std::uint16_t worker,
-                   std::vector<contract::StateRecord>& records) {
-    const state::CellIndex end = table.used_cells();
-    for (state::CellIndex index = 0; index < end; ++index) {
+                   std::vector<contract::StateRecord>& records, const CellRange& cells) {
+    const state::CellIndex end = std::min(cells.end, table.used_cells());
+    for (state::CellIndex index = cells.first; index < end; ++index) {
         const auto copy = table.read(index);
         if (!copy || !matches(filter, *copy, runtime, uptime_s))
             continue;

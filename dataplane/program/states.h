@@ -14,11 +14,17 @@ namespace sluice::program {
 bool matches(const contract::StateFilter& filter, const state::StateCopy& state,
              const Runtime& runtime, std::uint32_t uptime_s);
 
-// Appends what `filter` means of one shard. May be called by any thread while the shard's worker
-// changes it; each record is right in itself. States whose time is up are left out, whether they
-// have been collected or not.
+struct CellRange {
+    state::CellIndex first = 0;
+    state::CellIndex end = state::kNoCell;
+};
+
+// Appends what `filter` means of some cells of one shard. May be called by any thread while the
+// shard's worker changes it; each record is right in itself. States whose time is up are left out,
+// whether they have been collected or not.
 void append_states(const state::StateTable& table, const Runtime& runtime,
                    const contract::StateFilter& filter, std::uint32_t uptime_s,
-                   std::uint16_t worker, std::vector<contract::StateRecord>& records);
+                   std::uint16_t worker, std::vector<contract::StateRecord>& records,
+                   const CellRange& cells = {});
 
 }  // namespace sluice::program

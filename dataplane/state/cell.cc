@@ -33,4 +33,25 @@ bool read_cell(const Cell& cell, Cell& copy) {
     return false;
 }
 
+void note_origin(LinkOrigin& origin, const packet::Packet& packet) {
+    constexpr std::size_t kEthernetHeader = 14, kTag = 4;
+    const packet::Headers& headers = packet.headers;
+    if (packet.passage.entry != packet::Entry::bridge || headers.network_offset < kEthernetHeader) {
+        origin = {};
+        return;
+    }
+    std::memcpy(origin.responder.bytes.data(), headers.frame, 6);
+    std::memcpy(origin.initiator.bytes.data(), headers.frame + 6, 6);
+    origin.vlan = 0;
+    origin.interface = static_cast<std::uint8_t>(packet.passage.receive_interface);
+    origin.framing = LinkOrigin::Framing::unknown;
+    if (headers.network_offset == kEthernetHeader) {
+        origin.framing = LinkOrigin::Framing::plain;
+    } else if (headers.network_offset == kEthernetHeader + kTag) {
+        origin.framing = LinkOrigin::Framing::tagged;
+        origin.vlan = static_cast<std::uint16_t>(std::to_integer<unsigned>(headers.frame[14]) << 8 |
+                                                 std::to_integer<unsigned>(headers.frame[15]));
+    }
+}
+
 }  // namespace sluice::state

@@ -85,6 +85,10 @@ struct LinkOrigin {
 };
 static_assert(sizeof(LinkOrigin) == 16);
 
+// How this packet came in, as that of the one that makes a state. Written field by field where it
+// is to stay: a copy would wait for the stores.
+void note_origin(LinkOrigin& origin, const packet::Packet& packet);
+
 struct ColdCell {
     CellIndex next = kNoCell;  // in the list of its second in the timer wheel
     CellIndex previous = kNoCell;

@@ -45,11 +45,16 @@ class FlowIndex {
 
     void prefetch(FlowHash hash) const { __builtin_prefetch(&buckets_[home(hash)]); }
 
-    // The first cell in the home bucket whose tag fits, or kNoCell: what is worth fetching ahead.
+    // The first cell in the home bucket that fits the hash, or kNoCell: what is worth fetching
+    // ahead.
     CellIndex candidate(FlowHash hash) const {
         const Bucket& bucket = buckets_[home(hash)];
-        const unsigned hits = matches(bucket, tag(hash));
-        return hits == 0 ? kNoCell : bucket.cells[std::countr_zero(hits)] & (kMaximumCells - 1);
+        for (unsigned hits = matches(bucket, tag(hash)); hits != 0; hits &= hits - 1) {
+            const std::uint32_t entry = bucket.cells[std::countr_zero(hits)];
+            if (entry >> kCellBits == check(hash))
+                return entry & (kMaximumCells - 1);
+        }
+        return kNoCell;
     }
 
     // Calls `wanted` with the cells whose tags fit until it returns true; that cell, or kNoCell.

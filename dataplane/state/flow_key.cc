@@ -75,9 +75,25 @@ std::uint64_t FlowHasher::fold6(const FlowKey& key) const {
                 load64(key.high6.bytes.data() + 8) ^ secret_[3]);
 }
 
-OwnerHash::OwnerHash(std::uint64_t seed) : word_(static_cast<std::uint16_t>(seed)) {
-    if (std::popcount(word_) % 2 == 0)
-        word_ ^= 1;
+namespace {
+
+// The first word of those that the seed leads to with seven or nine ones. An odd number lets no two
+// sums hash alike. About half of the bits makes every bit of the hash depend on many bits of the
+// input: with a single one, clients that choose even ports only would all have the same lowest bit,
+// and one of two workers nothing to do.
+std::uint16_t owner_word(std::uint64_t seed) {
+    constexpr std::uint64_t kMultiplier = 6364136223846793005, kIncrement = 1442695040888963407;
+    for (;; seed = seed * kMultiplier + kIncrement)
+        for (const int shift : {0, 16, 32, 48}) {
+            const auto word = static_cast<std::uint16_t>(seed >> shift);
+            if (const int ones = std::popcount(word); ones == 7 || ones == 9)
+                return word;
+        }
+}
+
+}  // namespace
+
+OwnerHash::OwnerHash(std::uint64_t seed) : word_(owner_word(seed)) {
     const std::uint32_t key = std::uint32_t{word_} << 16 | word_;
     auto hash_of = [key](unsigned sum) {
         std::uint32_t hash = 0;

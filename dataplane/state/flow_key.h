@@ -98,10 +98,15 @@ class FlowHasher {
     explicit FlowHasher(const Secret& secret) : secret_(secret) {}
 
     FlowHash operator()(const FlowKey& key) const {
-        const std::uint64_t rest =
-            std::uint64_t{key.ports()} << 32 | std::uint64_t{key.protocol} << 8 | key.ip_version;
-        const std::uint64_t addresses = key.ip_version == 4 ? key.addresses : fold6(key);
-        return fold(fold(addresses ^ secret_[0], rest ^ secret_[1]) ^ secret_[2], secret_[3]);
+        if (key.ip_version == 4)
+            return of_version4(key.addresses, key.ports(), key.protocol);
+        return mix(fold6(key), key.ports(), key.protocol, 6);
+    }
+
+    // The same from the parts of a key.
+    FlowHash of_version4(std::uint64_t addresses, std::uint32_t ports,
+                         std::uint8_t protocol) const {
+        return mix(addresses, ports, protocol, 4);
     }
 
   private:
@@ -111,6 +116,12 @@ class FlowHasher {
         __extension__ using Wide = unsigned __int128;
         const Wide product = static_cast<Wide>(a) * b;
         return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+    }
+    FlowHash mix(std::uint64_t addresses, std::uint32_t ports, std::uint8_t protocol,
+                 std::uint8_t ip_version) const {
+        const std::uint64_t rest =
+            std::uint64_t{ports} << 32 | std::uint64_t{protocol} << 8 | ip_version;
+        return fold(fold(addresses ^ secret_[0], rest ^ secret_[1]) ^ secret_[2], secret_[3]);
     }
     std::uint64_t fold6(const FlowKey& key) const;
 
@@ -128,8 +139,7 @@ class OwnerHash {
     static constexpr std::size_t kKeySize = 52;           // bytes; enough for every driver
     static constexpr std::uint32_t kDirectorySize = 128;  // entries of the redirection table
 
-    // `seed` chooses the repeated word; it is given an odd number of ones, as an even one would
-    // halve the number of hash values.
+    // `seed` chooses the repeated word, one with seven or nine ones.
     explicit OwnerHash(std::uint64_t seed);
 
     // REQUIRES: the packet is IP.

@@ -47,13 +47,78 @@ enum class Step : std::uint8_t {
     reverse,
 };
 
-Progress advance(const Progress& before, const packet::Headers& headers, Step step,
-                 const Lifetimes& lifetimes, std::uint32_t uptime_s);
+namespace detail {
 
-// An established connection: it gets keepalives before it ends.
+inline constexpr std::uint8_t kTcp = 6, kUdp = 17;
+inline constexpr std::uint8_t kFin = 1, kSyn = 2, kRst = 4;  // RFC 9293
+static_assert(kFin == tcp_seen::fin && kSyn == tcp_seen::syn && kRst == tcp_seen::rst);
+
+inline bool has_moved_on(std::uint32_t acknowledgement, std::uint32_t before) {
+    return before == 0 || static_cast<std::int32_t>(acknowledgement - before) >= 0;
+}
+
+// Notes the ACK. True: both sides have moved on since the state was last prolonged.
+inline bool both_moved_on(Progress& progress, std::uint32_t acknowledgement, Step step) {
+    std::uint32_t& last =
+        step == Step::forward ? progress.acknowledged_forward : progress.acknowledged_reverse;
+    if (has_moved_on(acknowledgement, last)) {
+        last = acknowledgement;
+        progress.marks |= step == Step::forward ? mark::ack_forward : mark::ack_reverse;
+    }
+    constexpr std::uint8_t kBoth = mark::ack_forward | mark::ack_reverse;
+    if ((progress.marks & kBoth) != kBoth)
+        return false;
+    progress.marks &= static_cast<std::uint8_t>(~kBoth);
+    return true;
+}
+
+}  // namespace detail
+
+// Inline, for every packet of a flow comes here: what is passed stays in registers.
+inline Progress advance(const Progress& before, const packet::Headers& headers, Step step,
+                        const Lifetimes& lifetimes, std::uint32_t uptime_s) {
+    using namespace detail;
+    Progress after = before;
+    if (step == Step::reverse)
+        after.marks |= mark::answered;
+    if (headers.protocol == kUdp) {
+        after.expires_s = uptime_s + lifetimes.udp;
+        return after;
+    }
+    if (headers.protocol != kTcp) {
+        after.expires_s = uptime_s + lifetimes.other;
+        return after;
+    }
+    const bool has_header = headers.fragment_offset == 0;
+    const std::uint8_t flags = has_header ? headers.tcp_flags & (kFin | kSyn | kRst) : 0;
+    after.tcp_seen |= static_cast<std::uint8_t>(step == Step::reverse ? flags << 4 : flags);
+    switch (after.tcp_seen) {
+        case tcp_seen::syn:
+            after.expires_s =
+                uptime_s +
+                ((after.marks & mark::answered) != 0 ? lifetimes.syn : lifetimes.unanswered_syn);
+            break;
+        case tcp_seen::both_syn:
+        case tcp_seen::both_syn | tcp_seen::fin:
+        case tcp_seen::both_syn | tcp_seen::fin << 4:
+            if (has_header && step != Step::creation &&
+                both_moved_on(after, headers.tcp_acknowledgement, step))
+                after.expires_s = uptime_s + lifetimes.established;
+            break;
+        case tcp_seen::both_syn | tcp_seen::both_fin:
+            after.expires_s = uptime_s + lifetimes.fin;
+            break;
+        default:
+            after.expires_s = uptime_s + lifetimes.rst;
+            break;
+    }
+    return after;
+}
+
+// A connection that both sides have opened gets keepalives before it ends; also when one of them
+// has closed its side: so do the answers of the real engine (conformance/classic-stateful-000).
 constexpr bool wants_keepalive(std::uint8_t protocol, std::uint8_t tcp_seen) {
-    constexpr std::uint8_t kTcp = 6;
-    return protocol == kTcp && (tcp_seen & tcp_seen::both_syn) == tcp_seen::both_syn;
+    return protocol == detail::kTcp && (tcp_seen & tcp_seen::both_syn) == tcp_seen::both_syn;
 }
 
 }  // namespace sluice::state

@@ -58,25 +58,6 @@ FlowKey masked_key(const packet::Headers& headers, std::uint8_t mask) {
     return key;
 }
 
-LinkOrigin link_origin(const packet::Packet& packet) {
-    constexpr std::size_t kEthernetHeader = 14, kTag = 4;
-    LinkOrigin origin;
-    const packet::Headers& headers = packet.headers;
-    if (packet.passage.entry != packet::Entry::bridge || headers.network_offset < kEthernetHeader)
-        return origin;
-    std::memcpy(origin.responder.bytes.data(), headers.frame, 6);
-    std::memcpy(origin.initiator.bytes.data(), headers.frame + 6, 6);
-    origin.interface = static_cast<std::uint8_t>(packet.passage.receive_interface);
-    if (headers.network_offset == kEthernetHeader) {
-        origin.framing = LinkOrigin::Framing::plain;
-    } else if (headers.network_offset == kEthernetHeader + kTag) {
-        origin.framing = LinkOrigin::Framing::tagged;
-        origin.vlan = static_cast<std::uint16_t>(std::to_integer<unsigned>(headers.frame[14]) << 8 |
-                                                 std::to_integer<unsigned>(headers.frame[15]));
-    }
-    return origin;
-}
-
 void count(std::uint64_t& counter, std::int64_t by) {
     contract::add(counter, static_cast<std::uint64_t>(by));
 }
@@ -218,6 +199,10 @@ FlowHash StateTable::parent_hash(const FlowKey& key, std::uint32_t rule_id) cons
 
 FlowHash StateTable::hash_of(CellIndex index) const {
     const Cell& cell = cells_[index];
+    if (cell.kind == CellKind::state4)
+        return hasher_.of_version4(word_at<std::uint64_t>(cell.low_address),
+                                   std::uint32_t{cell.high_port} << 16 | cell.low_port,
+                                   cell.protocol);
     const FlowKey key = key_of(cell);
     return is_parent(cell.kind) ? parent_hash(key, cell.rule_id) : hasher_(key);
 }
@@ -346,8 +331,11 @@ Creation StateTable::create(const FlowKey& key, FlowHash hash, const contract::R
         begun_ = true;
     }
     // Before the parent is found, as that goes with its last child.
-    if (is_full(sysctls))
+    bool full = is_full(sysctls);
+    if (full) {
         expire(now_s, kCollectWhenFull, sysctls, nullptr);
+        full = is_full(sysctls);
+    }
     CellIndex parent = kNoCell;
     if (rule.state == contract::StateOption::limit) {
         const FlowKey masked = masked_key(packet.headers, rule.limit_mask);
@@ -367,8 +355,9 @@ Creation StateTable::create(const FlowKey& key, FlowHash hash, const contract::R
         }
         if (at_limit())
             return Creation::limit_reached;
+        full = is_full(sysctls);  // the parent may have taken the last place
     }
-    if (is_full(sysctls))
+    if (full)
         return Creation::table_full;
     const CellIndex index = insert(key, hash);
     if (index == kNoCell)
@@ -395,7 +384,7 @@ Creation StateTable::create(const FlowKey& key, FlowHash hash, const contract::R
         store(cell.acknowledged_reverse, std::uint32_t{0});
     }
     cold.parent = parent;
-    cold.origin = link_origin(packet);
+    note_origin(cold.origin, packet);
     if (parent != kNoCell) {
         const CellWriter writer(cells_[parent]);
         store(cells_[parent].packets, cells_[parent].packets + 1);

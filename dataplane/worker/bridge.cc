@@ -74,7 +74,7 @@ Bridge::Bridge(const BridgeSpec& spec, std::vector<EthPort> ports, std::vector<P
       owner_hash_(spec.owner_seed),
       kill_orders_(worker_count),
       ports_(std::move(ports)),
-      handover_(worker_count),
+      handover_(worker_count, spec.handover_packets),
       link_up_(new std::atomic<bool>[ports_.size()]) {
     control_.runtime = &runtime_;
     for (std::size_t i = 0; i < ports_.size(); ++i)
@@ -93,7 +93,7 @@ Result<Done> Bridge::start_ports() {
     for (std::size_t i = 0; i < ports_.size(); ++i) {
         const BridgePort& port = spec_.ports[i];
         // What one worker that does not move makes the others keep for it.
-        const unsigned waiting_for_owner = (worker_count_ - 1) * Handover::kCapacity;
+        const unsigned waiting_for_owner = (worker_count_ - 1) * spec_.handover_packets;
         // Buffers of this port lie in its receive rings, in the transmit rings of its peer and,
         // being answers, in its own.
         const unsigned buffers = receive_queues(i) * spec_.receive_descriptors +

@@ -44,6 +44,7 @@ struct BridgeSpec {
     unsigned burst = 32;
     unsigned receive_descriptors = 1024;
     unsigned transmit_descriptors = 1024;
+    unsigned handover_packets = 2048;  // from one worker to another, waiting
     bool sleeps = false;
     unsigned max_sleep_us = 500;
     unsigned reply_rate = 200;  // of all workers together

@@ -1,5 +1,7 @@
 #include "dataplane/worker/handover.h"
 
+#include <rte_common.h>
+#include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <rte_ring.h>
 
@@ -9,17 +11,14 @@ namespace sluice::worker {
 
 namespace {
 
-// A ring of DPDK has a power of two of places, one of which stays empty.
-constexpr unsigned kPlaces = Handover::kCapacity + 1;
-
-rte_ring* make_ring() {
-    const auto size = static_cast<std::size_t>(rte_ring_get_memsize(kPlaces));
-    const std::size_t rounded =
-        (size + RTE_CACHE_LINE_SIZE - 1) / RTE_CACHE_LINE_SIZE * RTE_CACHE_LINE_SIZE;
-    auto* ring = static_cast<rte_ring*>(std::aligned_alloc(RTE_CACHE_LINE_SIZE, rounded));
-    if (ring == nullptr ||
-        rte_ring_init(ring, "handover", kPlaces, RING_F_SP_ENQ | RING_F_SC_DEQ) != 0)
-        std::abort();  // 4 KB: out of memory before anything runs
+rte_ring* make_ring(unsigned capacity) {
+    // A ring has a power of two of places, one of which stays empty.
+    const auto size = static_cast<std::size_t>(rte_ring_get_memsize(rte_align32pow2(capacity + 1)));
+    auto* ring = static_cast<rte_ring*>(
+        std::aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN_CEIL(size, RTE_CACHE_LINE_SIZE)));
+    if (ring == nullptr || rte_ring_init(ring, "handover", capacity,
+                                         RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ) != 0)
+        std::abort();  // some KB: out of memory before anything runs
     return ring;
 }
 
@@ -32,15 +31,39 @@ void Handover::FreeRing::operator()(rte_ring* ring) const {
     std::free(ring);
 }
 
-Handover::Handover(unsigned workers)
+Handover::Handover(unsigned workers, unsigned capacity)
     : workers_(workers), rings_(workers < 2 ? 0 : std::size_t{workers} * workers) {
     for (std::size_t i = 0; i < rings_.size(); ++i)
         if (i / workers != i % workers)
-            rings_[i].reset(make_ring());
+            rings_[i].reset(make_ring(capacity));
 }
 
 Handover::Handover(Handover&&) noexcept = default;
 Handover& Handover::operator=(Handover&&) noexcept = default;
 Handover::~Handover() = default;
+
+Outbox::Outbox(rte_ring* ring, unsigned burst, std::uint64_t patience_cycles)
+    : ring_(ring), burst_(burst), patience_cycles_(patience_cycles) {
+    packets_.reserve(burst);
+}
+
+bool Outbox::look_again() {
+    room_ = rte_ring_free_count(ring_);
+    if (room_ >= burst_) {
+        waits_ = false;
+        return true;
+    }
+    const std::uint64_t now = rte_get_timer_cycles();
+    if (!waits_) {
+        waits_ = true;
+        waits_since_ = now;
+    }
+    return now - waits_since_ >= patience_cycles_;
+}
+
+unsigned Outbox::enqueue() {
+    return rte_ring_sp_enqueue_burst(ring_, reinterpret_cast<void**>(packets_.data()),
+                                     static_cast<unsigned>(packets_.size()), &room_);
+}
 
 }  // namespace sluice::worker

@@ -69,11 +69,15 @@ Worker::Worker(const WorkerSpec& spec)
       mbufs_(spec.burst),
       packets_(spec.burst),
       verdicts_(spec.burst),
-      leaving_(spec.handover == nullptr ? 0 : spec.handover->workers()),
       port_of_device_(RTE_MAX_ETHPORTS),
       scratch_(new Scratch(spec.burst)) {
-    for (auto& packets : leaving_)
-        packets.reserve(spec.burst);
+    const unsigned workers = spec.handover == nullptr ? 0 : spec.handover->workers();
+    const std::uint64_t patience =
+        rte_get_timer_hz() / 1000 * std::uint64_t{spec.handover_patience_ms};
+    outboxes_.reserve(workers);
+    for (unsigned owner = 0; owner < workers; ++owner)
+        outboxes_.emplace_back(owner == spec.id ? nullptr : spec.handover->ring(spec.id, owner),
+                               spec.burst, patience);
     for (std::size_t i = 0; i < spec.ports.size(); ++i)
         port_of_device_[spec.ports[i].device] = static_cast<std::uint16_t>(i);
     transmit_.reserve(spec.ports.size());
@@ -113,7 +117,14 @@ unsigned Worker::turn(const program::Runtime* runtime) {
     now_ms_ = wall_clock_ms();
     uptime_s_ = spec_.uptime();
     unsigned total = take_handed_over(runtime);
-    for (const ReceiveQueue& queue : spec_.queues) {
+    const bool hands_over = outboxes_.size() > 1 && runtime != nullptr && runtime->uses_states();
+    for (std::size_t polled = 0; polled < spec_.queues.size(); ++polled) {
+        if (hands_over && !others_have_room()) {
+            contract::add(spec_.counters->handover_waits, 1);
+            break;
+        }
+        const ReceiveQueue& queue = spec_.queues[next_queue_];
+        next_queue_ = (next_queue_ + 1) % spec_.queues.size();
         const unsigned count =
             rte_eth_rx_burst(spec_.ports[queue.port].device, queue.queue, mbufs_.data(),
                              static_cast<std::uint16_t>(spec_.burst));
@@ -151,34 +162,50 @@ void Worker::receive(const ReceiveQueue& queue, unsigned count, const program::R
     }
     for (unsigned i = 0; i < count; ++i)
         parse(i, queue.port, *runtime);
-    if (leaving_.size() > 1 && runtime->uses_states())
+    if (outboxes_.size() > 1 && runtime->uses_states())
         count = keep_own(queue.port, count);
     judge(count, *runtime);
 }
 
-// A burst from each of the other workers.
+// As much from each of the other workers as a turn can bring to it, and a burst more, to catch up.
 unsigned Worker::take_handed_over(const program::Runtime* runtime) {
     unsigned total = 0;
-    for (unsigned from = 0; from < leaving_.size(); ++from) {
+    for (unsigned from = 0; from < outboxes_.size(); ++from) {
         if (from == spec_.id)
             continue;
-        const unsigned count = rte_ring_sc_dequeue_burst(spec_.handover->ring(from, spec_.id),
-                                                         reinterpret_cast<void**>(mbufs_.data()),
-                                                         spec_.burst, nullptr);
-        total += count;
-        for (unsigned i = 0; i < count; ++i)
-            rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
-        for (unsigned i = 0; i < count; ++i) {
-            const std::uint16_t port = port_of_device_[mbufs_[i]->port];
-            if (runtime != nullptr)
-                parse(i, port, *runtime);
-            else
-                drop(mbufs_[i], port, DropReason::no_ruleset);
+        rte_ring* ring = spec_.handover->ring(from, spec_.id);
+        for (std::size_t bursts = spec_.queues.size() + 1; bursts != 0; --bursts) {
+            const unsigned count = rte_ring_sc_dequeue_burst(
+                ring, reinterpret_cast<void**>(mbufs_.data()), spec_.burst, nullptr);
+            judge_handed_over(count, runtime);
+            total += count;
+            if (count < spec_.burst)
+                break;
         }
-        if (runtime != nullptr && count != 0)
-            judge(count, *runtime);
     }
     return total;
+}
+
+void Worker::judge_handed_over(unsigned count, const program::Runtime* runtime) {
+    for (unsigned i = 0; i < count; ++i)
+        rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
+    for (unsigned i = 0; i < count; ++i) {
+        const std::uint16_t port = port_of_device_[mbufs_[i]->port];
+        if (runtime != nullptr)
+            parse(i, port, *runtime);
+        else
+            drop(mbufs_[i], port, DropReason::no_ruleset);
+    }
+    if (runtime != nullptr && count != 0)
+        judge(count, *runtime);
+}
+
+// Whether a burst may be received, whoever owns its flows.
+bool Worker::others_have_room() {
+    bool room = true;
+    for (Outbox& outbox : outboxes_)
+        room &= outbox.may_receive();
+    return room;
 }
 
 // Gives the packets of other workers' flows away and moves the rest together; returns how many
@@ -189,12 +216,13 @@ unsigned Worker::keep_own(std::uint16_t port, unsigned count) {
         const packet::Packet& packet = packets_[i];
         if (packet.malformed == DropReason::none && packet.headers.ip_version != 0) {
             const unsigned owner = state::OwnerHash::worker_of(
-                (*spec_.owner_hash)(packet.headers), static_cast<unsigned>(leaving_.size()));
+                (*spec_.owner_hash)(packet.headers), static_cast<unsigned>(outboxes_.size()));
             if (owner != spec_.id) {
                 if (spec_.ports[port].spreads_by_owner &&
                     should_be_spread_by_hardware(packet.headers))
                     contract::add(spec_.counters->misdirected, 1);
-                leaving_[owner].push_back(mbufs_[i]);
+                mbufs_[i]->port = spec_.ports[port].device;  // not every driver says it
+                outboxes_[owner].push(mbufs_[i]);
                 continue;
             }
         }
@@ -210,19 +238,12 @@ unsigned Worker::keep_own(std::uint16_t port, unsigned count) {
 }
 
 void Worker::hand_over(std::uint16_t port) {
-    for (unsigned owner = 0; owner < leaving_.size(); ++owner) {
-        std::vector<rte_mbuf*>& packets = leaving_[owner];
-        if (packets.empty())
+    for (Outbox& outbox : outboxes_) {
+        if (outbox.empty())
             continue;
-        for (rte_mbuf* mbuf : packets)
-            mbuf->port = spec_.ports[port].device;  // not every driver says it
-        const unsigned given = rte_ring_sp_enqueue_burst(
-            spec_.handover->ring(spec_.id, owner), reinterpret_cast<void**>(packets.data()),
-            static_cast<unsigned>(packets.size()), nullptr);
+        const unsigned given =
+            outbox.hand_over([&](rte_mbuf* mbuf) { drop(mbuf, port, DropReason::handover_full); });
         contract::add(spec_.counters->handed_over, given);
-        for (rte_mbuf* mbuf : std::span(packets).subspan(given))
-            drop(mbuf, port, DropReason::handover_full);
-        packets.clear();
     }
 }
 

@@ -8,10 +8,10 @@
 //
 // Flows. While the ruleset uses states and there are other workers, a worker judges the packets of
 // flows that it owns: what else comes to it goes to the owner through a ring (handover.h), and is
-// judged there with the owner's ruleset. All packets of a flow that come in by one queue take the
-// same way and stay in order, but for those in the rings when a reload brings the first states or
-// the last ones go. What is not IP, or malformed, has no owner and stays. Without states, no
-// assumption is made on which packets of a flow a worker sees.
+// judged there with the owner's ruleset. While a ring is full nothing is received. All packets of a
+// flow that come in by one queue take the same way and stay in order, but for those in the rings
+// when a reload brings the first states or the last ones go. What is not IP, or malformed, has no
+// owner and stays. Without states, no assumption is made on which packets of a flow a worker sees.
 //
 // Threads: everything in here belongs to the thread that calls `run`, but `Control`, which the main
 // thread writes, and the kill order, which both do in turn. No allocation, lock or log call after
@@ -65,6 +65,9 @@ struct WorkerSpec {
     std::uint64_t seed = 0;
     contract::WorkerCounters* counters = nullptr;
     program::EngineOutputs outputs;
+    // How long a worker that takes nothing out of its ring is waited for: longer than a kernel with
+    // more to do than CPUs leaves a thread without one.
+    unsigned handover_patience_ms = 250;
     // These three outlive the worker. Null: it owns all flows, or is never given an order.
     const Handover* handover = nullptr;
     const state::OwnerHash* owner_hash = nullptr;
@@ -91,8 +94,9 @@ class Worker {
     // Returns when `control.stop` is set.
     void run(Control& control);
 
-    // One turn of the loop: what other workers handed over, every receive queue once, a piece of
-    // the housekeeping. Returns the number of packets that came.
+    // One turn of the loop: what other workers handed over, every receive queue once (fewer, if
+    // there is no room to hand over), a piece of the housekeeping. Returns the number of packets
+    // that came.
     // `runtime` may be null: then everything is dropped.
     unsigned turn(const program::Runtime* runtime);
 
@@ -101,6 +105,8 @@ class Worker {
     class Keepalives;
 
     unsigned take_handed_over(const program::Runtime* runtime);
+    void judge_handed_over(unsigned count, const program::Runtime* runtime);
+    bool others_have_room();
     void receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime);
     unsigned keep_own(std::uint16_t port, unsigned count);
     void hand_over(std::uint16_t port);
@@ -124,9 +130,10 @@ class Worker {
     std::vector<rte_mbuf*> mbufs_;          // of the burst
     std::vector<packet::Packet> packets_;
     std::vector<program::Verdict> verdicts_;
-    std::vector<std::vector<rte_mbuf*>> leaving_;  // of the burst, by the worker that owns them
-    std::vector<std::uint16_t> port_of_device_;    // index by DPDK's number
+    std::vector<Outbox> outboxes_;               // by worker; its own stays empty
+    std::vector<std::uint16_t> port_of_device_;  // index by DPDK's number
     std::unique_ptr<Scratch> scratch_;
+    std::size_t next_queue_ = 0;  // so that a turn that stops early is unfair to none
     std::uint64_t sequence_ = 0;
     std::uint64_t now_ms_ = 0;
     std::uint32_t uptime_s_ = 0;

@@ -8,7 +8,7 @@ import time
 import pytest
 from lab import Stream, Wire, connect, echo_server
 from lab.network import eventually
-from scapy.all import IP, TCP, UDP, Ether, raw
+from scapy.all import ICMP, IP, TCP, UDP, Dot1Q, Ether, raw
 
 PORT = 7000
 # 00100 49 6964 (300s) STATE tcp 192.0.2.2 52088 <-> 192.0.2.1 7000 :default
@@ -38,6 +38,30 @@ def state_line(text, rule, what, kind="STATE", name="default"):
     found = [match for line in text.splitlines() if (match := re.fullmatch(pattern, line))]
     assert len(found) == 1, text
     return tuple(map(int, found[0].groups()))
+
+
+def frame(bed, layer, back=False, vlan=None):
+    """Between hosts with the bed's addresses but other hardware, so that no kernel answers."""
+    source, destination = (bed.b.ipv4, bed.a.ipv4) if back else (bed.a.ipv4, bed.b.ipv4)
+    ethernet = Ether(src="02:00:00:00:00:c1", dst="02:00:00:00:00:c2")
+    if vlan is not None:
+        ethernet /= Dot1Q(vlan=vlan)
+    return raw(ethernet / IP(src=source, dst=destination) / layer)
+
+
+def arrives(sender, receiver, packet):
+    receiver.drain()
+    sender.send(packet)
+    return bool(receiver.receive(lambda found: found == packet))
+
+
+def dropped(appliance, rule, sender, receiver, packet):
+    """Whether the rule counts the packet, and it does not arrive."""
+    receiver.drain()
+    counted = appliance.counters(rule)[0]
+    sender.send(packet)
+    return (eventually(lambda: appliance.counters(rule)[0] == counted + 1, 5)
+            and not receiver.receive(lambda found: found == packet, 0.01))
 
 
 # ---- What passes ---------------------------------------------------------------------------------
@@ -74,7 +98,8 @@ def test_connections_pass_and_probes_do_not(stateful):
 
 
 def test_bulk(stateful):
-    """Two seconds of iperf3, each way: one state for each connection counts all its packets."""
+    """Two seconds of iperf3, each way: one state for each connection counts all its packets, and none
+    is lost on the way between workers."""
     bed, appliance = stateful
     server = bed.b.start("iperf3", "-s", "-1", stdout=subprocess.PIPE)
     try:
@@ -82,13 +107,16 @@ def test_bulk(stateful):
                        "add 210 deny tcp from any 5201 to any\n")
         assert eventually(lambda: bed.b.run("ss", "-Hltn", "sport = :5201").stdout)
         before = appliance.dataplane_counters()
-        done = bed.a.run("iperf3", "-c", bed.b.ipv4, "-t", "2", "-J", "--bidir")
+        done = bed.a.run("iperf3", "-c", bed.b.ipv4, "-t", "2", "-J", "--bidir", "-P", "4")
         assert done.returncode == 0, done.stdout
         packets, octets = appliance.counters(100)
         assert octets > 1_000_000 and packets > 1000
         after = appliance.dataplane_counters()
-        # Two for the data, one for the control connection.
-        assert after["states_made"] - before["states_made"] == 3
+        # Four each way for the data, one for the control connection.
+        assert after["states_made"] - before["states_made"] == 9
+        assert after["drops"]["handover_full"] == before["drops"]["handover_full"]
+        if appliance.workers == 2:
+            assert after["handed_over"] - before["handed_over"] > 1000
         assert (appliance.counters(200)[0], appliance.counters(210)[0]) == (0, 0)
     finally:
         server.kill()
@@ -112,7 +140,53 @@ def test_handed_over(stateful):
         assert after["handed_over"] == before["handed_over"]
     else:
         assert after["handed_over"] > before["handed_over"]
+        assert after["drops"]["handover_full"] == before["drops"]["handover_full"]
     assert after["states_made"] == before["states_made"] + 40
+
+
+def test_datagrams_and_echo(stateful):
+    bed, appliance = stateful
+    appliance.load("add 50 check-state\n"
+                   f"add 100 allow udp from {bed.a.ipv4} to {bed.b.ipv4} 53 keep-state\n"
+                   f"add 110 allow icmp from {bed.a.ipv4} to any icmptypes 8 keep-state :ping\n"
+                   "add 300 deny ip from any to any\n")
+    with echo_server(bed.b, 53, bed.b.ipv4, socket.SOCK_DGRAM), bed.a.inside(), socket.socket(
+            socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(3)
+        for text in (b"first", b"second"):
+            client.sendto(text, (bed.b.ipv4, 53))
+            assert client.recv(100) == text
+        port = client.getsockname()[1]
+    # ICMP has no ports: while A's state lives, B may ask as well.
+    assert not bed.b.ping(bed.a.ipv4, seconds=1)
+    assert bed.a.ping(bed.b.ipv4, 3)
+    listing = appliance.must("-D", "show")
+    # The packet that makes a state is counted by its rule alone.
+    octets = 28 + 5 + 2 * (28 + 6)
+    assert state_line(listing, 100, f"udp {bed.a.ipv4} {port} <-> {bed.b.ipv4} 53")[:2] == (3, octets)
+    assert state_line(listing, 110, f"icmp {bed.a.ipv4} 0 <-> {bed.b.ipv4} 0",
+                      name="ping")[:2] == (5, 5 * 84)
+    assert appliance.counters(100) == (4, octets + 28 + 5)
+    assert appliance.counters(110) == (6, 6 * 84)
+
+
+def test_vlan(stateful):
+    """Tagged frames both ways, of flows enough for every worker."""
+    bed, appliance = stateful
+    appliance.load("add 50 check-state\n"
+                   f"add 100 allow tcp from {bed.a.ipv4} to any setup keep-state\n"
+                   "add 300 deny ip from any to any\n")
+    before = appliance.dataplane_counters()["handed_over"]
+    with Wire(bed.a) as near, Wire(bed.b) as far:
+        for port in range(41000, 41020):
+            there = frame(bed, TCP(sport=port, dport=80, flags="S", seq=7), vlan=7)
+            back = frame(bed, TCP(sport=80, dport=port, flags="SA", seq=9, ack=8), True, vlan=7)
+            assert dropped(appliance, 300, far, near, back)
+            assert arrives(near, far, there)
+            assert arrives(far, near, back)
+    assert appliance.state_count() == 20
+    if appliance.workers == 2:
+        assert appliance.dataplane_counters()["handed_over"] > before
 
 
 def test_ipv6(stateful):
@@ -166,17 +240,44 @@ def test_listings(stateful):
 # ---- Time ----------------------------------------------------------------------------------------
 
 
-def frame(bed, layer, back=False):
-    """Between hosts with the bed's addresses but other hardware, so that no kernel answers."""
-    source, destination = (bed.b.ipv4, bed.a.ipv4) if back else (bed.a.ipv4, bed.b.ipv4)
-    return raw(Ether(src="02:00:00:00:00:c1", dst="02:00:00:00:00:c2") /
-               IP(src=source, dst=destination) / layer)
+def test_lifetimes(stateful):
+    """Those of ipfw, where nobody has set others."""
+    bed, appliance = stateful
+    appliance.load(f"add 100 allow ip from {bed.a.ipv4} to {bed.b.ipv4} keep-state\n")
+    flow = f"{bed.a.ipv4} {{}} <-> {bed.b.ipv4} {{}}"
+    with Wire(bed.a) as near, Wire(bed.b) as far:
+        for layer, what, seconds in (
+                (TCP(sport=41000, dport=80, flags="S"), "tcp " + flow.format(41000, 80), 20),
+                (UDP(sport=41000, dport=53), "udp " + flow.format(41000, 53), 10),
+                (ICMP(type=8), "icmp " + flow.format(0, 0), 5)):
+            assert arrives(near, far, frame(bed, layer))
+            assert state_line(appliance.must("-D", "show"), 100, what)[2] in (seconds - 1, seconds)
 
 
-def arrives(sender, receiver, packet, seconds=0.5):
-    receiver.drain()
-    sender.send(packet)
-    return bool(receiver.receive(lambda found: found == packet, seconds))
+@pytest.mark.parametrize("kind", ["syn", "udp"])
+def test_time_outs(stateful, kind):
+    """Until the time is up the way back is open; then it is closed and nothing is left."""
+    bed, appliance = stateful
+    appliance.must("-q", "sysctl", f"net.inet.ip.fw.dyn_{kind}_lifetime=3")
+    appliance.load("add 50 check-state\n"
+                   f"add 100 allow ip from {bed.a.ipv4} 41000 to {bed.b.ipv4} keep-state\n"
+                   "add 200 deny ip from any to any 41000\n"
+                   "add 300 deny ip from any to any\n")
+    there, back = {
+        "syn": (TCP(sport=41000, dport=80, flags="S", seq=7),
+                TCP(sport=80, dport=41000, flags="SA", seq=9, ack=8)),
+        "udp": (UDP(sport=41000, dport=53) / b"question", UDP(sport=53, dport=41000) / b"answer"),
+    }[kind]
+    with Wire(bed.a) as near, Wire(bed.b) as far:
+        assert dropped(appliance, 200, far, near, frame(bed, back, back=True))
+        assert arrives(near, far, frame(bed, there))
+        assert appliance.state_count() == 1
+        if kind == "udp":
+            assert arrives(far, near, frame(bed, back, back=True))
+        time.sleep(4.1)
+        assert dropped(appliance, 200, far, near, frame(bed, back, back=True))
+    assert appliance.state_count() == 0
+    assert eventually(lambda: appliance.dataplane_counters()["states"] == 0, 3)
 
 
 def test_closed_connection_goes(stateful):

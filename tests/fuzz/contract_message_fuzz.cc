@@ -34,7 +34,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
             offer->size > contract::kSnapshotMaximumSize)
             std::abort();
     } else if (const auto* states = std::get_if<contract::StatesRequest>(&*request)) {
-        if (descriptors != 0 || message.size() != sizeof *states)
+        if (descriptors != 0 || message.size() != sizeof *states ||
+            states->wanted > contract::StatesWanted::count)
             std::abort();
         check_filter(states->filter);
     } else {

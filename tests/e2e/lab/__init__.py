@@ -12,10 +12,10 @@ not meet. Needs root.
 """
 
 from .appliance import Appliance, Finished, PortSettings
-from .flows import Flood, flow_frames, passes
+from .flows import Flood, flow_frames, passes, syn_frames
 from .frames import Wire
 from .network import Bed, Namespace, namespaces_work
 from .stream import Stream, connect, echo_server
 
 __all__ = ["Appliance", "Bed", "Finished", "Flood", "Namespace", "PortSettings", "Stream", "Wire",
-           "connect", "echo_server", "flow_frames", "namespaces_work", "passes"]
+           "connect", "echo_server", "flow_frames", "namespaces_work", "passes", "syn_frames"]

@@ -15,7 +15,6 @@ NEAR_MAC, FAR_MAC = bytes.fromhex("02000000aa01"), bytes.fromhex("02000000bb01")
 SERVER = bytes((198, 51, 100, 1))
 UDP, TCP = 17, 6
 PAYLOAD = b"sluice-flow!"
-SOURCE, DESTINATION = slice(26, 30), slice(30, 34)
 
 
 def _ipv4(protocol, source, destination, payload):
@@ -28,8 +27,10 @@ def _ipv4(protocol, source, destination, payload):
 
 
 def _client(number):
-    """Address and port of the client of a flow; no two numbers have the same address."""
-    return struct.pack("!I", (10 << 24) + number), 1024 + number % 60000
+    """Address and port of the client of a flow; no two numbers have the same address. Ports that
+    rose with the addresses would gather in few values of a symmetric hash, which folds both
+    together, so they are mixed as those of real hosts are."""
+    return struct.pack("!I", (10 << 24) + number), 1024 + (number * 2654435761 >> 8) % 60000
 
 
 def _udp_frame(number, back):
@@ -52,11 +53,12 @@ def flow_frames(count, back=False, first=0):
     return [_udp_frame(number, back) for number in range(first, first + count)]
 
 
-def is_flow(frame):
-    return frame.endswith(PAYLOAD) and len(frame) == 42 + len(PAYLOAD)
+def syn_frames(count, first=0):
+    """The first packet of so many connections, from the client."""
+    return [_syn_frame(number) for number in range(first, first + count)]
 
 
-def passes(sender, receiver, frames, seconds=1.0):
+def passes(sender, receiver, frames, seconds=5.0):
     """Sends the frames from one Wire and takes what arrives at the other; the set of those that
     arrived. No more are sent at once than receive queues hold, so whatever is missing, the filter
     has lost."""

@@ -93,6 +93,12 @@ class Namespace:
                         *options, address)
         return f" {count} received" in done.stdout
 
+    def retransmits(self):
+        """TCP segments that this namespace has sent again."""
+        names, values = (line.split() for line in self.run("cat", "/proc/net/snmp").stdout.splitlines()
+                         if line.startswith("Tcp:"))
+        return int(values[names.index("RetransSegs")])
+
     def close(self):
         for child in self.children:
             stop(child)
@@ -188,6 +194,18 @@ class Bed:
             for address in (there.ipv4, there.ipv6):
                 here.ip("neighbour", "replace", address, "lladdr", there.mac, "dev", "eth0",
                         "nud", "permanent")
+
+    def retransmit_only_losses(self):
+        """TCP of the hosts waits for two seconds before it sends anything again. Else it does so as
+        well when an answer is late, because somebody is waiting for a CPU."""
+        for host in (self.a, self.b):
+            host.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/tcp_early_retrans")
+            host.ip("route", "replace", self.PREFIX4 + "0/24", "dev", "eth0", "src", host.ipv4,
+                    "rto_min", "2s")
+
+    def retransmits(self):
+        """TCP segments that either host has sent again."""
+        return self.a.retransmits() + self.b.retransmits()
 
     def forget_neighbours(self):
         for host in (self.a, self.b):

@@ -51,6 +51,7 @@ TEST(SettingsTest, TheCommentedFileShowsTheDefaults) {
     EXPECT_EQ(settings->dataplane.burst, data.burst);
     EXPECT_EQ(settings->dataplane.receive_descriptors, data.receive_descriptors);
     EXPECT_EQ(settings->dataplane.transmit_descriptors, data.transmit_descriptors);
+    EXPECT_EQ(settings->dataplane.handover_packets, data.handover_packets);
     EXPECT_EQ(settings->dataplane.huge_pages, data.huge_pages);
     EXPECT_EQ(settings->dataplane.memory_mb, data.memory_mb);
     EXPECT_EQ(settings->dataplane.slot_capacity, data.slot_capacity);
@@ -114,6 +115,7 @@ max_sleep_us = 7
 burst = 8
 receive_descriptors = 64
 transmit_descriptors = 128
+handover_packets = 512
 huge_pages = false
 memory_mb = 100
 slot_capacity = 2000
@@ -143,6 +145,7 @@ default_action = "accept"
     EXPECT_EQ(data.burst, 8u);
     EXPECT_EQ(data.receive_descriptors, 64u);
     EXPECT_EQ(data.transmit_descriptors, 128u);
+    EXPECT_EQ(data.handover_packets, 512u);
     EXPECT_FALSE(data.huge_pages);
     EXPECT_EQ(data.memory_mb, 100u);
     EXPECT_EQ(data.slot_capacity, 2000u);

@@ -15,6 +15,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
+using contract::StatesWanted;
+
+constexpr std::size_t kMost = 1'000'000;
+
 class DataplaneLinkTest : public testing::Test {
   protected:
     DataplaneLinkTest() : loop_(std::move(*EventLoop::create())) {
@@ -32,12 +36,13 @@ class DataplaneLinkTest : public testing::Test {
                                                   : answer.error().message);
                     },
                 .states =
-                    [this](Result<StateRecords> answer) {
-                        answers_.push_back(answer ? std::to_string(answer->records().size()) +
-                                                        " states"
+                    [this](Result<StatesAnswer> answer) {
+                        answers_.push_back(answer ? std::to_string(answer->records.size()) +
+                                                        " records of " +
+                                                        std::to_string(answer->count) + " states"
                                                   : answer.error().message);
-                        if (answer && !answer->records().empty())
-                            first_ = answer->records().front();
+                        if (answer && !answer->records.empty())
+                            last_ = answer->records.back();
                     },
                 .killed =
                     [this](Result<std::uint64_t> answer) {
@@ -88,7 +93,7 @@ class DataplaneLinkTest : public testing::Test {
     UniqueFd peer_;
     DataplaneGreeting greeting_;
     std::vector<std::string> reasons_, answers_;
-    contract::StateRecord first_;
+    contract::StateRecord last_;
 };
 
 TEST_F(DataplaneLinkTest, WaitsForADataPlaneAndComplainsOnce) {
@@ -184,19 +189,19 @@ TEST_F(DataplaneLinkTest, AsksForStatesAndKillsThem) {
     FakeDataplane dataplane(*loop_, path_);
     link_->start();
     ASSERT_TRUE(wait([&] { return link_->up(); }));
-    ASSERT_TRUE(link_->request_states({}));
+    ASSERT_TRUE(link_->request_states({}, StatesWanted::records, kMost));
     ASSERT_TRUE(wait([&] { return answers_.size() == 1; }));
-    EXPECT_EQ(answers_.back(), "0 states");
+    EXPECT_EQ(answers_.back(), "0 records of 0 states");
     dataplane.states.resize(3);
     dataplane.states[1].rule_number = 7;
     dataplane.states[1].packets = 77;
     contract::StateFilter filter;
     filter.rule_number = 7;
     filter.minimum_age_s = 5;
-    ASSERT_TRUE(link_->request_states(filter));
+    ASSERT_TRUE(link_->request_states(filter, StatesWanted::records, kMost));
     ASSERT_TRUE(wait([&] { return answers_.size() == 2; }));
-    EXPECT_EQ(answers_.back(), "1 states");
-    EXPECT_EQ(first_.packets, 77u);
+    EXPECT_EQ(answers_.back(), "1 records of 1 states");
+    EXPECT_EQ(last_.packets, 77u);
     EXPECT_EQ(dataplane.filter().minimum_age_s, 5u);
     ASSERT_TRUE(link_->kill_states(filter));
     ASSERT_TRUE(wait([&] { return answers_.size() == 3; }));
@@ -210,7 +215,7 @@ TEST_F(DataplaneLinkTest, ARequestForStatesMayBeRefused) {
     dataplane.behaviour.refuse_states_with = "too busy";
     link_->start();
     ASSERT_TRUE(wait([&] { return link_->up(); }));
-    ASSERT_TRUE(link_->request_states({}));
+    ASSERT_TRUE(link_->request_states({}, StatesWanted::records, kMost));
     ASSERT_TRUE(wait([&] { return answers_.size() == 1; }));
     ASSERT_TRUE(link_->kill_states({}));
     ASSERT_TRUE(wait([&] { return answers_.size() == 2; }));
@@ -224,11 +229,41 @@ TEST_F(DataplaneLinkTest, StatesThatAreNotWhereTheyShouldBeEndTheConnection) {
     dataplane.states.resize(2);
     link_->start();
     ASSERT_TRUE(wait([&] { return link_->up(); }));
-    ASSERT_TRUE(link_->request_states({}));
+    ASSERT_TRUE(link_->request_states({}, StatesWanted::records, kMost));
     ASSERT_TRUE(wait([&] { return !reasons_.empty(); }));
     EXPECT_NE(reasons_.back().find("states has 88 bytes, expected 176"), std::string::npos)
         << reasons_.back();
     EXPECT_TRUE(answers_.empty());
+}
+
+TEST_F(DataplaneLinkTest, StatesComeInPieces) {
+    FakeDataplane dataplane(*loop_, path_);
+    dataplane.states.resize(1050);
+    dataplane.states.back().packets = 77;
+    dataplane.states[5].kind = contract::StateKind::parent;
+    link_->start();
+    ASSERT_TRUE(wait([&] { return link_->up(); }));
+    ASSERT_TRUE(link_->request_states({}, StatesWanted::records, 1050));
+    ASSERT_TRUE(wait([&] { return answers_.size() == 1; }));
+    EXPECT_EQ(answers_.back(), "1050 records of 1049 states");
+    EXPECT_EQ(last_.packets, 77u);
+    EXPECT_EQ(dataplane.state_requests(), 11u);
+    // Only their number.
+    ASSERT_TRUE(link_->request_states({}, StatesWanted::count, 0));
+    ASSERT_TRUE(wait([&] { return answers_.size() == 2; }));
+    EXPECT_EQ(answers_.back(), "0 records of 1049 states");
+    // No more than somebody can use.
+    ASSERT_TRUE(link_->request_states({}, StatesWanted::records, 250));
+    ASSERT_TRUE(wait([&] { return answers_.size() == 3; }));
+    EXPECT_EQ(answers_.back(), "300 records of 299 states");
+    EXPECT_EQ(dataplane.state_requests(), 25u);
+    EXPECT_TRUE(reasons_.empty());
+    // A data plane that does not come to an end.
+    dataplane.behaviour.stuck_states = true;
+    ASSERT_TRUE(link_->request_states({}, StatesWanted::records, kMost));
+    ASSERT_TRUE(wait([&] { return !reasons_.empty(); }));
+    EXPECT_EQ(reasons_.back(), "sluice-dataplane tells the same states again and again");
+    EXPECT_EQ(answers_.size(), 3u);
 }
 
 }  // namespace

@@ -156,7 +156,7 @@ void FakeDataplane::readable() {
         std::abort();
     if (message.header.type == contract::MessageType::states_request &&
         size == sizeof message.states)
-        return tell_states(message.states.filter);
+        return tell_states(message.states);
     if (message.header.type == contract::MessageType::kill_states && size == sizeof message.kill)
         return kill_states(message.kill.filter);
     cmsghdr* head = CMSG_FIRSTHDR(&header);
@@ -179,21 +179,30 @@ bool FakeDataplane::answers_about_states(const contract::StateFilter& filter) {
            !behaviour.silent;
 }
 
-void FakeDataplane::tell_states(const contract::StateFilter& filter) {
+void FakeDataplane::tell_states(const contract::StatesRequest& request) {
+    const contract::StateFilter& filter = request.filter;
     if (!answers_about_states(filter))
         return;
+    contract::StatesReply reply;
+    reply.next = {.worker = 0, .cell = request.from.cell + behaviour.states_at_once};
+    reply.last = reply.next.cell >= states.size() ? 1 : 0;
     std::vector<contract::StateRecord> picked;
-    for (const contract::StateRecord& state : states)
-        if (filter.rule_number == 0 || filter.rule_number == state.rule_number)
-            picked.push_back(state);
+    for (std::size_t i = request.from.cell; i < states.size() && i < reply.next.cell; ++i)
+        if (filter.rule_number == 0 || filter.rule_number == states[i].rule_number)
+            picked.push_back(states[i]);
+    for (const contract::StateRecord& state : picked)
+        reply.state_count += state.kind == contract::StateKind::parent ? 0 : 1;
+    if (behaviour.stuck_states)
+        reply.next = request.from;
+    if (request.wanted == contract::StatesWanted::count || picked.empty())
+        return send(reply, {});
     const std::size_t size = picked.size() * sizeof(contract::StateRecord);
     const UniqueFd file = memory_file(size);
     if (pwrite(file.get(), picked.data(), size, 0) != static_cast<ssize_t>(size))
         std::abort();
     if (behaviour.short_states && ftruncate(file.get(), sizeof(contract::StateRecord)) != 0)
         std::abort();
-    contract::StatesReply reply;
-    reply.count = picked.size();
+    reply.record_count = static_cast<std::uint32_t>(picked.size());
     send(reply, {file.get()});
 }
 

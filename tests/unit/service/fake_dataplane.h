@@ -32,6 +32,8 @@ class FakeDataplane {
         bool hang_up_on_states = false;  // whatever is asked about states
         std::string refuse_states_with;  // not empty: so is that, in these words
         bool short_states = false;       // promises one more than it sends
+        std::uint32_t states_at_once = 100;
+        bool stuck_states = false;  // the next piece begins where this one did
     };
 
     FakeDataplane(EventLoop& loop, std::string path) : FakeDataplane(loop, path, Behaviour()) {}
@@ -76,7 +78,7 @@ class FakeDataplane {
     void take_offer(const contract::Offer& offer, UniqueFd file);
     void refuse(std::uint64_t generation, const std::string& reason);
     bool answers_about_states(const contract::StateFilter& filter);
-    void tell_states(const contract::StateFilter& filter);
+    void tell_states(const contract::StatesRequest& request);
     void kill_states(const contract::StateFilter& filter);
     std::byte* worker_block(std::uint32_t worker) const;
     template <typename Message>

@@ -275,22 +275,23 @@ TEST(Script, FiltersReachTheDataPlane) {
     question.filter.minimum_age_s = 60;
     const auto wanted = states_wanted(request(false, question));
     ASSERT_TRUE(wanted);
-    EXPECT_EQ(wanted->ip_version, 4);
-    EXPECT_EQ(wanted->prefix_length, 16);
-    EXPECT_EQ(wanted->address.bytes[1], 1);
-    EXPECT_EQ(wanted->has_protocol, 1);
-    EXPECT_EQ(wanted->protocol, 0);
-    EXPECT_EQ(wanted->port, 53);
-    EXPECT_EQ(wanted->rule_number, 9);
-    EXPECT_EQ(wanted->name, contract::state_name_id("web"));
-    EXPECT_EQ(wanted->minimum_age_s, 60u);
+    EXPECT_EQ(wanted->wanted, contract::StatesWanted::count);
+    EXPECT_EQ(wanted->filter.ip_version, 4);
+    EXPECT_EQ(wanted->filter.prefix_length, 16);
+    EXPECT_EQ(wanted->filter.address.bytes[1], 1);
+    EXPECT_EQ(wanted->filter.has_protocol, 1);
+    EXPECT_EQ(wanted->filter.protocol, 0);
+    EXPECT_EQ(wanted->filter.port, 53);
+    EXPECT_EQ(wanted->filter.rule_number, 9);
+    EXPECT_EQ(wanted->filter.name, contract::state_name_id("web"));
+    EXPECT_EQ(wanted->filter.minimum_age_s, 60u);
 
     EXPECT_FALSE(states_wanted(request(false, ListOperation{}, kill(std::nullopt))));
     ListOperation one, other;
     one.states = other.states = ListedStates::current;
     one.rules = {{100, 100}};
-    EXPECT_EQ(states_wanted(request(false, one))->rule_number, 100);
-    EXPECT_EQ(states_wanted(request(false, one, other))->rule_number, 0);  // all of them
+    EXPECT_EQ(states_wanted(request(false, one))->filter.rule_number, 100);
+    EXPECT_EQ(states_wanted(request(false, one, other))->filter.rule_number, 0);  // all of them
 }
 
 TEST(Script, ListsTheStatesOfTheRulesThatAreAskedFor) {
@@ -305,7 +306,7 @@ TEST(Script, ListsTheStatesOfTheRulesThatAreAskedFor) {
     records[2].kind = contract::StateKind::parent;
     ListOperation list{.rules = {{200, 300}}, .in_set = {}, .states = ListedStates::current};
     list.without_rules = true;
-    const DataplaneStates states{.facts = {}, .records = records};
+    const DataplaneStates states{.facts = {}, .records = records, .count = 2};
     const auto outcome = run_script(request(false, list), rules, no_counters, states);
     ASSERT_TRUE(outcome);
     EXPECT_TRUE(outcome->results[0].rules.empty());
@@ -314,7 +315,14 @@ TEST(Script, ListsTheStatesOfTheRulesThatAreAskedFor) {
         request(false, StateOperation{.kind = StateOperation::Kind::count, .filter = {}}), rules,
         no_counters, states);
     ASSERT_TRUE(counted);
-    EXPECT_EQ(counted->results[0].state_count, 2u);  // parents are no states
+    EXPECT_EQ(counted->results[0].state_count, 2u);
+
+    records.resize(kMaximumListedStates + 1);
+    const auto refused = run_script(request(false, list), rules, no_counters,
+                                    {.facts = {}, .records = records, .count = 2});
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().error.message.find("more than 400000 states are too many"),
+              std::string::npos);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <random>
 #include <vector>
 
@@ -146,6 +147,28 @@ TEST(OwnerHash, IsTheToeplitzHashOfItsKey) {
                     .headers;
             ASSERT_EQ(owner(headers), toeplitz(owner, headers)) << seed;
         }
+    }
+}
+
+TEST(OwnerHash, HasSevenOrNineOnesInItsWord) {
+    for (std::uint64_t seed = 0; seed < 2000; ++seed) {
+        const auto key = OwnerHash(seed * 0x9e3779b97f4a7c15).key();
+        const int ones = std::popcount(key[0]) + std::popcount(key[1]);
+        EXPECT_TRUE(ones == 7 || ones == 9) << seed << ": " << ones;
+    }
+}
+
+// Flows that differ in ten bits only, as the even ports that a host gives to its connections.
+TEST(OwnerHash, SpreadsEvenPortsOverTwoWorkers) {
+    for (std::uint64_t seed = 0; seed < 200; ++seed) {
+        const OwnerHash owner(seed);
+        unsigned first = 0;
+        for (unsigned i = 0; i < 1024; ++i) {
+            const End client{0x0a000001, static_cast<std::uint16_t>(32768 + 2 * i)};
+            const auto headers = make_packet(client, {0xc0a80001, 443}, kTcp, 0).headers;
+            first += OwnerHash::worker_of(owner(headers), 2) == 0 ? 1 : 0;
+        }
+        EXPECT_EQ(first, 512u) << seed;
     }
 }
 

@@ -309,6 +309,18 @@ TEST_F(KeepaliveTest, NoneWhenSwitchedOffOrNotEstablished) {
     EXPECT_TRUE(sent_.empty());
 }
 
+TEST_F(KeepaliveTest, AConnectionClosedByOneSideIsAskedToo) {
+    connect();
+    pass_until(150);
+    segment(true, kFin | kAck, 901);
+    pass_until(410);
+    // The side that has not moved on since.
+    EXPECT_EQ(seconds_, (std::vector<std::uint32_t>{380, 385, 390, 395}));
+    for (const Keepalive& keepalive : sent_)
+        EXPECT_FALSE(keepalive.to_initiator);
+    EXPECT_EQ(shard_.table->totals().states, 0u);
+}
+
 TEST_F(KeepaliveTest, AResetEndsTheStateAtOnce) {
     connect();
     pass_until(150);

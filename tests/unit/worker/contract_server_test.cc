@@ -47,9 +47,13 @@ class ContractServerTest : public testing::Test {
                  return Done{};
              },
              .list_states =
-                 [this](const contract::StateFilter& filter) {
-                     filters_.push_back(filter);
-                     return records_;
+                 [this](const contract::StatesRequest& request) {
+                     filters_.push_back(request.filter);
+                     return StatesPiece{
+                         .records = records_,
+                         .count = 5,
+                         .next = {.worker = request.from.worker, .cell = request.from.cell + 10},
+                         .last = records_.empty()};
                  },
              .kill_states = [this](const contract::StateFilter& filter) -> Result<std::uint64_t> {
                  filters_.push_back(filter);
@@ -241,6 +245,7 @@ TEST_F(ContractServerTest, ListsStatesInAFileThatNobodyCanChange) {
     contract::StatesRequest request;
     request.header.length = sizeof request;
     request.filter.port = 53;
+    request.from = {.worker = 3, .cell = 20};
     for (const std::size_t count : {0u, 3u}) {
         records_.resize(count);
         if (count != 0)
@@ -251,8 +256,12 @@ TEST_F(ContractServerTest, ListsStatesInAFileThatNobodyCanChange) {
         EXPECT_EQ(client.length(), static_cast<ssize_t>(sizeof reply));
         EXPECT_EQ(reply.header.type, contract::MessageType::states_reply);
         EXPECT_EQ(reply.header.length, sizeof reply);
-        EXPECT_EQ(reply.count, count);
-        ASSERT_EQ(client.descriptors().size(), 1u);
+        EXPECT_EQ(reply.state_count, 5u);
+        EXPECT_EQ(reply.record_count, count);
+        EXPECT_EQ(reply.last, count == 0 ? 1u : 0u);
+        EXPECT_EQ(reply.next.worker, 3u);
+        EXPECT_EQ(reply.next.cell, 30u);
+        ASSERT_EQ(client.descriptors().size(), count == 0 ? 0u : 1u);
     }
     const int file = client.descriptors()[0].get();
     EXPECT_EQ(filters_.back().port, 53);

@@ -67,6 +67,13 @@ TEST(MessageReaderTest, FiltersOfStatesAreReadOrRefused) {
     EXPECT_EQ(refusal_of<List>({}, 1),
               "a request for states comes without a descriptor, not with 1");
     EXPECT_EQ(refusal_of<Kill>({}, 0, 40), "an order to kill states has 48 bytes, not 40");
+    contract::StatesRequest odd;
+    odd.header.length = sizeof odd;
+    odd.wanted = static_cast<contract::StatesWanted>(2);
+    const auto result = read_request(std::as_bytes(std::span(&odd, 1)), 0);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().message,
+              "a request for states wants neither records nor their number");
 }
 
 TEST(MessageReaderTest, EveryRefusalSaysWhy) {
@@ -80,7 +87,7 @@ TEST(MessageReaderTest, EveryRefusalSaysWhy) {
     offer = good_offer();
     offer.header.version = 9;
     EXPECT_EQ(refusal(offer),
-              "the message has version 9, this data plane speaks version 2: install both programs "
+              "the message has version 9, this data plane speaks version 3: install both programs "
               "from the same release");
     offer = good_offer();
     offer.header.type = contract::MessageType::hello;

@@ -20,9 +20,24 @@ using contract::DropReason;
 using dataplane::StateMemory;
 
 constexpr unsigned kWorkers = 2;
-constexpr state::FlowHasher::Secret kSecret = {1, 2, 3, 4};
+constexpr state::FlowHasher::Secret kSecret = {0x8c6f5d1be3a90b47, 0x2545f4914f6cdd1d,
+                                               0xda942042e4dd58b5, 0x9fb21c651e98df25};
 constexpr std::uint64_t kOwnerSeed = 0x6d5a;
 constexpr std::uint8_t kSyn = 2, kAck = 16;
+
+constexpr unsigned kBurst = 16;
+constexpr unsigned kRing = 64;  // packets between two workers
+constexpr auto kHandoverFull = static_cast<std::size_t>(DropReason::handover_full);
+
+template <typename Condition>
+bool eventually(Condition condition) {
+    for (int i = 0; i < 5000; ++i) {
+        if (condition())
+            return true;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return false;
+}
 
 std::uint32_t clock_s = 0;
 
@@ -52,7 +67,7 @@ unsigned owner_of(const state::OwnerHash& hash, const Bytes& frame) {
 
 // What both workers write to.
 struct Memory {
-    Memory() : counters(kWorkers), rules(kWorkers) {
+    explicit Memory(std::uint32_t state_count = 1024) : counters(kWorkers), rules(kWorkers) {
         for (unsigned i = 0; i < kWorkers; ++i) {
             rules[i].resize(kTestSlots);
             workers.push_back({.counters = &counters[i],
@@ -64,7 +79,7 @@ struct Memory {
                                            .states = nullptr},
                                .seed = i});
         }
-        auto made = StateMemory::create(1024, kSecret, workers);
+        auto made = StateMemory::create(state_count, kSecret, workers);
         EXPECT_TRUE(made) << made.error().message;
         states = std::make_unique<StateMemory>(std::move(*made));
     }
@@ -113,12 +128,13 @@ class StatesTest : public testing::Test {
                                   .spreads_by_owner = i == 0});
             spec.queues.push_back({.port = i, .queue = static_cast<std::uint16_t>(id)});
         }
-        spec.burst = 16;
+        spec.burst = kBurst;
         spec.counters = &memory_.counters[id];
         spec.outputs = memory_.workers[id].outputs;
         spec.handover = handover_.get();
         spec.owner_hash = &hash_;
         spec.uptime = read_clock;
+        spec.handover_patience_ms = 60'000;
         return spec;
     }
 
@@ -141,7 +157,7 @@ class StatesTest : public testing::Test {
     std::atomic<bool> link_up_[2] = {true, true};
     Memory memory_;
     state::OwnerHash hash_{kOwnerSeed};
-    std::unique_ptr<Handover> handover_ = std::make_unique<Handover>(kWorkers);
+    std::unique_ptr<Handover> handover_ = std::make_unique<Handover>(kWorkers, kRing);
     std::vector<Worker> workers_;
     unsigned before_ = 0;
 };
@@ -212,20 +228,98 @@ TEST_F(StatesTest, OwnAndForeignPacketsOfABurstKeepTheirOrder) {
     EXPECT_EQ(sent(b_), 0u);
 }
 
-TEST_F(StatesTest, WhatTheOwnersQueueDoesNotTakeIsDroppedAndCounted) {
+// The owner does not move: packets wait in the ring and behind it in the port, and none is lost.
+TEST_F(StatesTest, NothingIsReceivedThatTheOwnersQueueCannotTake) {
     const auto runtime = runtime_of({"100 allow udp from any to any keep-state"});
-    constexpr unsigned kPackets = Handover::kCapacity + 9;
+    constexpr unsigned kPackets = kRing + 40;
+    for (unsigned i = 0; i < kPackets; ++i) {
+        a_.receive(frame_owned_by(1, i % 5), 0);
+        b_.receive(answer_to(frame_owned_by(1, i % 5)), 0);
+    }
+    for (unsigned i = 0; i < 2 * kPackets; ++i)
+        workers_[0].turn(runtime.get());
+    EXPECT_LE(memory_.counters[0].handed_over, kRing);
+    EXPECT_GT(memory_.counters[0].handed_over, kRing - kBurst);
+    EXPECT_GT(memory_.counters[0].handover_waits, 0u);
+    // Neither port is put off for the other one.
+    EXPECT_GE(memory_.counters[0].ports[0].received_packets, kRing / 2 - kBurst);
+    EXPECT_GE(memory_.counters[0].ports[1].received_packets, kRing / 2 - kBurst);
+    for (unsigned i = 0; i < kPackets; ++i)
+        turn(*runtime);
+    EXPECT_EQ(memory_.counters[0].handed_over, 2 * kPackets);
+    for (unsigned i = 0; i < kPackets; ++i) {
+        ASSERT_EQ(b_.sent(1), frame_owned_by(1, i % 5));
+        ASSERT_EQ(a_.sent(1), answer_to(frame_owned_by(1, i % 5)));
+    }
+    EXPECT_EQ(memory_.counters[0].drops[kHandoverFull], 0u);
+}
+
+TEST_F(StatesTest, AnOwnerThatStandsStillIsWaitedForOnlySoLong) {
+    workers_.clear();
+    for (unsigned id = 0; id < kWorkers; ++id) {
+        WorkerSpec impatient = spec(id);
+        impatient.handover_patience_ms = 0;
+        workers_.emplace_back(impatient);
+    }
+    const auto runtime = runtime_of({"100 allow udp from any to any keep-state"});
+    constexpr unsigned kPackets = kRing + 9;
     for (unsigned i = 0; i < kPackets; ++i)
         a_.receive(frame_owned_by(1), 0);
-    for (unsigned i = 0; i < kPackets; i += 16)
+    a_.receive(frame_owned_by(0), 0);
+    for (unsigned i = 0; i <= kPackets; i += kBurst)
         workers_[0].turn(runtime.get());
-    EXPECT_EQ(memory_.counters[0].handed_over, Handover::kCapacity);
-    EXPECT_EQ(memory_.counters[0].drops[static_cast<std::size_t>(DropReason::handover_full)], 9u);
+    EXPECT_EQ(memory_.counters[0].handed_over, kRing);
+    EXPECT_EQ(memory_.counters[0].drops[kHandoverFull], 9u);
     EXPECT_EQ(memory_.counters[0].ports[0].dropped_packets, 9u);
-    workers_[1].turn(runtime.get());
-    EXPECT_EQ(b_.sent_count(1), 16u);
-    // The rest lies in the queue until the end; TearDown sees whether it comes back.
-    EXPECT_GT(packets_in_use(), before_ + 400);
+    // The worker's own flows go on.
+    EXPECT_EQ(b_.sent(0), frame_owned_by(0));
+    // So do those of the other one, when it moves again.
+    while (workers_[1].turn(runtime.get()) != 0) {
+    }
+    a_.receive(frame_owned_by(1), 0);
+    turn(*runtime);
+    EXPECT_EQ(b_.sent_count(1), kRing + 1u);
+    EXPECT_EQ(memory_.counters[0].drops[kHandoverFull], 9u);
+}
+
+// What is left in the queue at the end is freed; TearDown sees whether it comes back.
+TEST_F(StatesTest, PacketsMayBeLeftInTheQueues) {
+    const auto runtime = runtime_of({"100 allow udp from any to any keep-state"});
+    for (unsigned i = 0; i < kBurst; ++i)
+        a_.receive(frame_owned_by(1), 0);
+    workers_[0].turn(runtime.get());
+    EXPECT_EQ(memory_.counters[0].handed_over, kBurst);
+    EXPECT_EQ(packets_in_use(), before_ + kBurst);
+}
+
+// Both workers have nothing but packets of the other, many times what the queues hold.
+TEST_F(StatesTest, WorkersThatHandEverythingToEachOtherLoseNothing) {
+    const auto runtime = runtime_of({"100 allow udp from any to any keep-state"});
+    constexpr unsigned kPackets = 900;  // what a sending port of the test takes
+    std::vector<Bytes> flows[kWorkers];
+    for (unsigned owner = 0; owner < kWorkers; ++owner)
+        for (unsigned i = 0; i < kPackets; ++i) {
+            flows[owner].push_back(frame_owned_by(owner, i % 7));
+            flows[owner].back().back() = static_cast<std::uint8_t>(i);
+            a_.receive(flows[owner].back(), 1 - owner);
+        }
+    std::atomic<bool> done = false;
+    std::vector<std::thread> threads;
+    for (Worker& worker : workers_)
+        threads.emplace_back([&] {
+            while (!done)
+                worker.turn(runtime.get());
+        });
+    EXPECT_TRUE(eventually([&] { return sent(b_) == std::size_t{2} * kPackets; }));
+    done = true;
+    for (std::thread& thread : threads)
+        thread.join();
+    for (unsigned owner = 0; owner < kWorkers; ++owner) {
+        EXPECT_EQ(memory_.counters[1 - owner].handed_over, kPackets);
+        EXPECT_EQ(memory_.counters[owner].drops[kHandoverFull], 0u);
+        for (const Bytes& frame : flows[owner])
+            ASSERT_EQ(b_.sent(owner), frame);
+    }
 }
 
 TEST_F(StatesTest, WithoutARulesetHandedOverPacketsAreDropped) {
@@ -317,16 +411,6 @@ TEST_F(KeepaliveTurnsTest, NoneIsSentToAPortThatIsDown) {
     EXPECT_EQ(keepalives(), sent(b_));
 }
 
-template <typename Condition>
-bool eventually(Condition condition) {
-    for (int i = 0; i < 5000; ++i) {
-        if (condition())
-            return true;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    return false;
-}
-
 TEST(StatesOfABridgeTest, AreListedAndKilledWhileWorkersRun) {
     RingPort a(kWorkers), b(kWorkers);
     BridgeSpec spec;
@@ -350,7 +434,7 @@ TEST(StatesOfABridgeTest, AreListedAndKilledWhileWorkersRun) {
     EXPECT_EQ(bridge.spreading_notes()[0],
               "port em0 does not spread flows as needed: where there are states, workers hand "
               "packets over");
-    EXPECT_TRUE(memory.states->list({}, bridge.runtime().current(), uptime_s()).empty());
+    EXPECT_TRUE(memory.states->list({}, bridge.runtime().current(), uptime_s()).last);
     EXPECT_EQ(*bridge.kill_orders().kill({}, 5000), 0u);  // no ruleset, no states
     ASSERT_TRUE(bridge.runtime().replace(
         runtime_of({"100 allow udp from any to any keep-state lifetime 1000"}), 5000));
@@ -359,7 +443,9 @@ TEST(StatesOfABridgeTest, AreListedAndKilledWhileWorkersRun) {
         a.receive(udp_frame(1000 + i), i % 2);
     ASSERT_TRUE(eventually([&] { return b.sent_count(0) + b.sent_count(1) == kFlows; }));
     const auto listed = [&](const contract::StateFilter& filter) {
-        return memory.states->list(filter, bridge.runtime().current(), uptime_s());
+        contract::StatesRequest request;
+        request.filter = filter;
+        return memory.states->list(request, bridge.runtime().current(), uptime_s()).records;
     };
     const auto all = listed({});
     EXPECT_EQ(all.size(), kFlows);
@@ -382,6 +468,51 @@ TEST(StatesOfABridgeTest, AreListedAndKilledWhileWorkersRun) {
     EXPECT_EQ(memory.counters[0].misdirected + memory.counters[1].misdirected, 0u);
     a.forget_sent();
     b.forget_sent();
+}
+
+// Tables of more cells than are looked at for a piece.
+TEST(StateMemoryTest, ListsInPieces) {
+    constexpr unsigned kFlows = 100'000;
+    Memory memory(2 * kFlows);
+    const auto runtime = runtime_of({"100 allow udp from any to any keep-state lifetime 1000"});
+    packet::Packet packet;
+    const Bytes frame = udp_frame(53);
+    ASSERT_EQ(packet::parse_frame(std::as_bytes(std::span(frame)), {}, packet.headers),
+              DropReason::none);
+    packet.uptime_s = 1000;
+    contract::Sysctls sysctls;
+    sysctls.dyn_max = 4 * kFlows;
+    sysctls.dyn_established_share = 0;
+    const contract::RuleRecord& rule = runtime->view().rules()[0];
+    for (const WorkerMemory& worker : memory.workers)
+        for (unsigned i = 0; i < kFlows; ++i) {
+            packet.headers.source_port = static_cast<std::uint16_t>(i);
+            packet.headers.source.bytes[3] = static_cast<std::uint8_t>(i >> 16);
+            const state::FlowKey key = state::flow_key(packet.headers);
+            state::StateTable& table = *worker.outputs.states;
+            ASSERT_EQ(table.create(key, table.hash(key), rule, packet, sysctls, {}),
+                      state::Creation::made);
+        }
+    for (const auto wanted : {contract::StatesWanted::records, contract::StatesWanted::count}) {
+        contract::StatesRequest request;
+        request.wanted = wanted;
+        std::vector<unsigned> found(kWorkers);
+        std::uint64_t count = 0;
+        unsigned pieces = 0;
+        for (bool last = false; !last; ++pieces) {
+            const auto piece = memory.states->list(request, runtime.get(), 1000);
+            EXPECT_LE(piece.records.size(), StateMemory::kCellsAtOnce);
+            for (const contract::StateRecord& record : piece.records)
+                ++found[record.worker];
+            count += piece.count;
+            request.from = piece.next;
+            last = piece.last;
+        }
+        EXPECT_EQ(count, std::uint64_t{kWorkers} * kFlows);
+        EXPECT_EQ(pieces, 4u);
+        const unsigned each = wanted == contract::StatesWanted::records ? kFlows : 0;
+        EXPECT_EQ(found, std::vector<unsigned>(kWorkers, each));
+    }
 }
 
 TEST(StateMemoryTest, SeveralWorkersGetAQuarterMore) {
