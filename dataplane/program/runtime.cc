@@ -93,4 +93,12 @@ std::optional<std::uint32_t> Runtime::rule_of_state(std::uint32_t slot, std::uin
     return index;
 }
 
+std::uint32_t Runtime::first_rule_from(unsigned number) const {
+    const auto rules = view_.rules();
+    const auto found = std::lower_bound(
+        rules.begin(), rules.end() - 1, number,
+        [](const contract::RuleRecord& rule, unsigned wanted) { return rule.number < wanted; });
+    return static_cast<std::uint32_t>(found - rules.begin());
+}
+
 }  // namespace sluice::program
