@@ -117,6 +117,7 @@ void filter(benchmark::State& state) {
     const std::vector<Frame> frames = make_frames();
     std::array<packet::Packet, kBurst> packets;
     std::array<program::Verdict, kBurst> verdicts;
+    std::array<program::PacketMarks, kBurst> marks;
     std::size_t next = 0;
     for (auto _ : state) {
         for (packet::Packet& packet : packets) {
@@ -127,7 +128,9 @@ void filter(benchmark::State& state) {
                               .entry = packet::Entry::bridge,
                               .receive_interface = 0};
         }
-        engine.filter(*runtime, packets, verdicts);
+        for (program::PacketMarks& packet : marks)
+            packet.clear();
+        engine.filter(*runtime, packets, verdicts, marks);
         benchmark::DoNotOptimize(verdicts);
     }
     if (verdicts[0].kind != program::Verdict::Kind::accept)

@@ -108,7 +108,7 @@ class Stages {
             for (std::size_t i = 0; i < kBurstOfWorker; ++i)
                 parse(frames[first + i], packets_[i]);
             const std::uint64_t parsed = __rdtsc();
-            engine_.filter(*runtime_, packets_, verdicts_);
+            engine_.filter(*runtime_, packets_, verdicts_, marks_);
             const std::uint64_t judged = __rdtsc();
             cycles.parse += static_cast<double>(parsed - begin);
             cycles.judge += static_cast<double>(judged - parsed);
@@ -138,6 +138,7 @@ class Stages {
     program::Engine engine_;
     std::array<packet::Packet, kBurstOfWorker> packets_{};
     std::array<program::Verdict, kBurstOfWorker> verdicts_{};
+    std::array<program::PacketMarks, kBurstOfWorker> marks_;
 };
 
 // The first pass brings everything into the caches, and makes the states.

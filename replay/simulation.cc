@@ -22,18 +22,23 @@ constexpr std::uint64_t kMinimumCells = 1024;
 // Any odd word spreads flows over the workers.
 constexpr std::uint64_t kOwnerSeed = 0x6d5a;
 
+// More than these a packet does not log unless calls go on and on.
+constexpr std::size_t kMaximumLines = 65536;
+
 // The ring is emptied after each packet. A packet meets each rule at most once, and once more for
-// each name of states that it finds one under; what is said about the packet itself is one line
-// more.
+// each name of states that it finds one under and for each call; what is said about the packet
+// itself is two lines more.
 std::uint32_t log_ring_records(const std::vector<ruleset::RulePointer>& rules) {
-    std::size_t logging = 0;
+    std::size_t logging = 0, times = 1;
     std::set<std::string> names;
     for (const ruleset::RulePointer& rule : rules) {
         logging += rule->rule.log.has_value() ? 1 : 0;
         if (rule->rule.state)
             names.insert(rule->rule.state->name);
+        if (rule->rule.action.kind == language::ActionKind::call)
+            times = program::kMaximumCallsInAll;
     }
-    const std::size_t lines = logging * (names.size() + 1) + 2;
+    const std::size_t lines = std::min(logging * (names.size() + times), kMaximumLines) + 3;
     return std::max(kMinimumLogRing, std::bit_ceil(static_cast<std::uint32_t>(lines)));
 }
 
@@ -149,11 +154,12 @@ Outcome Simulation::pass(std::span<const std::byte> frame, const packet::Passage
     packet.uptime_s = uptime_s_;
     Worker& worker = owner_of(packet);
     Outcome outcome;
-    worker.engine->filter(*runtime_, {&packet, 1}, {&outcome.verdict, 1});
+    worker.engine->filter(*runtime_, {&packet, 1}, {&outcome.verdict, 1}, {&outcome.marks, 1});
     while (outcome.verdict.kind == Verdict::Kind::tee) {
         outcome.tees.push_back({outcome.verdict.argument, outcome.verdict.rule_number});
         drain(worker, log);
-        outcome.verdict = worker.engine->resume(*runtime_, packet, outcome.verdict);
+        outcome.verdict =
+            worker.engine->resume(*runtime_, packet, outcome.verdict, outcome.marks);
     }
     drain(worker, log);
     return outcome;

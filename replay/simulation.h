@@ -26,6 +26,7 @@ struct Outcome {
     };
     std::vector<Tee> tees;
     program::Verdict verdict;
+    program::PacketMarks marks;  // what the rules have made of the packet
 };
 
 class Simulation {

@@ -70,6 +70,19 @@ Result<Done> set_action(const language::Action& action, RuleRecord& record) {
                                                     : contract::state_name_id(action.name);
             record.flags |= contract::rule_flag::probe;
             return act(RuleAction::check_state);
+        case ActionKind::call:
+            return act(RuleAction::call, action.argument.value);
+        case ActionKind::return_:
+            return act(RuleAction::return_);
+        case ActionKind::setfib:
+            return act(RuleAction::setfib, action.argument.value);
+        case ActionKind::setdscp:
+            return act(RuleAction::setdscp, action.argument.value);
+        case ActionKind::tcp_setmss:
+            return act(RuleAction::tcp_setmss, action.argument.value);
+        case ActionKind::setmark:
+            record.mark = action.argument.value;
+            return act(RuleAction::setmark);
         default:
             return Error{
                 ExitStatus::software,
@@ -122,9 +135,11 @@ class StateNames {
 
 // Where a skipto goes on: at the first rule numbered `target` or higher. It never goes back: a
 // target at or below the own number stands for the number after it, so siblings of equal number are
-// skipped, as the real engine does. The default rule always exists.
-std::uint32_t skipto_target(const RuleRecord& rule, const std::vector<RuleRecord>& live) {
-    const unsigned number = std::max<unsigned>(rule.action_number, rule.number + 1u);
+// skipped, as the real engine does. A call may go back. The default rule always exists.
+std::uint32_t jump_target(const RuleRecord& rule, const std::vector<RuleRecord>& live) {
+    const unsigned number = rule.action == RuleAction::call
+                                ? rule.action_number
+                                : std::max<unsigned>(rule.action_number, rule.number + 1u);
     const auto found = std::lower_bound(
         live.begin(), live.end(), number,
         [](const RuleRecord& other, unsigned wanted) { return other.number < wanted; });
@@ -141,7 +156,12 @@ std::uint32_t id_of(const RuleInput& rule) {
     return rule.id != 0 ? rule.id : rule.slot;
 }
 
-Result<RuleRecord> compile_rule(const RuleInput& input, Sections& sections) {
+bool jumps(const RuleRecord& rule) {
+    return rule.action == RuleAction::skipto || rule.action == RuleAction::call;
+}
+
+Result<RuleRecord> compile_rule(const RuleInput& input, const HeaderChanges& changes,
+                                Sections& sections) {
     const language::Rule& rule = *input.rule;
     RuleRecord record;
     record.number = rule.number;
@@ -156,9 +176,14 @@ Result<RuleRecord> compile_rule(const RuleInput& input, Sections& sections) {
         record.flags |= contract::rule_flag::defer;
     if (rule.state)
         set_state(*rule.state, record);
+    if (rule.tag) {
+        record.tag = static_cast<std::uint16_t>(rule.tag->number.value);
+        if (rule.tag->kind == language::Tag::Kind::untag)
+            record.flags |= contract::rule_flag::untag;
+    }
     if (Result<Done> action = set_action(rule.action, record); !action)
         return action.error();
-    if (Result<Done> tests = compile_tests(rule, sections, record); !tests)
+    if (Result<Done> tests = compile_tests(rule, changes, sections, record); !tests)
         return tests.error();
     set_text(language::print_rule(rule), sections, record);
     return record;
@@ -188,18 +213,22 @@ struct Compilation {
     Sections sections;
     std::vector<RuleRecord> detached;
     StateNames names;
+    HeaderChanges changes;
 
     Result<RuleRecord> translate(const RuleInput& input) {
         if (auto why = unsupported(*input.rule))
             return Error{ExitStatus::unavailable, *why};
         if (Result<Done> told_apart = names.add_all(*input.rule); !told_apart)
             return told_apart.error();
-        return compile_rule(input, sections);
+        return compile_rule(input, changes, sections);
     }
 };
 
 Result<Done> compile_rules(const Input& input, Compilation& work) {
     std::vector<RuleRecord>& live = work.sections.rules;
+    for (const auto& list : {input.rules, input.orphans})
+        for (const RuleInput& rule : list)
+            work.changes.add(*rule.rule);
     live.reserve(input.rules.size() + input.orphans.size() + 1);
     for (const RuleInput& rule : input.rules) {
         Result<RuleRecord> record = work.translate(rule);
@@ -215,11 +244,11 @@ Result<Done> compile_rules(const Input& input, Compilation& work) {
     }
     live.push_back(default_rule(input, work.sections));
     for (RuleRecord& rule : live)
-        if (rule.action == RuleAction::skipto)
-            rule.target = skipto_target(rule, live);
+        if (jumps(rule))
+            rule.target = jump_target(rule, live);
     for (RuleRecord& rule : work.detached)
-        if (rule.action == RuleAction::skipto)
-            rule.target = skipto_target(rule, live);
+        if (jumps(rule))
+            rule.target = jump_target(rule, live);
     for (const RuleInput& orphan : input.orphans) {
         Result<RuleRecord> record = work.translate(orphan);
         if (!record)

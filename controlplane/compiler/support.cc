@@ -1,7 +1,7 @@
 #include "controlplane/compiler/support.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <string_view>
 
 #include "controlplane/language/construct.h"
@@ -12,84 +12,98 @@ namespace {
 
 using language::Construct;
 
+// Why something is not carried out.
+constexpr std::string_view kShaping = "traffic shaping comes with a later version";
+constexpr std::string_view kGateway =
+    "the appliance is a bridge: translation of addresses comes with the gateway";
+constexpr std::string_view kNetgraph = "there is no netgraph(4) on Linux";
+constexpr std::string_view kSockets =
+    "packets that a bridge passes belong to no socket of this machine";
+constexpr std::string_view kDivert = "no program can give a diverted packet back yet";
+constexpr std::string_view kTables = "tables come with a later version";
+
+struct Refusal {
+    Construct construct;
+    std::string_view reason;
+};
+
 // What is missing, in the order of the enumeration. Everything that is not listed is carried out: a
 // construct must either be translated by compile.cc or stand here (tests/unit/compiler walks the
 // list).
-constexpr std::array kNotCarriedOut = {
-    Construct::action_abort,
-    Construct::action_abort6,
-    Construct::action_call,
-    Construct::action_return,
-    Construct::action_pipe,
-    Construct::action_queue,
-    Construct::action_netgraph,
-    Construct::action_ngtee,
-    Construct::action_nat,
-    Construct::action_nat64lsn,
-    Construct::action_nat64stl,
-    Construct::action_nat64clat,
-    Construct::action_nptv6,
-    Construct::action_eaction,
-    Construct::action_setfib,
-    Construct::action_setdscp,
-    Construct::action_tcp_setmss,
-    Construct::action_setmark,
-    Construct::action_reass,
-    Construct::tablearg_skipto,
-    Construct::tablearg_call,
-    Construct::tablearg_divert,
-    Construct::tablearg_tee,
-    Construct::tablearg_fwd,
-    Construct::tablearg_pipe,
-    Construct::tablearg_queue,
-    Construct::tablearg_netgraph,
-    Construct::tablearg_ngtee,
-    Construct::tablearg_nat,
-    Construct::tablearg_setfib,
-    Construct::tablearg_setdscp,
-    Construct::tablearg_setmark,
-    Construct::tablearg_tag,
-    Construct::tablearg_limit,
-    Construct::tablearg_tagged,
-    Construct::tablearg_mark,
-    Construct::modifier_logdst,
-    Construct::modifier_altq,
-    Construct::modifier_tag,
-    Construct::modifier_untag,
-    Construct::address_table,
-    Construct::address_table_value,
-    Construct::interface_table,
-    Construct::interface_table_value,
-    Construct::option_diverted,
-    Construct::option_diverted_loopback,
-    Construct::option_diverted_output,
-    Construct::option_ipsec,
-    Construct::option_sockarg,
-    Construct::option_tagged,
-    Construct::option_flow_id,
-    Construct::option_fib,
-    Construct::option_uid,
-    Construct::option_gid,
-    Construct::option_jail,
-    Construct::option_mark,
-    Construct::option_mac_table,
-    Construct::option_lookup,
-    Construct::option_lookup_mask,
-    Construct::option_flow_table,
+constexpr Refusal kNotCarriedOut[] = {
+    {Construct::action_abort, "answers to SCTP are not made"},
+    {Construct::action_abort6, "answers to SCTP are not made"},
+    {Construct::action_pipe, kShaping},
+    {Construct::action_queue, kShaping},
+    {Construct::action_netgraph, kNetgraph},
+    {Construct::action_ngtee, kNetgraph},
+    {Construct::action_nat, kGateway},
+    {Construct::action_nat64lsn, kGateway},
+    {Construct::action_nat64stl, kGateway},
+    {Construct::action_nat64clat, kGateway},
+    {Construct::action_nptv6, kGateway},
+    {Construct::action_eaction, "modules of the FreeBSD kernel cannot be loaded"},
+    {Construct::action_reass, "fragments are not put together yet"},
+    {Construct::tablearg_skipto, kTables},
+    {Construct::tablearg_call, kTables},
+    {Construct::tablearg_divert, kTables},
+    {Construct::tablearg_tee, kTables},
+    {Construct::tablearg_fwd, kTables},
+    {Construct::tablearg_pipe, kShaping},
+    {Construct::tablearg_queue, kShaping},
+    {Construct::tablearg_netgraph, kNetgraph},
+    {Construct::tablearg_ngtee, kNetgraph},
+    {Construct::tablearg_nat, kGateway},
+    {Construct::tablearg_setfib, kTables},
+    {Construct::tablearg_setdscp, kTables},
+    {Construct::tablearg_setmark, kTables},
+    {Construct::tablearg_tag, kTables},
+    {Construct::tablearg_limit, kTables},
+    {Construct::tablearg_tagged, kTables},
+    {Construct::tablearg_mark, kTables},
+    {Construct::modifier_logdst, "log lines go where the settings say"},
+    {Construct::modifier_altq, "ALTQ is part of the BSD kernels"},
+    {Construct::address_table, kTables},
+    {Construct::address_table_value, kTables},
+    {Construct::interface_table, kTables},
+    {Construct::interface_table_value, kTables},
+    {Construct::option_diverted, kDivert},
+    {Construct::option_diverted_loopback, kDivert},
+    {Construct::option_diverted_output, kDivert},
+    {Construct::option_ipsec, "a bridge does not see into IPsec; match the protocols esp and ah"},
+    {Construct::option_sockarg, kSockets},
+    {Construct::option_uid, kSockets},
+    {Construct::option_gid, kSockets},
+    {Construct::option_jail, "there are no jails on Linux"},
+    {Construct::option_mac_table, kTables},
+    {Construct::option_lookup, kTables},
+    {Construct::option_lookup_mask, kTables},
+    {Construct::option_flow_table, kTables},
 };
 
-static_assert(std::is_sorted(kNotCarriedOut.begin(), kNotCarriedOut.end()));
+constexpr bool comes_before(const Refusal& a, const Refusal& b) {
+    return a.construct < b.construct;
+}
+
+static_assert(std::is_sorted(std::begin(kNotCarriedOut), std::end(kNotCarriedOut), comes_before));
+
+const Refusal* refusal_of(Construct construct) {
+    const Refusal* found = std::lower_bound(std::begin(kNotCarriedOut), std::end(kNotCarriedOut),
+                                            Refusal{construct, {}}, comes_before);
+    return found != std::end(kNotCarriedOut) && found->construct == construct ? found : nullptr;
+}
 
 }  // namespace
 
 bool is_carried_out(language::Construct construct) {
-    return !std::binary_search(kNotCarriedOut.begin(), kNotCarriedOut.end(), construct);
+    return refusal_of(construct) == nullptr;
 }
 
 std::optional<std::string> unsupported(const language::Rule& rule) {
     for (const Construct construct : language::constructs_of(rule))
-        if (!is_carried_out(construct))
-            return "not supported yet: " + std::string(language::info(construct).name);
+        if (const Refusal* refusal = refusal_of(construct))
+            return "not supported yet: " + std::string(language::info(construct).name) + ": " +
+                   std::string(refusal->reason);
     return std::nullopt;
 }
 

@@ -12,7 +12,7 @@ namespace sluice::compiler {
 
 bool is_carried_out(language::Construct construct);
 
-// None: the rule is carried out. Otherwise the sentence "not supported yet: NAME" that names the
+// None: the rule is carried out. Otherwise the sentence "not supported yet: NAME: REASON" about the
 // first construct of the rule that is not.
 std::optional<std::string> unsupported(const language::Rule& rule);
 

@@ -139,8 +139,11 @@ class MatchCompiler {
             case ListField::dscp:
                 return ranges(Opcode::dscp, match.ranges);
             case ListField::flow_id:
+                return ranges(Opcode::flow_id, match.ranges);
             case ListField::tagged:
-                return impossible();
+                if (match.from_table)
+                    return impossible();
+                return ranges(Opcode::tagged, match.ranges);
         }
         return impossible();
     }
@@ -157,10 +160,17 @@ class MatchCompiler {
             case NumberField::ip_precedence:
                 return simple(Opcode::ip_precedence, match.value);
             case NumberField::fib:
+                return simple(Opcode::fib, match.value);
+            case NumberField::mark: {
+                if (match.from_table)
+                    return impossible();
+                Instruction test = simple(Opcode::mark, match.value);
+                test.data = match.mask;
+                return test;
+            }
             case NumberField::uid:
             case NumberField::gid:
             case NumberField::jail:
-            case NumberField::mark:
                 return impossible();
         }
         return impossible();
@@ -296,8 +306,8 @@ bool names_link_layer(const language::Term& term) {
 // Collects the tests of a rule, header tests and residual tests apart.
 class RuleCompiler {
   public:
-    RuleCompiler(Sections& sections, contract::RuleRecord& record)
-        : sections_(sections), record_(record), compile_match_(sections) {}
+    RuleCompiler(const HeaderChanges& changes, Sections& sections, contract::RuleRecord& record)
+        : changes_(changes), sections_(sections), record_(record), compile_match_(sections) {}
 
     void add_probability(double probability) {
         // Draws have 31 bits; a chance of 1 must beat the largest of them.
@@ -325,8 +335,8 @@ class RuleCompiler {
         if (block.empty())
             return Done{};
         block.back().flags &= static_cast<std::uint8_t>(~contract::kOrNext);
-        const bool residual = std::any_of(block.begin(), block.end(), [](const Instruction& test) {
-            return contract::is_residual(test.opcode);
+        const bool residual = std::any_of(block.begin(), block.end(), [&](const Instruction& test) {
+            return contract::is_residual(test.opcode) || tests_what_changes(test.opcode);
         });
         auto& part = residual ? residual_ : header_;
         part.insert(part.end(), block.begin(), block.end());
@@ -340,6 +350,20 @@ class RuleCompiler {
     }
 
   private:
+    bool tests_what_changes(Opcode opcode) const {
+        switch (opcode) {
+            case Opcode::dscp:
+            case Opcode::ip_tos:
+            case Opcode::ip_precedence:
+                return changes_.traffic_class;
+            case Opcode::tcp_mss:
+                return changes_.segment_size;
+            default:
+                return false;
+        }
+    }
+
+    const HeaderChanges& changes_;
     Sections& sections_;
     contract::RuleRecord& record_;
     MatchCompiler compile_match_;
@@ -349,9 +373,14 @@ class RuleCompiler {
 
 }  // namespace
 
-Result<Done> compile_tests(const language::Rule& rule, Sections& sections,
-                           contract::RuleRecord& record) {
-    RuleCompiler compiler(sections, record);
+void HeaderChanges::add(const language::Rule& rule) {
+    traffic_class |= rule.action.kind == language::ActionKind::setdscp;
+    segment_size |= rule.action.kind == language::ActionKind::tcp_setmss;
+}
+
+Result<Done> compile_tests(const language::Rule& rule, const HeaderChanges& changes,
+                           Sections& sections, contract::RuleRecord& record) {
+    RuleCompiler compiler(changes, sections, record);
     if (rule.probability)
         compiler.add_probability(*rule.probability);
     std::vector<const language::Group*> groups;

@@ -7,7 +7,9 @@ namespace sluice::log {
 LogDecision LogLimiter::admit(const contract::LogRecord& record) {
     if (record.kind == contract::LogKind::state_limit ||
         record.kind == contract::LogKind::state_table_full)
-        return admit_state_line(record.time_ms / 1000);
+        return admit_each_second(record.time_ms / 1000, last_state_line_);
+    if (record.kind == contract::LogKind::call_stack)
+        return admit_each_second(record.time_ms / 1000, last_call_line_);
     // The kernel writes "pullup failed" without a limit; the workers cap its rate by their rings.
     if (record.kind == contract::LogKind::pullup_failed || record.log_limit == 0 ||
         record.slot >= annotations_.size())
@@ -20,13 +22,14 @@ LogDecision LogLimiter::admit(const contract::LogRecord& record) {
     return {.write = true, .limit_reached = before + 1 == record.log_limit};
 }
 
-LogDecision LogLimiter::admit_state_line(std::uint64_t second) {
+LogDecision LogLimiter::admit_each_second(std::uint64_t second,
+                                          std::optional<std::uint64_t>& last) {
     // The rings of the workers are emptied one after the other, so that time may step back a
     // little; a clock that was set back by more than that begins anew.
     constexpr std::uint64_t kDisorder = 60;
-    if (last_state_line_ && second <= *last_state_line_ && *last_state_line_ - second < kDisorder)
+    if (last && second <= *last && *last - second < kDisorder)
         return {};
-    last_state_line_ = second;
+    last = second;
     return {.write = true, .limit_reached = false};
 }
 

@@ -6,7 +6,7 @@
 // control plane. The records of all workers have to pass one limiter.
 //
 // Lines about states that could not be made belong to no rule's limit: as in ipfw there is at most
-// one of them in a second, of both kinds together.
+// one of them in a second, of both kinds together. So it is with calls that are too deep.
 #pragma once
 
 #include <cstdint>
@@ -39,10 +39,11 @@ class LogLimiter {
     void rearm(std::uint32_t slot);
 
   private:
-    LogDecision admit_state_line(std::uint64_t second);
+    static LogDecision admit_each_second(std::uint64_t second, std::optional<std::uint64_t>& last);
 
     std::span<contract::SlotAnnotation> annotations_;
     std::optional<std::uint64_t> last_state_line_;  // in seconds of packet time
+    std::optional<std::uint64_t> last_call_line_;
 };
 
 }  // namespace sluice::log

@@ -55,6 +55,23 @@ std::string action_word(const LogRecord& record) {
             return "Tee " + number;
         case RuleAction::fwd:
             return "Forward to " + next_hop(record);
+        case RuleAction::call:
+            return "Call " + number;
+        case RuleAction::return_:
+            return "Return";
+        case RuleAction::setfib:
+            return "SetFib " + number;
+        case RuleAction::setdscp:
+            return "SetDscp " + number;
+        case RuleAction::tcp_setmss:  // a module of its own in ipfw
+            return "Eaction tcp-setmss";
+        case RuleAction::setmark: {
+            char text[24];
+            std::snprintf(text, sizeof text, "SetMark 0x%x", record.mark);
+            return text;
+        }
+        case RuleAction::reass:
+            return "Reass";
         case RuleAction::check_state:  // matches nothing, so it logs nothing
         case RuleAction::count_:
             break;
@@ -165,6 +182,8 @@ std::string format_line(const LogRecord& record, std::span<const std::string> in
         return state_limit_line(record);
     if (record.kind == LogKind::state_table_full)
         return "ipfw: Cannot allocate dynamic state, consider increasing net.inet.ip.fw.dyn_max";
+    if (record.kind == LogKind::call_stack)
+        return "ipfw: call stack error, go to next rule";
     const std::string action = record.kind == LogKind::rule ? action_word(record) : "Refuse";
     return "ipfw: " + entry_number(record) + " " + action + " " + packet_text(record) +
            path_text(record, interface_names) + fragment_text(record);

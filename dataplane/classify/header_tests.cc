@@ -260,7 +260,7 @@ bool HeaderTests::test_matches(const Instruction& test, const Packet& packet) co
             return h.ip_version == 6 && h.protocol == protocol::icmp6 && h.transport_offset != 0 &&
                    in_bitmap(view_, test, h.icmp_type);
         case Opcode::ip_length:
-            return h.ip_version != 0 && in_ranges(view_, test, h.ip_length);
+            return h.ip_version == 4 && in_ranges(view_, test, h.ip_length);
         case Opcode::ip_id:
             return h.ip_version == 4 && in_ranges(view_, test, h.ip_id);
         case Opcode::ip_ttl:
@@ -287,10 +287,16 @@ bool HeaderTests::test_matches(const Instruction& test, const Packet& packet) co
             return is_frame;
         case Opcode::mac:
             return is_frame && mac_matches(view_.mac_tests()[test.data], h);
+        case Opcode::flow_id:
+            return h.ip_version == 6 && in_ranges(view_, test, h.flow_label);
         case Opcode::probability:
         case Opcode::verrevpath:
         case Opcode::versrcreach:
         case Opcode::antispoof:
+        case Opcode::tagged:
+        case Opcode::mark:
+        case Opcode::fib:
+        case Opcode::not_expired:
         case Opcode::count_:
             break;
     }

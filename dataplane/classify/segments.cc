@@ -40,18 +40,27 @@ std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
     };
     for (std::size_t i = 0; i < live.size(); ++i) {
         const RuleRecord& rule = live[i];
-        if (rule.action == RuleAction::skipto)
+        if (rule.action == RuleAction::skipto || rule.action == RuleAction::call)
             begin_at(rule.target);
-        if (rule.action == RuleAction::divert || rule.action == RuleAction::tee) {
+        // Where a packet comes back: from a program, or from the rules that were called.
+        if (rule.action == RuleAction::divert || rule.action == RuleAction::tee ||
+            rule.action == RuleAction::call || rule.action == RuleAction::reass) {
             begin_at(i + 1);
             begin_at(behind_number(i));
         }
-        // A packet that hits a state goes on behind the rule that made it.
-        if (rule.state != contract::StateOption::none && lets_the_walk_go_on(rule))
+        // A packet that hits a state may go on behind the rule that made it: if the action says so,
+        // or past the action, as ipfw does with some rules that write tags.
+        if (rule.state != contract::StateOption::none &&
+            (lets_the_walk_go_on(rule) || rule.tag != 0))
             begin_at(i + 1);
     }
-    for (const RuleRecord& rule : view.all_rules().subspan(live.size()))
+    for (const RuleRecord& rule : view.all_rules().subspan(live.size())) {
         begin_at(rule.target);
+        const auto behind = std::upper_bound(
+            live.begin(), live.end(), rule.number,
+            [](unsigned number, const RuleRecord& other) { return number < other.number; });
+        begin_at(static_cast<std::size_t>(behind - live.begin()));
+    }
     std::uint32_t segment = 0;
     for (std::uint32_t& entry : begins)
         entry = segment += entry;

@@ -29,6 +29,9 @@ enum class DropReason : std::uint8_t {
     state_limit,
     handover_full,
     too_many_tees,
+    too_many_calls,
+    too_many_tags,
+    cannot_rewrite,
     count_
 };
 
@@ -61,6 +64,9 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts =
     {"handover_full",
      "the worker that owns the packet's flow has taken nothing from its full queue for long"},
     {"too_many_tees", "tee rules met the packet again and again: one of them makes states"},
+    {"too_many_calls", "call rules went on and on: they call each other in a circle"},
+    {"too_many_tags", "rules put more tags on the packet than it can carry"},
+    {"cannot_rewrite", "a header that a rule changes does not lie in the packet's first buffer"},
 }};
 
 constexpr std::string_view label(DropReason reason) {

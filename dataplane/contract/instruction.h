@@ -5,8 +5,9 @@
 // all but the last carry `kOrNext`: the block matches if one of them does. A rule matches if every
 // block does. Header tests come first, residual tests behind them (see `is_residual`): the first
 // can be decided from the packet's headers, direction and interfaces alone and belong to the
-// classifier; the second need more (chance, routes, and in time tables, states, payload) and belong
-// to the program.
+// classifier; the second need more (chance, routes, marks, time, and later payload) and belong
+// to the program. So do tests of headers that a rule of the same ruleset changes (`setdscp`,
+// `tcp-setmss`): the compiler puts them among the residual ones.
 #pragma once
 
 #include <cstdint>
@@ -63,11 +64,16 @@ enum class Opcode : std::uint8_t {
     ip_precedence,                // argument: value
     layer2,                       // the packet is filtered as a frame (bridge, or a layer-2 entry)
     mac,                          // data: section mac_tests
+    flow_id,                      // the flow label of IPv6; data, count: section ranges
     // -- residual tests --
     probability,                  // argument: matches if draw < argument, draws have 31 bits
     verrevpath,                   //
     versrcreach,                  //
     antispoof,                    //
+    tagged,                       // data, count: section ranges
+    mark,                         // argument: value, data: mask
+    fib,                          // argument: value
+    not_expired,                  // argument: the first second since 1970 that does not match
     count_
 };
 // clang-format on

@@ -28,6 +28,7 @@ enum class LogKind : std::uint8_t {
     pullup_failed,     // dropped because a header is not wholly there: "pullup failed"
     state_limit,       // dropped because a limit is reached: "drop session", at most once a second
     state_table_full,  // dropped because no state can be made, at most once a second
+    call_stack,        // a call is one too deep, or has nothing to return to; once a second
 };
 
 namespace log_flag {
@@ -67,7 +68,8 @@ struct LogRecord {
     Ipv6 source;               // the first 4 bytes for version 4
     Ipv6 destination;
     Ipv6 next_hop;
-    std::uint8_t padding[20] = {};
+    std::uint32_t mark = 0;  // setmark
+    std::uint8_t padding[16] = {};
 };
 
 struct alignas(64) LogRingHeader {

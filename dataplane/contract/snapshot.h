@@ -39,6 +39,13 @@ enum class RuleAction : std::uint8_t {
     tee,          // number: port
     fwd,          // next_hop, next_hop_family, next_hop_port
     check_state,  // looks for a state called state_name; matches nothing by itself
+    call,         // number: as written, target: index of the rule to go on with, which may lie back
+    return_,      // behind the number of the rule that called
+    setfib,       // number: routing table
+    setdscp,      // number: code point
+    tcp_setmss,   // number: largest segment that a SYN may offer
+    setmark,      // mark
+    reass,        // fragments of IPv4 wait for each other; the whole packet goes on
     count_
 };
 
@@ -64,6 +71,8 @@ inline constexpr std::uint16_t probe = 8;      // looks for a state before its t
 inline constexpr std::uint16_t defer = 16;     // its action waits for a packet that hits the state
 inline constexpr std::uint16_t disabled = 32;  // its set is disabled; only its states use the rule
 inline constexpr std::uint16_t orphan = 64;    // deleted; only its states use it (dyn_keep_states)
+inline constexpr std::uint16_t untag = 128;    // `tag` is taken off, not put on
+inline constexpr std::uint16_t expires = 256;  // a residual test says when; so do its states
 }  // namespace rule_flag
 
 struct RuleRecord {
@@ -86,12 +95,13 @@ struct RuleRecord {
     StateOption state = StateOption::none;
     std::uint8_t limit_mask = 0;    // limit_mask bits; StateOption::limit
     std::uint16_t state_limit = 0;  // at least 1; StateOption::limit
-    std::uint16_t reserved = 0;
-    std::uint32_t state_name = 0;  // state_name_id of the name; check_state: kAnyStateName too
+    std::uint16_t tag = 0;          // put on the packet; 0: none
+    std::uint32_t state_name = 0;   // state_name_id of the name; check_state: kAnyStateName too
     std::uint32_t state_lifetime_s = 0;  // in place of ack, udp and short lifetime; 0: not given
     Ipv6 next_hop;                       // the first 4 bytes for family 4
     std::uint32_t text_offset = 0;  // canonical text of the rule in section text, without number
     std::uint32_t text_length = 0;
+    std::uint32_t mark = 0;  // setmark
 };
 
 // Names of states travel as numbers. Two names of one ruleset that have the same number are refused
@@ -166,7 +176,7 @@ struct SnapshotHeader {
 
 inline constexpr std::size_t kSectionAlignment = 64;
 
-static_assert(sizeof(RuleRecord) == 80);
+static_assert(sizeof(RuleRecord) == 84);
 static_assert(std::has_unique_object_representations_v<RuleRecord>);
 static_assert(std::has_unique_object_representations_v<SnapshotHeader>);
 

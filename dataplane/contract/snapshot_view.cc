@@ -71,6 +71,8 @@ std::size_t list_size(const SnapshotView& view, Opcode opcode) {
         case Opcode::tcp_mss:
         case Opcode::tcp_data_length:
         case Opcode::mac_type:
+        case Opcode::flow_id:
+        case Opcode::tagged:
             return view.ranges().size();
         case Opcode::icmp_types:
         case Opcode::icmp6_types:
@@ -104,6 +106,8 @@ bool valid_instruction(const SnapshotView& view, const Instruction& instruction)
         case Opcode::xmit:
         case Opcode::mac:
             return instruction.data < list_size(view, instruction.opcode);
+        case Opcode::mark:  // data is the mask
+            return instruction.count == 0;
         default:
             return std::uint64_t{instruction.data} + instruction.count <=
                        list_size(view, instruction.opcode) ||
@@ -148,7 +152,8 @@ void check_rule(Validator& validator, const SnapshotView& view, std::size_t inde
         return validator.fail("a rule's text lies outside its section", at);
     if (rule.action == RuleAction::skipto && !detached && rule.target <= index)
         return validator.fail("a skipto does not go forward", at);
-    if ((rule.action == RuleAction::skipto || detached) && rule.target >= live)
+    if ((rule.action == RuleAction::skipto || rule.action == RuleAction::call || detached) &&
+        rule.target >= live)
         return validator.fail("a rule goes on behind the last one", at);
     if (rule.next_hop_family != 0 && rule.next_hop_family != 4 && rule.next_hop_family != 6)
         return validator.fail("a next hop is of an unknown family", at);

@@ -58,6 +58,7 @@ struct Headers {
     std::uint32_t tcp_sequence = 0;
     std::uint32_t tcp_acknowledgement = 0;
     std::uint32_t ip_id = 0;  // of the fragment header in IPv6
+    std::uint32_t flow_label = 0;
     Ipv6 source;
     Ipv6 destination;
 

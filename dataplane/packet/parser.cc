@@ -254,6 +254,7 @@ DropReason parse_ipv6(wire::View view, const ParserSettings& settings, Headers& 
     h.protocol = ip->next_header;
     h.ttl = ip->hop_limit;
     h.traffic_class = static_cast<std::uint8_t>(first_word >> 20);
+    h.flow_label = first_word & 0xfffff;
     h.ip_header_length = sizeof(wire::Ip6);
     const std::size_t length = std::size_t{ip->payload_length.host()} + sizeof(wire::Ip6);
     h.ip_length = to_u16(length);

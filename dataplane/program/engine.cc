@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "dataplane/program/actions.h"
 #include "dataplane/program/log_record.h"
 #include "dataplane/program/states.h"
 
@@ -52,12 +53,15 @@ struct LoggedHere {
     std::uint32_t count = 0;
 };
 
-// What cannot act on a frame at Ethernet level is taken as no operation there: the rule writes its
-// log line and the walk goes on, uncounted, as in ipfw.
-bool acts(const RuleRecord& rule, const Packet& packet) {
-    return packet.passage.entry != Entry::layer2 ||
-           (rule.action != RuleAction::divert && rule.action != RuleAction::tee &&
-            rule.action != RuleAction::fwd);
+// A packet that hits a state goes on behind the rule that made it, which does nothing, if that
+// rule's actions begin with `untag` or `return`: ipfw has those as a negated `tag` and `call`, and
+// takes the negation for one of the test. Its answers are what we promise.
+bool misses_its_states(const RuleRecord& rule) {
+    if ((rule.flags & contract::rule_flag::log) != 0)
+        return false;
+    if (rule.tag != 0)
+        return (rule.flags & contract::rule_flag::untag) != 0;
+    return rule.action == RuleAction::return_;
 }
 
 // A bridge passes what is not IP unless a rule that names layer2, MAC or mac-type says otherwise.
@@ -92,6 +96,13 @@ Verdict::Kind verdict_kind(RuleAction action) {
         case RuleAction::count:
         case RuleAction::skipto:
         case RuleAction::check_state:
+        case RuleAction::call:
+        case RuleAction::return_:
+        case RuleAction::setfib:
+        case RuleAction::setdscp:
+        case RuleAction::tcp_setmss:
+        case RuleAction::setmark:
+        case RuleAction::reass:
         case RuleAction::count_:
             break;
     }
@@ -108,6 +119,10 @@ struct Walk {
     std::uint32_t matches_from = 0;
     std::uint32_t asked_from = 0;  // the last time …
     std::uint32_t next_match = 0;  // … and the first place in `matches` that may be at or behind it
+    PacketMarks& marks;
+    // The packet as the rules see it: itself, or a copy with the headers that they have changed.
+    // What those may be is no header test, so the classifier is asked with the packet itself.
+    const Packet* seen;
     state::FlowKey key{};
     state::FlowHash hash = 0;
     state::CellIndex guess = state::kNoCell;  // where its state may be
@@ -136,10 +151,13 @@ struct Engine::Impl {
     std::uint64_t walk_number = 0;
     state::Lifetimes lifetimes;
     std::uint32_t last_state_log_s = 0xffffffff;
+    std::uint32_t last_call_log_s = 0xffffffff;
     // The generation whose deleted rules' states are being removed, and how far that is.
     std::uint64_t swept_generation = 0;
     state::CellIndex sweep_next = 0;
     bool sweeping = false;
+
+    Packet changed;  // of the walk that goes on, if a rule changes headers
 
     // Of the packets being judged.
     std::array<classify::HeaderKey, kChunk> header_keys{};
@@ -228,18 +246,18 @@ struct Engine::Impl {
 
     // No rule looks for states.
     void filter_stateless(const Runtime& runtime, std::span<const Packet> packets,
-                          Verdict* verdicts) {
+                          Verdict* verdicts, PacketMarks* marks) {
         classify(runtime, packets);
         prefetch_counters(runtime, packets.size());
         for (std::size_t i = 0; i < packets.size(); ++i)
             if (!judge_plainly(runtime, packets[i], i, verdicts[i]))
-                verdicts[i] = judge(runtime, packets[i], i);
+                verdicts[i] = judge(runtime, packets[i], marks[i], i);
     }
 
     // Where the first rule looks for a state, packets that hit one need not be classified. Which
     // those will be is a guess: the packets are judged in their order.
     void filter_states_first(const Runtime& runtime, std::span<const Packet> packets,
-                             Verdict* verdicts) {
+                             Verdict* verdicts, PacketMarks* marks) {
         prefetch_states(runtime, packets);
         std::array<std::uint8_t, kChunk> without_state;
         std::size_t count = 0;
@@ -267,12 +285,12 @@ struct Engine::Impl {
             if (matches[i].end == 0)
                 runtime.classifier().read_keys(packets.subspan(i, 1),
                                                std::span(header_keys).subspan(i, 1));
-            verdicts[i] = judge(runtime, packets[i], i);
+            verdicts[i] = judge(runtime, packets[i], marks[i], i);
         }
     }
 
-    void filter_stateful(const Runtime& runtime, std::span<const Packet> packets,
-                         Verdict* verdicts) {
+    void filter_stateful(const Runtime& runtime, std::span<const Packet> packets, Verdict* verdicts,
+                         PacketMarks* marks) {
         classify(runtime, packets);
         prefetch_states(runtime, packets);
         const std::uint32_t first_probe =
@@ -284,7 +302,7 @@ struct Engine::Impl {
                 (matches[i].count == 0 ||
                  (matches[i].rules[0] & ~classify::Matches::kUnverified) >= first_probe);
             if (!probes_first || !judge_by_state(runtime, packets[i], i, verdicts[i]))
-                verdicts[i] = judge(runtime, packets[i], i);
+                verdicts[i] = judge(runtime, packets[i], marks[i], i);
         }
     }
 
@@ -293,7 +311,8 @@ struct Engine::Impl {
         return runtime.view().rules()[rule].residual_count != 0;
     }
 
-    Verdict judge(const Runtime& runtime, const Packet& packet, std::size_t place) {
+    Verdict judge(const Runtime& runtime, const Packet& packet, PacketMarks& marks,
+                  std::size_t place) {
         if (!firewall_enabled(runtime.view().sysctls(), packet))
             return {.kind = Verdict::Kind::accept, .rule_number = 0};
         if (packet.malformed != contract::DropReason::none) {
@@ -303,7 +322,9 @@ struct Engine::Impl {
         Walk walk{.runtime = runtime,
                   .packet = packet,
                   .key_of_headers = header_keys[place],
-                  .matches = matches[place]};
+                  .matches = matches[place],
+                  .marks = marks,
+                  .seen = &packet};
         if (knows_flow(runtime, packet)) {
             walk.key = keys[place];
             walk.hash = hashes[place];
@@ -323,6 +344,8 @@ struct Engine::Impl {
         const auto rules = runtime.view().rules();
         const auto default_index = static_cast<std::uint32_t>(rules.size() - 1);
         ++walk_number;
+        if (walk.marks.has_dscp)
+            see_changes(walk.marks, headers_to_change(walk));
         walk.names_left = walk.has_flow ? runtime.state_name_count() : 0;
         // Every turn moves forward, but for a state that was hit: that happens once for each name.
         for (std::uint32_t index = from;; ++index) {
@@ -330,9 +353,13 @@ struct Engine::Impl {
             const std::uint32_t until = probe != nullptr ? probe->rule : default_index;
             index = next_match(walk, index, until);
             if (probe != nullptr && index == probe->rule) {
-                if (!chance_allows(walk, rules[index], index))
+                if (!may_look_for_state(walk, rules[index], index))
                     continue;
                 if (const auto parent = look_for_state(walk, *probe)) {
+                    if (misses_its_states(runtime.view().all_rules()[*parent])) {
+                        index = behind(runtime, *parent) - 1;
+                        continue;
+                    }
                     const Step step = perform(walk, *parent);
                     if (step.verdict)
                         return *step.verdict;
@@ -441,7 +468,8 @@ struct Engine::Impl {
         state::StateTable& states = *outputs.states;
         while (const auto hit = states.find(key, hash, guess, name, packet.uptime_s)) {
             const state::Cell& cell = states.cell(hit->cell);
-            if (const auto rule = runtime.rule_of_state(cell.rule_slot, cell.rule_id))
+            const auto rule = runtime.rule_of_state(cell.rule_slot, cell.rule_id);
+            if (rule && !has_expired(runtime, *rule, packet))
                 return LiveHit{*hit, *rule};
             states.remove(hit->cell);
         }
@@ -505,22 +533,59 @@ struct Engine::Impl {
         std::uint32_t next = 0;  // the rule to go on with, without a verdict
     };
 
+    // The rule behind one; of a detached one, where it would stand.
+    static std::uint32_t behind(const Runtime& runtime, std::uint32_t index) {
+        return index < runtime.view().rules().size() ? index + 1
+                                                     : runtime.view().all_rules()[index].target;
+    }
+
     // Log, counters and action of a rule that has matched, or that made the state that was hit.
-    Step perform(const Walk& walk, std::uint32_t index) {
+    Step perform(Walk& walk, std::uint32_t index) {
         const auto rules = walk.runtime.view().all_rules();
         const RuleRecord& rule = rules[index];
-        const bool detached = index >= walk.runtime.view().rules().size();
-        Step step{.verdict = std::nullopt, .next = detached ? rule.target : index + 1};
+        PacketMarks& marks = walk.marks;
+        Step step{.verdict = std::nullopt, .next = behind(walk.runtime, index)};
         if ((rule.flags & contract::rule_flag::log) != 0)
             log_rule(walk.runtime, walk.packet, rule);
-        if (!acts(rule, walk.packet))
+        if (!apply_tag(rule, marks)) {
+            count(walk.packet, rule.slot);
+            step.verdict = refusal(rule, index, contract::DropReason::too_many_tags);
+            return step;
+        }
+        if (!acts(rule, walk.packet) || !stack_allows(walk, rule))
             return step;
         count(walk.packet, rule.slot);
-        if (rule.action == RuleAction::count)
-            return step;
-        if (rule.action == RuleAction::skipto) {
-            step.next = rule.target;
-            return step;
+        switch (rule.action) {
+            case RuleAction::count:
+                return step;
+            case RuleAction::skipto:
+                step.next = rule.target;
+                return step;
+            case RuleAction::call:
+                if (marks.calls == kMaximumCallsInAll) {
+                    step.verdict = refusal(rule, index, contract::DropReason::too_many_calls);
+                    return step;
+                }
+                ++marks.calls;
+                marks.callers[marks.call_depth++] = rule.number;
+                go_to(walk, step, rule.target);
+                return step;
+            case RuleAction::return_:
+                // Behind all rules of the caller's number.
+                go_to(walk, step,
+                      walk.runtime.first_rule_from(marks.callers[--marks.call_depth] + 1u));
+                return step;
+            case RuleAction::setdscp:
+                mark_packet(rule, walk.packet, marks);
+                see_changes(marks, headers_to_change(walk));
+                return step;
+            case RuleAction::setfib:
+            case RuleAction::tcp_setmss:
+            case RuleAction::setmark:
+                mark_packet(rule, walk.packet, marks);
+                return step;
+            default:
+                break;
         }
         step.verdict = verdict_of(rule, index);
         if (rule.action == RuleAction::tee)
@@ -533,6 +598,46 @@ struct Engine::Impl {
         if (rule.action == RuleAction::fwd && walk.parent == &rule && !walk.forward)
             step.verdict->kind = Verdict::Kind::accept;
         return step;
+    }
+
+    // Calls and returns may go back.
+    static void go_to(Walk& walk, Step& step, std::uint32_t rule) {
+        step.next = rule;
+        walk.next_probe = 0;
+    }
+
+    // A call that is too deep and a return without a call are passed over, uncounted.
+    bool stack_allows(const Walk& walk, const RuleRecord& rule) {
+        const bool error =
+            (rule.action == RuleAction::call && walk.marks.call_depth == kMaximumCalls) ||
+            (rule.action == RuleAction::return_ && walk.marks.call_depth == 0);
+        if (!error)
+            return true;
+        // ipfw complains of calls only.
+        if (rule.action == RuleAction::call && last_call_log_s != walk.packet.uptime_s) {
+            last_call_log_s = walk.packet.uptime_s;
+            contract::LogRecord record = log_record(walk.packet);
+            record.kind = contract::LogKind::call_stack;
+            push(record, 0);
+        }
+        return false;
+    }
+
+    static Verdict refusal(const RuleRecord& rule, std::uint32_t index,
+                           contract::DropReason reason) {
+        return {.kind = Verdict::Kind::deny,
+                .reason = reason,
+                .rule_number = rule.number,
+                .rule_index = index};
+    }
+
+    // The copy of the packet that the rest of the walk sees.
+    Packet& headers_to_change(Walk& walk) {
+        if (walk.seen != &changed) {
+            changed = walk.packet;
+            walk.seen = &changed;
+        }
+        return changed;
     }
 
     // ---- Tests that headers do not decide ------------------------------------------------------
@@ -558,7 +663,7 @@ struct Engine::Impl {
     }
 
     bool test_matches(Walk& walk, const Instruction& test, std::uint32_t index) {
-        const Packet& packet = walk.packet;
+        const Packet& packet = *walk.seen;
         const Routes& routes = walk.runtime.routes();
         bool matched = false;
         switch (test.opcode) {
@@ -574,17 +679,56 @@ struct Engine::Impl {
             case Opcode::antispoof:
                 matched = routes.not_spoofed(packet);
                 break;
+            case Opcode::tagged:
+                matched = walk.marks.has_tag_in(ranges(walk, test));
+                break;
+            case Opcode::mark:
+                matched = (walk.marks.mark & test.data) == (test.argument & test.data);
+                break;
+            case Opcode::fib:
+                matched = walk.marks.fib == test.argument;
+                break;
+            case Opcode::not_expired:
+                matched = is_before(packet, test);
+                break;
+            case Opcode::tcp_mss:
+                if (walk.marks.maximum_segment_size == 0)
+                    return walk.runtime.classifier().tests().matches(test, packet);
+                matched = lowered_mss_in(walk.marks, ranges(walk, test));
+                break;
             default:
                 return walk.runtime.classifier().tests().matches(test, packet);
         }
         return matched != ((test.flags & contract::kNegated) != 0);
     }
 
-    // `prob` comes before the look-up for a state, and is drawn once.
-    bool chance_allows(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
-        for (const Instruction& test : residual_tests(walk.runtime, rule))
+    static std::span<const contract::Range> ranges(const Walk& walk, const Instruction& test) {
+        return walk.runtime.view().ranges().subspan(test.data, test.count);
+    }
+
+    static bool is_before(const Packet& packet, const Instruction& test) {
+        return packet.now_ms / 1000 < test.argument;
+    }
+
+    static bool has_expired(const Runtime& runtime, std::uint32_t index, const Packet& packet) {
+        const RuleRecord& rule = runtime.view().all_rules()[index];
+        if ((rule.flags & contract::rule_flag::expires) == 0)
+            return false;
+        for (const Instruction& test : residual_tests(runtime, rule))
+            if (test.opcode == Opcode::not_expired && !is_before(packet, test))
+                return true;
+        return false;
+    }
+
+    // A rule whose time is over does nothing. `prob` comes before the look-up for a state, and is
+    // drawn once.
+    bool may_look_for_state(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
+        for (const Instruction& test : residual_tests(walk.runtime, rule)) {
+            if (test.opcode == Opcode::not_expired && !is_before(walk.packet, test))
+                return false;
             if (test.opcode == Opcode::probability && !chance(walk, test, index))
                 return false;
+        }
         return true;
     }
 
@@ -662,7 +806,7 @@ Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 
 void Engine::filter(const Runtime& runtime, std::span<const Packet> packets,
-                    std::span<Verdict> verdicts) {
+                    std::span<Verdict> verdicts, std::span<PacketMarks> marks) {
     const bool stateful = runtime.uses_states() && impl_->outputs.states != nullptr;
     const bool states_first = stateful && !runtime.probes().empty() &&
                               runtime.probes().front().rule == 0 &&
@@ -670,16 +814,18 @@ void Engine::filter(const Runtime& runtime, std::span<const Packet> packets,
     for (std::size_t done = 0; done < packets.size(); done += kChunk) {
         const auto chunk = packets.subspan(done, std::min(kChunk, packets.size() - done));
         Verdict* chunk_verdicts = verdicts.data() + done;
+        PacketMarks* chunk_marks = marks.data() + done;
         if (states_first)
-            impl_->filter_states_first(runtime, chunk, chunk_verdicts);
+            impl_->filter_states_first(runtime, chunk, chunk_verdicts, chunk_marks);
         else if (stateful)
-            impl_->filter_stateful(runtime, chunk, chunk_verdicts);
+            impl_->filter_stateful(runtime, chunk, chunk_verdicts, chunk_marks);
         else
-            impl_->filter_stateless(runtime, chunk, chunk_verdicts);
+            impl_->filter_stateless(runtime, chunk, chunk_verdicts, chunk_marks);
     }
 }
 
-Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdict& verdict) {
+Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdict& verdict,
+                       PacketMarks& marks) {
     const auto live = static_cast<std::uint32_t>(runtime.view().rules().size());
     const RuleRecord& rule = runtime.view().all_rules()[verdict.rule_index];
     std::uint32_t index = verdict.rule_index < live ? verdict.rule_index + 1 : rule.target;
@@ -690,7 +836,9 @@ Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdi
     Walk walk{.runtime = runtime,
               .packet = packet,
               .key_of_headers = impl_->header_keys[0],
-              .matches = impl_->matches[0]};
+              .matches = impl_->matches[0],
+              .marks = marks,
+              .seen = &packet};
     walk.tees = verdict.tees;
     if (impl_->knows_flow(runtime, packet)) {
         walk.key = state::flow_key(packet.headers);

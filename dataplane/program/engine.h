@@ -1,8 +1,9 @@
 // The filter engine of one worker: classify a burst, walk the rules that match, give a verdict.
 //
 // No DPDK, no allocation, no lock, no system call. The walk follows ipfw(8): for each matching rule
-// in order — chance and other residual tests, counters, log line, action. `skipto` moves on,
-// `count` and `log` go on, the rest ends the walk.
+// in order — chance and other residual tests, log line, tag, counters, action. `skipto` moves
+// on, `call` and `return` move anywhere, `count` and what marks the packet go on, the rest ends the
+// walk.
 //
 // States. A rule with `probe` looks for the packet's state before its tests are run; a hit jumps to
 // the action of the rule that made the state. Each name is looked for once in a walk.
@@ -19,6 +20,7 @@
 #include "dataplane/contract/counters.h"
 #include "dataplane/contract/log_ring.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/program/packet_marks.h"
 #include "dataplane/program/runtime.h"
 #include "dataplane/state/state_table.h"
 
@@ -71,16 +73,18 @@ class Engine {
     ~Engine();
     Engine(Engine&&) noexcept;
 
-    // Judges `packets` in order; verdicts[i] belongs to packets[i].
-    // REQUIRES: verdicts.size() >= packets.size().
+    // Judges `packets` in order; verdicts[i] and marks[i] belong to packets[i]. Marks are those
+    // that the packet brings, and afterwards what the rules have made of them. REQUIRES:
+    // verdicts.size() and marks.size() >= packets.size().
     void filter(const Runtime& runtime, std::span<const packet::Packet> packets,
-                std::span<Verdict> verdicts);
+                std::span<Verdict> verdicts, std::span<PacketMarks> marks);
 
     // Goes on behind the rule that gave `verdict` (tee; a diverted packet that came back). States
     // are looked for anew, as in ipfw: a packet that finds the state of a tee rule again is copied
     // again. One that meets kMaximumTees is dropped, so this ends.
     static constexpr unsigned kMaximumTees = 32;
-    Verdict resume(const Runtime& runtime, const packet::Packet& packet, const Verdict& verdict);
+    Verdict resume(const Runtime& runtime, const packet::Packet& packet, const Verdict& verdict,
+                   PacketMarks& marks);
 
     // Housekeeping of the shard, a bounded piece of it: collects states whose time is up or whose
     // rule has gone, sends keepalives (`keepalives` may be null). To be called in each turn, with

@@ -76,6 +76,7 @@ contract::LogRecord log_record(const packet::Packet& packet, const contract::Rul
     record.next_hop = rule.next_hop;
     record.next_hop_family = static_cast<std::uint8_t>(rule.next_hop_family);
     record.next_hop_port = rule.next_hop_port;
+    record.mark = rule.mark;
     if ((rule.flags & contract::rule_flag::reject) != 0)
         record.flags |= contract::log_flag::reject;
     return record;

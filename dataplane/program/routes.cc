@@ -18,6 +18,13 @@ bool is_outgoing(const packet::Packet& packet) {
     return packet.passage.direction == packet::Direction::out;
 }
 
+// To ipfw a link-local address and the loopback address lie in a connected network, whatever the
+// routes say, once there is IPv6 on the machine at all.
+bool is_near_by_nature(const Ipv6& address) {
+    static constexpr Ipv6 kLoopback = {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+    return (address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80) || address == kLoopback;
+}
+
 }  // namespace
 
 Routes::Routes(const packet::Environment& environment) {
@@ -43,6 +50,7 @@ void Routes::add(const std::variant<Ipv4, Ipv6>& prefix, unsigned length, Entry 
         entry.prefix = std::get<Ipv6>(prefix) & entry.mask;
     }
     entry.length = length;
+    has_ipv6_address_ |= entry.connected && entry.version == 6;
     entries_.push_back(entry);
 }
 
@@ -78,7 +86,9 @@ bool Routes::not_spoofed(const packet::Packet& packet) const {
             return entry.connected && entry.version == packet.headers.ip_version &&
                    (packet.headers.source & entry.mask) == entry.prefix;
         });
-    return !in_connected_network || reverse_path_ok(packet);
+    const bool near = packet.headers.ip_version == 6 && has_ipv6_address_ &&
+                      is_near_by_nature(packet.headers.source);
+    return !(in_connected_network || near) || reverse_path_ok(packet);
 }
 
 }  // namespace sluice::program

@@ -34,6 +34,7 @@ class Routes {
     void add(const std::variant<Ipv4, Ipv6>& prefix, unsigned length, Entry entry);
 
     std::vector<Entry> entries_;
+    bool has_ipv6_address_ = false;
 };
 
 }  // namespace sluice::program

@@ -16,7 +16,7 @@ bool acts_plainly(const contract::RuleRecord& rule) {
     const bool ends = rule.action == RuleAction::allow || rule.action == RuleAction::deny ||
                       rule.action == RuleAction::unreach || rule.action == RuleAction::unreach6 ||
                       rule.action == RuleAction::reset || rule.action == RuleAction::reset6;
-    return ends && (rule.flags & contract::rule_flag::log) == 0;
+    return ends && rule.tag == 0 && (rule.flags & contract::rule_flag::log) == 0;
 }
 
 bool is_plain(const contract::RuleRecord& rule) {
@@ -120,6 +120,14 @@ std::optional<std::uint32_t> Runtime::rule_of_state(std::uint32_t slot, std::uin
     if (view_.all_rules()[index].id != id)
         return std::nullopt;
     return index;
+}
+
+std::uint32_t Runtime::first_rule_from(unsigned number) const {
+    const auto rules = view_.rules();
+    const auto found = std::lower_bound(
+        rules.begin(), rules.end() - 1, number,
+        [](const contract::RuleRecord& rule, unsigned wanted) { return rule.number < wanted; });
+    return static_cast<std::uint32_t>(found - rules.begin());
 }
 
 }  // namespace sluice::program

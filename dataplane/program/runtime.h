@@ -72,6 +72,8 @@ class Runtime {
     bool uses_states() const { return uses_states_; }
     // Index in all_rules() of the rule that a state belongs to; none: it has been deleted.
     std::optional<std::uint32_t> rule_of_state(std::uint32_t slot, std::uint32_t id) const;
+    // Index of the first live rule that has this number or a higher one; else of the default rule.
+    std::uint32_t first_rule_from(unsigned number) const;
 
   private:
     void index_rules(std::uint32_t slot_capacity);

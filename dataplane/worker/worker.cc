@@ -12,6 +12,7 @@
 
 #include "dataplane/forward/keepalive.h"
 #include "dataplane/forward/reply.h"
+#include "dataplane/forward/rewrite.h"
 #include "dataplane/packet/parser.h"
 #include "dataplane/packet/wire.h"
 
@@ -69,6 +70,7 @@ Worker::Worker(const WorkerSpec& spec)
       mbufs_(spec.burst),
       packets_(spec.burst),
       verdicts_(spec.burst),
+      marks_(spec.burst),
       port_of_device_(RTE_MAX_ETHPORTS),
       scratch_(new Scratch(spec.burst)) {
     const unsigned workers = spec.handover == nullptr ? 0 : spec.handover->workers();
@@ -248,7 +250,9 @@ void Worker::hand_over(std::uint16_t port) {
 }
 
 void Worker::judge(unsigned count, const program::Runtime& runtime) {
-    engine_.filter(runtime, std::span(packets_).first(count), verdicts_);
+    for (unsigned i = 0; i < count; ++i)
+        marks_[i].clear();
+    engine_.filter(runtime, std::span(packets_).first(count), verdicts_, marks_);
     for (unsigned i = 0; i < count; ++i)
         act(i, runtime);
 }
@@ -285,13 +289,13 @@ void Worker::act(unsigned index, const program::Runtime& runtime) {
     Verdict& verdict = verdicts_[index];
     // The copy of a tee has no listener yet; the packet goes on behind the rule.
     while (verdict.kind == Verdict::Kind::tee)
-        verdict = engine_.resume(runtime, packets_[index], verdict);
+        verdict = engine_.resume(runtime, packets_[index], verdict, marks_[index]);
     rte_mbuf* mbuf = mbufs_[index];
     switch (verdict.kind) {
         case Verdict::Kind::accept:
             if (verdict.rule_number == 0 && packets_[index].headers.ip_version == 0)
                 contract::add(spec_.counters->non_ip, 1);
-            forward(mbuf, port);
+            forward(index, port);
             break;
         case Verdict::Kind::unreach:
         case Verdict::Kind::unreach6:
@@ -313,10 +317,17 @@ void Worker::act(unsigned index, const program::Runtime& runtime) {
     }
 }
 
-void Worker::forward(rte_mbuf* mbuf, std::uint16_t port) {
+void Worker::forward(unsigned index, std::uint16_t port) {
+    rte_mbuf* mbuf = mbufs_[index];
     const std::uint16_t peer = spec_.ports[port].peer;
     if (!spec_.ports[peer].link_up->load(std::memory_order_relaxed)) {
         drop(mbuf, port, DropReason::port_down);
+        return;
+    }
+    if (marks_[index].changes_headers() &&
+        !forward::rewrite({rte_pktmbuf_mtod(mbuf, std::byte*), mbuf->data_len},
+                          packets_[index].headers, marks_[index])) {
+        drop(mbuf, port, DropReason::cannot_rewrite);
         return;
     }
     // Not every driver names the port in the packet, and the transmit buffer asks whether there is

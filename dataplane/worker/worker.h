@@ -114,7 +114,8 @@ class Worker {
     void parse(unsigned index, std::uint16_t port, const program::Runtime& runtime);
     std::span<const std::byte> frame_of(unsigned index);
     void act(unsigned index, const program::Runtime& runtime);
-    void forward(rte_mbuf* mbuf, std::uint16_t port);
+    // Makes the changes that rules have noted, and sends the packet.
+    void forward(unsigned index, std::uint16_t port);
     void drop(rte_mbuf* mbuf, std::uint16_t port, contract::DropReason reason);
     void reply(unsigned index, std::uint16_t port);
     void send_keepalive(const state::Keepalive& keepalive);
@@ -130,6 +131,7 @@ class Worker {
     std::vector<rte_mbuf*> mbufs_;          // of the burst
     std::vector<packet::Packet> packets_;
     std::vector<program::Verdict> verdicts_;
+    std::vector<program::PacketMarks> marks_;
     std::vector<Outbox> outboxes_;               // by worker; its own stays empty
     std::vector<std::uint16_t> port_of_device_;  // index by DPDK's number
     std::unique_ptr<Scratch> scratch_;

@@ -17,7 +17,8 @@ namespace sluice::conformance {
 struct Case {
     std::filesystem::path folder;
     std::string name;
-    bool draws_chances = false;  // uses `prob`
+    bool draws_chances = false;      // uses `prob`
+    bool names_flow_labels = false;  // uses `flow-id`
 };
 
 // The cases below `root` whose name begins with `prefix`, sorted.

@@ -24,9 +24,9 @@ struct Expectation {
 
 constexpr Expectation kPacked[] = {
     {"classic-stateless-", 30},
-    {"modern-stateless-", 6},
+    {"modern-stateless-", 10},
     {"classic-stateful-", 20},
-    {"modern-stateful-", 4},
+    {"modern-stateful-", 7},
 };
 constexpr Expectation kReal = {"", 29};
 

@@ -48,6 +48,8 @@ std::string normalised_rule(const std::string& line) {
         R"(( to (?:not )?(?:\{[^}]*\}|\S+)) (not )?dst-port )");
     static const std::regex default_state(" :default");
     static const std::regex icmp6("ip6 icmp6types");
+    static const std::regex before_flow_label("( ip6 from any)? to any(?= flow-id)");
+    static const std::regex behind_flow_label("(flow-id \\S+) +(?=//)");
     std::string text = line;
     // The original leaves a blank behind some options.
     text = std::regex_replace(text, trailing_blanks, "");
@@ -57,6 +59,9 @@ std::string normalised_rule(const std::string& line) {
                               std::regex_constants::format_first_only);
     // `extension header: fragmentation` is `ext6hdr frag` now.
     text = with_names_of_today(text);
+    // The original leaves out what stands in front of `flow-id`, if it is not much.
+    text = std::regex_replace(text, before_flow_label, "");
+    text = std::regex_replace(text, behind_flow_label, "$1 ");
     // States have names now.
     text = std::regex_replace(text, default_state, "");
     // An `ip6` was put in front of icmp6types.

@@ -64,9 +64,10 @@ void filter(const program::Runtime& runtime, const Fixture& fixture) {
             packet::parse_frame(input.frame, runtime.parser_settings(), packet.headers);
         packet.passage = input.passage;
         program::Verdict verdict;
-        engine.filter(runtime, {&packet, 1}, {&verdict, 1});
+        program::PacketMarks marks;
+        engine.filter(runtime, {&packet, 1}, {&verdict, 1}, {&marks, 1});
         while (verdict.kind == program::Verdict::Kind::tee)
-            verdict = engine.resume(runtime, packet, verdict);
+            verdict = engine.resume(runtime, packet, verdict, marks);
     }
 }
 

@@ -151,7 +151,7 @@ std::string option(Random& random) {
     auto word = [](const char* name, const std::string& value) {
         return std::string(name) + " " + value;
     };
-    switch (random.below(38)) {
+    switch (random.below(43)) {
         case 0:
             return "in";
         case 1:
@@ -230,6 +230,15 @@ std::string option(Random& random) {
             return word(random.one_in(2) ? "src-ip" : "dst-ip", plain_address(random, false));
         case 35:
             return word(random.one_in(2) ? "src-ip6" : "dst-ip6", random.pick(kV6));
+        case 37:
+        case 38:
+            return word("tagged", number_list(random, 1, 6));
+        case 39:
+            return "mark " + random.pick(Texts{"0", "5", "0x10:0xf0", "7:0x3", "0xffffffff"});
+        case 40:
+            return word("fib", std::to_string(random.below(3)));
+        case 41:
+            return word("flow-id", random.pick(Texts{"0", "5,77", "1048575", "12345"}));
         case 36:
             return word(random.one_in(2) ? "src-port" : "dst-port", port_list(random));
         default:
@@ -255,7 +264,20 @@ std::string options(Random& random) {
 }
 
 std::string action(Random& random) {
-    switch (random.below(18)) {
+    switch (random.below(25)) {
+        case 18:
+        case 19:
+            return "call " + std::to_string(random.between(1, 65534) % 4000 + 1);
+        case 20:
+            return "return";
+        case 21:
+            return "setdscp " + random.pick(Texts{"be", "cs1", "ef", "46", "63", "af43"});
+        case 22:
+            return "tcp-setmss " + std::to_string(random.between(1, 1600));
+        case 23:
+            return "setfib " + std::to_string(random.below(3));
+        case 24:
+            return "setmark " + random.pick(Texts{"5", "0x13", "0", "0xffffffff"});
         case 0:
         case 1:
             return "allow";
@@ -331,6 +353,8 @@ std::string random_rule_text(Random& random) {
         if (random.one_in(2))
             text += " logamount " + random.pick(Texts{"0", "1", "2", "5", "100"});
     }
+    if (random.one_in(5))
+        text += (random.one_in(3) ? " untag " : " tag ") + std::to_string(random.between(1, 6));
     if (random.one_in(15)) {  // no body
         text += " " + option(random);
     } else {

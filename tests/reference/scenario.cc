@@ -18,7 +18,7 @@ namespace sluice::reference {
 
 namespace {
 
-constexpr std::uint32_t kRingCapacity = 16384;
+constexpr std::uint32_t kRingCapacity = 65536;
 // More than the packets of a scenario can make.
 constexpr state::CellIndex kCells = 4096;
 
@@ -62,6 +62,29 @@ Answers run_slow(const Scenario& scenario, const std::vector<language::Rule>& ru
     answers.keepalives = engine.states().keepalives();
     std::sort(answers.keepalives.begin(), answers.keepalives.end());
     return answers;
+}
+
+// As of the slow engine.
+std::string marks_text(const packet::Headers& headers, const program::PacketMarks& marks) {
+    std::string text;
+    const unsigned traffic_class = marks.dscp << 2 | (headers.traffic_class & 3u);
+    if (marks.has_dscp && traffic_class != headers.traffic_class)
+        text += " class " + std::to_string(traffic_class);
+    if (marks.maximum_segment_size != 0)
+        text += " mss " + std::to_string(marks.maximum_segment_size);
+    if (marks.fib != 0)
+        text += " fib " + std::to_string(marks.fib);
+    if (marks.mark != 0) {
+        char hex[24];
+        std::snprintf(hex, sizeof hex, " mark 0x%x", marks.mark);
+        text += hex;
+    }
+    const std::set<unsigned> tags(marks.tags, marks.tags + marks.tag_count);
+    if (!tags.empty())
+        text += " tags";
+    for (const unsigned tag : tags)
+        text += " " + std::to_string(tag);
+    return text;
 }
 
 class Keepalives final : public state::KeepaliveSink {
@@ -147,16 +170,18 @@ class FastRun {
             packets[i].now_ms = input.time_ms;
             packets[i].uptime_s = now_s_;
         }
-        engine_.filter(runtime_, packets, verdicts);
+        std::vector<program::PacketMarks> marks(count);
+        engine_.filter(runtime_, packets, verdicts, marks);
         for (std::size_t i = 0; i < count; ++i) {
-            replay::Outcome outcome{.tees = {}, .verdict = verdicts[i]};
+            replay::Outcome outcome{.tees = {}, .verdict = verdicts[i], .marks = {}};
             while (outcome.verdict.kind == program::Verdict::Kind::tee) {
                 outcome.tees.push_back({outcome.verdict.argument, outcome.verdict.rule_number});
-                outcome.verdict = engine_.resume(runtime_, packets[i], outcome.verdict);
+                outcome.verdict = engine_.resume(runtime_, packets[i], outcome.verdict, marks[i]);
             }
             SlowOutcome& answer = answers_.outcomes[first + i];
             answer.verdict = replay::to_text(outcome, runtime_);
             answer.rule_number = outcome.verdict.rule_number;
+            answer.marks = marks_text(packets[i].headers, marks[i]);
         }
         for (contract::LogRecord record; ring_.pop(record);) {
             std::vector<std::string>& log = answers_.outcomes[record.sequence].log;
@@ -209,6 +234,8 @@ class FastRun {
 
 std::string text_of(const SlowOutcome& outcome) {
     std::string text = outcome.verdict + " by rule " + std::to_string(outcome.rule_number);
+    if (!outcome.marks.empty())
+        text += ", leaves with" + outcome.marks;
     for (const std::string& line : outcome.log)
         text += "\n      " + line;
     return text;
@@ -293,9 +320,13 @@ Scenario random_scenario(std::uint64_t seed, unsigned packet_count) {
     const bool has_tee =
         std::any_of(scenario.rules.begin(), scenario.rules.end(),
                     [](const std::string& rule) { return rule.find("tee ") != std::string::npos; });
+    // Calls make a packet log again and again: the ring is emptied behind each.
+    const bool has_call = std::any_of(
+        scenario.rules.begin(), scenario.rules.end(),
+        [](const std::string& rule) { return rule.find("call ") != std::string::npos; });
     // And the engine looks once in a burst how full the table is.
     const bool adapts = scenario.sysctls.dyn_adaptive_start != 0;
-    scenario.burst = has_tee || adapts ? 1 : random.between(1, 64);
+    scenario.burst = has_tee || has_call || adapts ? 1 : random.between(1, 64);
     const Corners corners = corners_of(parse_rules(scenario.rules), random);
     const auto interfaces = static_cast<unsigned>(world(scenario.world).interfaces.size());
     Conversations conversations(random, corners, interfaces);

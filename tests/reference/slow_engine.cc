@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "controlplane/language/names.h"
+#include "tests/reference/slow_actions.h"
 #include "tests/reference/slow_log.h"
 #include "tests/reference/slow_match.h"
 
@@ -101,6 +102,20 @@ std::string line_start(unsigned number, std::uint64_t packets, std::uint64_t byt
 // As the answers of the real engine show it.
 constexpr unsigned kMaximumTees = 32;
 
+constexpr std::size_t kCallStack = 16;
+// Ours: the original would go on for hours, and takes any number of tags.
+constexpr unsigned kMaximumCalls = 1024;
+constexpr std::size_t kMaximumTags = 64;
+
+// In the original `untag` and `return` are a negated `tag` and `call`. If the action part of a rule
+// begins with one, and a packet hits a state of the rule, the negation is taken for that of the
+// look-up: so the rule does nothing.
+bool loses_packets_of_its_states(const Rule& rule) {
+    if (rule.log)
+        return false;
+    return rule.tag ? rule.tag->kind == Tag::Kind::untag : rule.action.kind == ActionKind::return_;
+}
+
 }  // namespace
 
 struct SlowEngine::Walk {
@@ -112,6 +127,8 @@ struct SlowEngine::Walk {
     std::set<std::string> looked_for = {};
     bool looked_for_any = false;
     unsigned tees = 0;
+    unsigned calls = 0;
+    SlowMarks marks = {};
 };
 
 SlowEngine::SlowEngine(std::vector<Rule> rules, bool default_accept,
@@ -139,7 +156,7 @@ bool SlowEngine::wins_chance(const Walk& walk, std::size_t index) const {
 
 bool SlowEngine::tests_match(const Walk& walk, std::size_t index) const {
     const Rule& rule = rules_[index];
-    const Situation situation{walk.packet, walk.passage, environment_};
+    const Situation situation{walk.packet, walk.passage, environment_, walk.marks};
     if (rule.body) {
         const Body& body = *rule.body;
         if (!group_matches(situation, body.protocol) || !group_matches(situation, body.source) ||
@@ -217,7 +234,30 @@ SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Pas
               passage,
               sequence,
               {}};
+    const SlowPacket before = walk.packet;
+    SlowOutcome outcome = judge(walk);
+    outcome.marks = marks_text(before, walk.packet, walk.marks);
+    return outcome;
+}
+
+// The default rule has the highest number there is.
+std::size_t SlowEngine::first_rule_from(unsigned number) const {
+    std::size_t i = 0;
+    while (i + 1 < rules_.size() && rules_[i].number < number)
+        ++i;
+    return i;
+}
+
+void SlowEngine::complain_of_calls(Walk& walk) {
+    if (last_call_complaint_s_ == states_.uptime_s())
+        return;
+    last_call_complaint_s_ = states_.uptime_s();
+    walk.outcome.log.push_back("ipfw: call stack error, go to next rule");
+}
+
+SlowOutcome SlowEngine::judge(Walk& walk) {
     SlowOutcome& outcome = walk.outcome;
+    const packet::Passage& passage = walk.passage;
     const SlowPacket& packet = walk.packet;
     // `enable` is 0: the firewall is not there at all.
     if ((packet.version == 6 ? sysctls_.enable6 : sysctls_.enable) == 0) {
@@ -251,6 +291,8 @@ SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Pas
         if (found) {
             // The rule that made the state acts, and the walk goes on from there.
             i = found->state->rule;
+            if (loses_packets_of_its_states(rules_[i]))
+                continue;
         } else {
             if (visited.action.kind == ActionKind::check_state || !tests_match(walk, i))
                 continue;
@@ -266,11 +308,56 @@ SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Pas
         const Rule& rule = rules_[i];
         if (rule.log)
             write_log(walk, &rule, rule.log->amount.value_or(sysctls_.verbose_limit), logged_[i]);
+        if (rule.tag && rule.tag->kind == Tag::Kind::untag)
+            walk.marks.tags.erase(rule.tag->number.value);
+        if (rule.tag && rule.tag->kind == Tag::Kind::tag) {
+            walk.marks.tags.insert(rule.tag->number.value);
+            if (walk.marks.tags.size() > kMaximumTags) {
+                walk.marks.tags.erase(rule.tag->number.value);
+                count(walk, i);
+                outcome.verdict += "deny";
+                outcome.rule_number = rule.number;
+                return outcome;
+            }
+        }
         if (passage.entry == Entry::layer2 && needs_ip_layer(rule.action.kind))
+            continue;
+        if (rule.action.kind == ActionKind::setdscp && packet.version == 0)
+            continue;
+        if (rule.action.kind == ActionKind::call && walk.marks.callers.size() == kCallStack) {
+            complain_of_calls(walk);
+            continue;
+        }
+        if (rule.action.kind == ActionKind::return_ && walk.marks.callers.empty())
             continue;
         count(walk, i);
         switch (rule.action.kind) {
             case ActionKind::count:
+                break;
+            case ActionKind::setdscp:
+                set_dscp(walk.packet, rule.action.argument.value);
+                break;
+            case ActionKind::tcp_setmss:
+                lower_mss(walk.packet, rule.action.argument.value);
+                break;
+            case ActionKind::setfib:
+                walk.marks.fib = rule.action.argument.value;
+                break;
+            case ActionKind::setmark:
+                walk.marks.mark = rule.action.argument.value;
+                break;
+            case ActionKind::call:
+                if (walk.calls++ == kMaximumCalls) {
+                    outcome.verdict += "deny";
+                    outcome.rule_number = rule.number;
+                    return outcome;
+                }
+                walk.marks.callers.push_back(rule.number);
+                i = first_rule_from(rule.action.argument.value) - 1;
+                break;
+            case ActionKind::return_:
+                i = first_rule_from(walk.marks.callers.back() + 1) - 1;
+                walk.marks.callers.pop_back();
                 break;
             case ActionKind::tee:
                 // A state may lead back here again and again.

@@ -38,6 +38,7 @@ struct SlowOutcome {
     std::string verdict;
     int rule_number = -1;  // -1: dropped before any rule, 0: no rule judged it
     std::vector<std::string> log;
+    std::string marks = {};  // how the packet leaves, see marks_text
     bool operator==(const SlowOutcome&) const = default;
 };
 
@@ -69,6 +70,9 @@ class SlowEngine {
     bool tests_match(const Walk& walk, std::size_t index) const;
     std::optional<SlowStates::Found> look_up_once(Walk& walk, const std::string& name);
     void count(const Walk& walk, std::size_t index);
+    SlowOutcome judge(Walk& walk);
+    std::size_t first_rule_from(unsigned number) const;
+    void complain_of_calls(Walk& walk);
     bool makes_state(Walk& walk, std::size_t index);
     void write_log(Walk& walk, const language::Rule* rule, std::uint32_t limit,
                    std::uint32_t& logged);
@@ -83,6 +87,7 @@ class SlowEngine {
     std::uint32_t disabled_sets_;
     SlowStates states_;
     std::optional<std::uint64_t> last_complaint_s_;
+    std::optional<std::uint64_t> last_call_complaint_s_;
 };
 
 }  // namespace sluice::reference

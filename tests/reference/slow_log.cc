@@ -57,6 +57,21 @@ std::string action_text(const Action& action) {
             return "Tee " + number;
         case ActionKind::fwd:
             return forward_text(action.next_hop);
+        case ActionKind::call:
+            return "Call " + number;
+        case ActionKind::return_:
+            return "Return";
+        case ActionKind::setfib:
+            return "SetFib " + number;
+        case ActionKind::setdscp:
+            return "SetDscp " + number;
+        case ActionKind::setmark: {
+            char text[24];
+            std::snprintf(text, sizeof text, "SetMark 0x%x", action.argument.value);
+            return text;
+        }
+        case ActionKind::tcp_setmss:
+            return "Eaction tcp-setmss";
         default:
             return "UNKNOWN";
     }

@@ -144,6 +144,14 @@ std::optional<RouteFound> route_to(const packet::Environment& environment, const
     return best;
 }
 
+// For `antispoof` these lie in a connected network of every machine that has an IPv6 address: so
+// the answers of the real engine (conformance/modern-stateless-003, packets 151, 472, 551).
+bool is_link_local_or_loopback(const Bytes& address) {
+    Bytes loopback(16, 0);
+    loopback[15] = 1;
+    return address == loopback || (address[0] == 0xfe && address[1] >> 6 == 2);
+}
+
 struct Matcher {
     const Situation& s;
     const SlowPacket& p = s.packet;
@@ -301,7 +309,8 @@ struct Matcher {
     std::optional<std::uint32_t> number(ListField field) const {
         switch (field) {
             case ListField::ip_length:
-                return when(p.version != 0, p.ip.size());
+                // The original of 2014 asks IPv4 packets only.
+                return when(p.version == 4, p.ip.size());
             case ListField::ip_id:
                 return when(p.version == 4, p.identification);
             case ListField::ip_ttl:
@@ -325,9 +334,10 @@ struct Matcher {
             case ListField::tcp_mss:
                 return tcp() && (p.upper8(13) & tcp_flag::syn) != 0 ? maximum_segment()
                                                                     : std::nullopt;
+            case ListField::flow_id:
+                return when(p.version == 6, p.flow_label);
             case ListField::mac_type:
             case ListField::tagged:
-            case ListField::flow_id:
                 break;
         }
         return std::nullopt;
@@ -361,6 +371,9 @@ struct Matcher {
             return s.passage.entry != packet::Entry::ip &&
                    (in_ranges(match.ranges, p.ether_type) ||
                     in_ranges(match.ranges, p.outer_ether_type));
+        if (match.field == ListField::tagged)
+            return std::any_of(s.marks.tags.begin(), s.marks.tags.end(),
+                               [&](unsigned tag) { return in_ranges(match.ranges, tag); });
         const auto value = number(match.field);
         return value && in_ranges(match.ranges, *value);
     }
@@ -375,6 +388,10 @@ struct Matcher {
                 return p.version != 0 && static_cast<unsigned>(p.version) == match.value;
             case NumberField::ip_precedence:
                 return p.version == 4 && p.traffic_class >> 5 == match.value;
+            case NumberField::fib:
+                return s.marks.fib == match.value;
+            case NumberField::mark:
+                return (s.marks.mark & match.mask) == (match.value & match.mask);
             default:
                 return false;
         }
@@ -430,7 +447,9 @@ struct Matcher {
         bool direct = false;
         for (const packet::Interface& interface : s.environment.interfaces)
             for (const packet::InterfaceAddress& own : interface.addresses)
-                direct = direct || lies_in(p.source, own.address, own.prefix_length);
+                direct = direct || lies_in(p.source, own.address, own.prefix_length) ||
+                         (p.version == 6 && std::holds_alternative<Ipv6>(own.address) &&
+                          is_link_local_or_loopback(p.source));
         return !direct || reverse_path();
     }
 

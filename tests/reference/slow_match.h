@@ -4,6 +4,7 @@
 #include "controlplane/language/model.h"
 #include "dataplane/packet/environment.h"
 #include "dataplane/packet/packet.h"
+#include "tests/reference/slow_marks.h"
 #include "tests/reference/slow_packet.h"
 
 namespace sluice::reference {
@@ -12,6 +13,7 @@ struct Situation {
     const SlowPacket& packet;
     const packet::Passage& passage;
     const packet::Environment& environment;
+    const SlowMarks& marks;
 };
 
 bool term_matches(const Situation& situation, const language::Term& term);

@@ -127,6 +127,7 @@ class Reader {
         const auto& ip = packet_.ip;
         packet_.version = 6;
         packet_.traffic_class = (ip[0] & 15u) << 4 | ip[1] >> 4;
+        packet_.flow_label = (ip[1] & 15u) << 16 | ip[2] * 256u | ip[3];
         packet_.time_to_live = ip[7];
         packet_.source = slice(8, 16);
         packet_.destination = slice(24, 16);

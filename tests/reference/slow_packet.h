@@ -33,6 +33,7 @@ struct SlowPacket {
     std::vector<std::uint8_t> ip;                   // the IP packet, without what Ethernet padded
     std::vector<std::uint8_t> source, destination;  // 4 or 16 bytes
     unsigned traffic_class = 0;
+    unsigned flow_label = 0;
     unsigned time_to_live = 0;
     unsigned identification = 0;
     bool reserved_flag = false, dont_fragment = false, more_fragments = false;

@@ -89,12 +89,13 @@ class StateBench {
     Verdict pass(packet::Packet packet) {
         packet.uptime_s = now_s;
         Verdict verdict;
-        engine_->filter(*runtime_, {&packet, 1}, {&verdict, 1});
+        marks_.clear();
+        engine_->filter(*runtime_, {&packet, 1}, {&verdict, 1}, {&marks_, 1});
         return verdict;
     }
     Verdict resume(packet::Packet packet, const Verdict& verdict) {
         packet.uptime_s = now_s;
-        return engine_->resume(*runtime_, packet, verdict);
+        return engine_->resume(*runtime_, packet, verdict, marks_);
     }
 
     void tend() {
@@ -154,6 +155,7 @@ class StateBench {
     std::unique_ptr<const Runtime> runtime_;
     std::unique_ptr<state::StateTable> states_;
     std::unique_ptr<Engine> engine_;
+    PacketMarks marks_;
 };
 
 }  // namespace sluice::program

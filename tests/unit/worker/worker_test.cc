@@ -171,6 +171,24 @@ TEST_F(WorkerTest, TeeGoesOnAndDivertAndFwdDrop) {
     EXPECT_EQ(drops(DropReason::unsupported_on_bridge), 1u);
 }
 
+TEST_F(WorkerTest, HeadersThatRulesChangeAreChangedOnTheWayOut) {
+    const auto runtime =
+        runtime_of({"100 setdscp 9 udp from any to any 1-99", "200 allow ip from any to any"});
+    const Bytes marked = udp_frame(7), plain = udp_frame(100);
+    a_.receive(marked);
+    a_.receive(plain);
+    worker().turn(runtime.get());
+    Bytes sent = b_.sent();
+    ASSERT_EQ(sent.size(), marked.size());
+    EXPECT_EQ(sent[15], 36);
+    EXPECT_NE(sent[25], marked[25]);  // the checksum
+    sent[15] = marked[15];
+    sent[24] = marked[24];
+    sent[25] = marked[25];
+    EXPECT_EQ(sent, marked);
+    EXPECT_EQ(b_.sent(), plain);
+}
+
 TEST_F(WorkerTest, MalformedPacketsAreCountedByReason) {
     const auto runtime = runtime_of({"100 allow ip from any to any"});
     Bytes truncated = udp_frame(53, 0);
