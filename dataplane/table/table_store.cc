@@ -1,0 +1,788 @@
+#include "dataplane/table/table_store.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "dataplane/contract/counters.h"
+#include "dataplane/table/key_bits.h"
+
+namespace sluice::table {
+
+namespace {
+
+using contract::TableChange;
+using contract::TableDescriptor;
+using contract::TableKey;
+using contract::TableResult;
+using contract::TableStatus;
+using contract::TableType;
+using contract::TableValue;
+using contract::TableVerb;
+
+using Trie32 = PrefixTrie<std::uint32_t>;
+using Trie64 = PrefixTrie<std::uint64_t>;
+using Trie128 = PrefixTrie<Bits128>;
+
+constexpr unsigned kWholeNumber = 32, kWholeHash = 64;
+
+bool fails(TableStatus status) {
+    return status != TableStatus::done && status != TableStatus::updated;
+}
+
+std::uint64_t mixed(std::uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+    return z ^ (z >> 31);
+}
+
+// What `table(T,V)` compares: the tag, as ipfw does, or, where values have no tag, the first field.
+contract::TableField compared_field(std::uint32_t fields) {
+    using contract::TableField;
+    if ((fields & (contract::kLegacyValue | table_field_bit(TableField::tag))) != 0 || fields == 0)
+        return TableField::tag;
+    return static_cast<TableField>(std::countr_zero(fields));
+}
+
+std::uint32_t expiry(std::uint32_t now_s, std::uint32_t ttl_s) {
+    const std::uint64_t end = std::uint64_t{now_s} + ttl_s;
+    return ttl_s == 0 ? 0 : static_cast<std::uint32_t>(std::min<std::uint64_t>(end, UINT32_MAX));
+}
+
+std::string interface_name(const TableKey& key) {
+    const auto* text = reinterpret_cast<const char*>(key.bytes.data());
+    return std::string(text, strnlen(text, key.bytes.size()));
+}
+
+TableKey interface_key(const std::string& name) {
+    TableKey key;
+    std::memcpy(key.bytes.data(), name.data(), std::min(name.size(), key.bytes.size() - 1));
+    return key;
+}
+
+}  // namespace
+
+std::size_t Store::ValueHash::operator()(const TableValue& value) const {
+    std::uint64_t hash = 0, word = 0;
+    const auto* bytes = reinterpret_cast<const char*>(&value);
+    for (std::size_t at = 0; at < sizeof value; at += sizeof word) {
+        std::memcpy(&word, bytes + at, sizeof word);
+        hash = mixed(hash + word + 0x9e3779b97f4a7c15);
+    }
+    return hash;
+}
+
+Store::Store(const Spec& spec)
+    : heap_(spec.maximum_node_bytes),
+      directory_(std::make_unique<Directory>()),
+      interface_names_(spec.interfaces),
+      hash_secret_(spec.hash_secret),
+      grace_periods_(spec.grace_periods) {
+    published_.store(directory_.get(), std::memory_order_release);
+    for (unsigned worker = 0; worker < spec.workers; ++worker)
+        hit_chunks_.push_back(std::make_unique<std::atomic<std::uint64_t*>[]>(
+            CellMemory<Entry, kEntryShift>::kMaximumCells >> kEntryShift));
+}
+
+Store::~Store() = default;
+
+// ---- Readers -----------------------------------------------------------------------------------
+
+Reference Store::find_address6(const View& view, const Ipv6& address) const {
+    return Trie128::find(heap_.memory(), view.root6, bits_of(address));
+}
+
+Reference Store::find_mac(const View& view, const MacAddress& address) const {
+    return Trie64::find(heap_.memory(), view.root, bits_of(address));
+}
+
+Reference Store::find_flow(const View& view, TableKey key) const {
+    keep_parts(key, view.flow_parts);
+    const Reference entry = Trie64::find(heap_.memory(), view.root, flow_hash(key));
+    return entry != 0 && flows_.at(entries_.at(entry).flow) == key ? entry : 0;
+}
+
+void Store::count_hit(unsigned worker, Reference entry) const {
+    std::uint64_t* chunk =
+        hit_chunks_[worker][entry >> kEntryShift].load(std::memory_order_acquire);
+    contract::add(chunk[entry & (CellMemory<Entry, kEntryShift>::kChunkSize - 1)], 1);
+}
+
+// ---- Entries -----------------------------------------------------------------------------------
+
+std::uint64_t Store::flow_hash(const TableKey& key) const {
+    std::uint64_t hash = hash_secret_, word = 0;
+    const auto* bytes = reinterpret_cast<const char*>(&key);
+    for (std::size_t at = 0; at < sizeof key; at += sizeof word) {
+        std::memcpy(&word, bytes + at, sizeof word);
+        hash = mixed((hash ^ word) + hash_secret_);
+    }
+    return hash;
+}
+
+std::uint64_t Store::hits(Reference entry) const {
+    std::uint64_t sum = 0;
+    for (const auto& chunks : hit_chunks_)
+        sum += contract::read(chunks[entry >> kEntryShift].load(
+            std::memory_order_relaxed)[entry & (CellMemory<Entry, kEntryShift>::kChunkSize - 1)]);
+    return sum;
+}
+
+bool Store::make_hit_counters(Reference entry) {
+    constexpr std::size_t kChunk = CellMemory<Entry, kEntryShift>::kChunkSize;
+    while (hit_chunk_count_ <= entry >> kEntryShift) {
+        for (const auto& chunks : hit_chunks_) {
+            auto* chunk = static_cast<std::uint64_t*>(std::calloc(kChunk, sizeof(std::uint64_t)));
+            if (chunk == nullptr)
+                return false;
+            owned_hit_chunks_.emplace_back(chunk);
+            chunks[hit_chunk_count_].store(chunk, std::memory_order_release);
+        }
+        ++hit_chunk_count_;
+    }
+    for (const auto& chunks : hit_chunks_)
+        contract::set(
+            chunks[entry >> kEntryShift].load(std::memory_order_relaxed)[entry & (kChunk - 1)], 0);
+    return true;
+}
+
+Reference Store::make_entry(Table& table, const TableKey& key, const TableValue& value,
+                            std::uint32_t expires_s) {
+    const Reference entry = entries_.take();
+    if (entry == 0 || !make_hit_counters(entry)) {
+        out_of_memory_ = true;
+        return 0;
+    }
+    ValueUse& use = value_uses_[value];
+    if (use.uses++ == 0) {
+        use.cell = values_.take();
+        if (use.cell != 0)
+            values_.at(use.cell) = value;
+    }
+    const bool by_hash = table.descriptor.type == TableType::flow;
+    const Reference flow = by_hash ? flows_.take() : 0;
+    if (flow != 0)
+        flows_.at(flow) = key;
+    entries_.at(entry) = {.value = use.cell, .expires_s = expires_s, .flow = flow, .mark = 0};
+    made_entries_.push_back(entry);
+    out_of_memory_ |= use.cell == 0 || (by_hash && flow == 0);
+    if (expires_s != 0)
+        new_expiries_.push_back({.expires_s = expires_s, .content = table.content, .key = key});
+    return entry;
+}
+
+void Store::free_entry(Reference entry) {
+    const Entry& cell = entries_.at(entry);
+    if (cell.value != 0) {
+        const auto use = value_uses_.find(values_.at(cell.value));
+        if (--use->second.uses == 0) {
+            value_uses_.erase(use);
+            values_.give_back(cell.value);
+        }
+    }
+    if (cell.flow != 0)
+        flows_.give_back(cell.flow);
+    entries_.give_back(entry);
+}
+
+Reference Store::get(const Table& table, const TableKey& key) const {
+    const BlockMemory& memory = heap_.memory();
+    switch (table.descriptor.type) {
+        case TableType::addr:
+            return key.ip_version == 4
+                       ? Trie32::get(memory, table.view.root, bits4_of(key), key.prefix_length)
+                       : Trie128::get(memory, table.view.root6, bits6_of(key), key.prefix_length);
+        case TableType::mac:
+            return Trie64::get(memory, table.view.root, mac_bits_of(key), key.prefix_length);
+        case TableType::number:
+            return Trie32::get(memory, table.view.root, key.number, kWholeNumber);
+        case TableType::flow:
+            return Trie64::get(memory, table.view.root, flow_hash(key), kWholeHash);
+        case TableType::iface: {
+            const auto found = table.interfaces.find(interface_name(key));
+            return found == table.interfaces.end() ? 0 : found->second;
+        }
+        case TableType::count_:
+            break;
+    }
+    return 0;
+}
+
+// What `get` found by a hash may be another flow's.
+bool Store::has_key(const Table& table, Reference entry, const TableKey& key) const {
+    return table.descriptor.type != TableType::flow || flows_.at(entries_.at(entry).flow) == key;
+}
+
+Reference Store::put(Table& table, const TableKey& key, Reference entry) {
+    const auto in = [&](auto trie, Reference& root, auto bits, unsigned length) {
+        const auto change = decltype(trie)::put(heap_, root, bits, length, entry);
+        root = change.root;
+        return change.before;
+    };
+    switch (table.descriptor.type) {
+        case TableType::addr:
+            return key.ip_version == 4
+                       ? in(Trie32{}, table.view.root, bits4_of(key), key.prefix_length)
+                       : in(Trie128{}, table.view.root6, bits6_of(key), key.prefix_length);
+        case TableType::mac:
+            return in(Trie64{}, table.view.root, mac_bits_of(key), key.prefix_length);
+        case TableType::number:
+            return in(Trie32{}, table.view.root, key.number, kWholeNumber);
+        case TableType::flow:
+            return in(Trie64{}, table.view.root, flow_hash(key), kWholeHash);
+        case TableType::iface:
+            return std::exchange(table.interfaces[interface_name(key)], entry);
+        case TableType::count_:
+            break;
+    }
+    return 0;
+}
+
+Reference Store::take_out(Table& table, const TableKey& key) {
+    const auto in = [&](auto trie, Reference& root, auto bits, unsigned length) {
+        const auto change = decltype(trie)::remove(heap_, root, bits, length);
+        root = change.root;
+        return change.before;
+    };
+    switch (table.descriptor.type) {
+        case TableType::addr:
+            return key.ip_version == 4
+                       ? in(Trie32{}, table.view.root, bits4_of(key), key.prefix_length)
+                       : in(Trie128{}, table.view.root6, bits6_of(key), key.prefix_length);
+        case TableType::mac:
+            return in(Trie64{}, table.view.root, mac_bits_of(key), key.prefix_length);
+        case TableType::number:
+            return in(Trie32{}, table.view.root, key.number, kWholeNumber);
+        case TableType::flow:
+            return in(Trie64{}, table.view.root, flow_hash(key), kWholeHash);
+        case TableType::iface: {
+            const auto found = table.interfaces.find(interface_name(key));
+            if (found == table.interfaces.end())
+                return 0;
+            const Reference entry = found->second;
+            table.interfaces.erase(found);
+            return entry;
+        }
+        case TableType::count_:
+            break;
+    }
+    return 0;
+}
+
+// Calls `function(key, entry)`, in the order of keys.
+template <typename Function>
+void Store::each(const Table& table, Function function) const {
+    const BlockMemory& memory = heap_.memory();
+    switch (table.descriptor.type) {
+        case TableType::addr:
+            Trie32::each(memory, table.view.root,
+                         [&](std::uint32_t bits, unsigned length, Reference entry) {
+                             function(address4_key(bits, length), entry);
+                         });
+            Trie128::each(memory, table.view.root6,
+                          [&](Bits128 bits, unsigned length, Reference entry) {
+                              function(address6_key(bits, length), entry);
+                          });
+            break;
+        case TableType::mac:
+            Trie64::each(memory, table.view.root,
+                         [&](std::uint64_t bits, unsigned length, Reference entry) {
+                             function(mac_key(bits, length), entry);
+                         });
+            break;
+        case TableType::number:
+            Trie32::each(memory, table.view.root,
+                         [&](std::uint32_t number, unsigned, Reference entry) {
+                             TableKey key;
+                             key.number = number;
+                             function(key, entry);
+                         });
+            break;
+        case TableType::flow:
+            Trie64::each(memory, table.view.root, [&](std::uint64_t, unsigned, Reference entry) {
+                function(flows_.at(entries_.at(entry).flow), entry);
+            });
+            break;
+        case TableType::iface:
+            for (const auto& [name, entry] : table.interfaces)
+                function(interface_key(name), entry);
+            break;
+        case TableType::count_:
+            break;
+    }
+}
+
+// ---- Changes -----------------------------------------------------------------------------------
+
+const Store::Table* Store::look_at(std::uint32_t id) const {
+    if (const auto found = touched_.find(id); found != touched_.end())
+        return found->second ? &*found->second : nullptr;
+    const auto found = tables_.find(id);
+    return found == tables_.end() ? nullptr : &found->second;
+}
+
+// The transaction's own copy of the table.
+Store::Table* Store::touch(std::uint32_t id) {
+    auto found = touched_.find(id);
+    if (found == touched_.end()) {
+        const auto table = tables_.find(id);
+        if (table == tables_.end())
+            return nullptr;
+        found = touched_.emplace(id, table->second).first;
+    }
+    return found->second ? &*found->second : nullptr;
+}
+
+TableStatus Store::create(const TableDescriptor& descriptor) {
+    if (descriptor.id >= contract::kMaximumTables || descriptor.type >= TableType::count_)
+        return TableStatus::wrong_type;
+    if (look_at(descriptor.id) != nullptr)
+        return TableStatus::no_table;
+    Table table{.descriptor = descriptor, .view = {}, .content = next_content_++};
+    table.descriptor.name[sizeof table.descriptor.name - 1] = '\0';
+    table.view = {.exists = true,
+                  .type = descriptor.type,
+                  .flow_parts = descriptor.flow_parts,
+                  .compared = compared_field(descriptor.value_fields)};
+    touched_[descriptor.id] = std::move(table);
+    return TableStatus::done;
+}
+
+TableStatus Store::add(Table& table, const TableChange& change, const TableValue& value,
+                       std::uint32_t now_s) {
+    TableKey key = change.key;
+    if (!fits(table.descriptor, key))
+        return TableStatus::wrong_type;
+    const Reference there = get(table, key);
+    if (there != 0) {
+        // Two flows with the same hash of 64 secret bits: the second finds no place.
+        if (!has_key(table, there, key))
+            return TableStatus::no_memory;
+        if ((change.flags & contract::table_change_flag::update) == 0)
+            return TableStatus::exists;
+    } else if (table.descriptor.limit != 0 && table.count >= table.descriptor.limit) {
+        return TableStatus::limit;
+    }
+    const Reference entry = make_entry(table, key, value, expiry(now_s, change.ttl_s));
+    if (entry == 0)
+        return TableStatus::no_memory;
+    put(table, key, entry);
+    if (there == 0) {
+        ++table.count;
+        return TableStatus::done;
+    }
+    removed_entries_.push_back(there);
+    return TableStatus::updated;
+}
+
+TableStatus Store::remove(Table& table, const TableKey& wanted) {
+    TableKey key = wanted;
+    if (!fits(table.descriptor, key))
+        return TableStatus::wrong_type;
+    const Reference there = get(table, key);
+    if (there == 0 || !has_key(table, there, key))
+        return TableStatus::not_found;
+    take_out(table, key);
+    removed_entries_.push_back(there);
+    --table.count;
+    return TableStatus::done;
+}
+
+TableStatus Store::swap(Table& first, Table& second) {
+    const TableDescriptor &a = first.descriptor, &b = second.descriptor;
+    if (a.type != b.type || a.value_fields != b.value_fields || a.flow_parts != b.flow_parts)
+        return TableStatus::wrong_type;
+    if ((a.limit != 0 && second.count > a.limit) || (b.limit != 0 && first.count > b.limit))
+        return TableStatus::limit;
+    std::swap(first.view, second.view);
+    std::swap(first.count, second.count);
+    std::swap(first.content, second.content);
+    std::swap(first.interfaces, second.interfaces);
+    return TableStatus::done;
+}
+
+void Store::flush(Table& table) {
+    const auto removed = [&](Reference entry) { removed_entries_.push_back(entry); };
+    switch (table.descriptor.type) {
+        case TableType::addr:
+            Trie128::clear(heap_, table.view.root6, removed);
+            [[fallthrough]];
+        case TableType::number:
+            Trie32::clear(heap_, table.view.root, removed);
+            break;
+        case TableType::mac:
+        case TableType::flow:
+            Trie64::clear(heap_, table.view.root, removed);
+            break;
+        case TableType::iface:
+            for (const auto& [name, entry] : table.interfaces)
+                removed(entry);
+            table.interfaces.clear();
+            if (table.view.root != 0)
+                removed_maps_.push_back(table.view.root);
+            break;
+        case TableType::count_:
+            break;
+    }
+    table.view.root = table.view.root6 = 0;
+    table.count = 0;
+}
+
+// Builds the whole content anew beside the old one, with the entries that stay the same.
+TableStatus Store::load(Table& table, const Batch& batch, std::size_t first, std::size_t count,
+                        std::uint32_t now_s, TableResult& result) {
+    const std::uint32_t mark = next_mark_++;
+    Table fresh = table;
+    fresh.view.root = fresh.view.root6 = 0;
+    fresh.interfaces.clear();
+    fresh.count = 0;
+    for (std::size_t i = first; i < first + count; ++i) {
+        const TableChange& change = batch.changes[i];
+        TableKey key = change.key;
+        if (change.verb != TableVerb::add || change.argument >= batch.values.size() ||
+            !fits(table.descriptor, key))
+            return TableStatus::wrong_type;
+        if (const Reference twice = get(fresh, key); twice != 0) {
+            if (!has_key(fresh, twice, key))
+                return TableStatus::no_memory;
+            continue;
+        }
+        if (table.descriptor.limit != 0 && fresh.count >= table.descriptor.limit)
+            return TableStatus::limit;
+        const TableValue& value = batch.values[change.argument];
+        Reference entry = get(table, key);
+        const bool same = entry != 0 && this->value(entry) == value && change.ttl_s == 0 &&
+                          entries_.at(entry).expires_s == 0 && has_key(table, entry, key);
+        if (!same) {
+            ++(entry == 0 ? result.added : result.changed);
+            entry = make_entry(fresh, key, value, expiry(now_s, change.ttl_s));
+        }
+        if (entry == 0)
+            return TableStatus::no_memory;
+        entries_.at(entry).mark = mark;
+        put(fresh, key, entry);
+        ++fresh.count;
+        if (heap_.failed())
+            return TableStatus::no_memory;
+    }
+    const std::size_t removed_before = removed_entries_.size();
+    flush(table);
+    std::size_t gone = 0;
+    for (std::size_t i = removed_before; i < removed_entries_.size(); ++i)
+        if (entries_.at(removed_entries_[i]).mark != mark)
+            removed_entries_[removed_before + gone++] = removed_entries_[i];
+    removed_entries_.resize(removed_before + gone);
+    result.removed = static_cast<std::uint32_t>(gone) - result.changed;
+    table.view.root = fresh.view.root;
+    table.view.root6 = fresh.view.root6;
+    table.interfaces = std::move(fresh.interfaces);
+    table.count = fresh.count;
+    return TableStatus::done;
+}
+
+// A map that readers find interfaces by. Those that are not among the ports match nothing.
+void Store::renew_interfaces(Table& table) {
+    const Reference map = interface_maps_.take();
+    if (map == 0) {
+        out_of_memory_ = true;
+        return;
+    }
+    made_maps_.push_back(map);
+    InterfaceMap& cells = interface_maps_.at(map);
+    cells = {};
+    for (std::size_t i = 0; i < std::min(interface_names_.size(), kMaximumInterfaces); ++i)
+        if (const auto found = table.interfaces.find(interface_names_[i]);
+            found != table.interfaces.end())
+            cells.entries[i] = found->second;
+    if (table.view.root != 0)
+        removed_maps_.push_back(table.view.root);
+    table.view.root = map;
+}
+
+void Store::append(const TableKey& key, Reference entry, std::uint32_t now_s, Answer& answer,
+                   TableResult& result) const {
+    const Entry& cell = entries_.at(entry);
+    const TableValue& value = values_.at(cell.value);
+    // Equal values stand beside each other more often than not.
+    if (answer.values.empty() || !(answer.values.back() == value))
+        answer.values.push_back(value);
+    answer.entries.push_back(
+        {.key = key,
+         .value = static_cast<std::uint32_t>(answer.values.size() - 1),
+         .expires_s = cell.expires_s == 0 ? 0 : std::max(cell.expires_s, now_s + 1) - now_s,
+         .hits = hits(entry)});
+    ++result.entries;
+}
+
+void Store::list(const Table& table, std::uint32_t now_s, Answer& answer,
+                 TableResult& result) const {
+    result.first = answer.entries.size();
+    each(table,
+         [&](const TableKey& key, Reference entry) { append(key, entry, now_s, answer, result); });
+}
+
+// What a packet with this key would find.
+TableStatus Store::look_up(const Table& table, TableKey key, std::uint32_t now_s, Answer& answer,
+                           TableResult& result) const {
+    result.first = answer.entries.size();
+    if (!fits(table.descriptor, key))
+        return TableStatus::wrong_type;
+    Reference entry = 0;
+    for (unsigned length = key.prefix_length + 1u; entry == 0 && length-- > 0;) {
+        key.prefix_length = static_cast<std::uint8_t>(length);
+        cut(key, table.descriptor.type);
+        entry = get(table, key);
+    }
+    if (entry == 0 || !has_key(table, entry, key))
+        return TableStatus::not_found;
+    append(key, entry, now_s, answer, result);
+    return TableStatus::done;
+}
+
+std::uint64_t Store::bytes_of(const Table& table) const {
+    const BlockMemory& memory = heap_.memory();
+    const std::uint64_t entries =
+        table.count * (sizeof(Entry) + hit_chunks_.size() * sizeof(std::uint64_t));
+    switch (table.descriptor.type) {
+        case TableType::addr:
+            return entries + Trie32::bytes(memory, table.view.root) +
+                   Trie128::bytes(memory, table.view.root6);
+        case TableType::number:
+            return entries + Trie32::bytes(memory, table.view.root);
+        case TableType::mac:
+            return entries + Trie64::bytes(memory, table.view.root);
+        case TableType::flow:
+            return entries + Trie64::bytes(memory, table.view.root) +
+                   table.count * sizeof(TableKey);
+        case TableType::iface:
+            return entries + (table.view.root != 0 ? sizeof(InterfaceMap) : 0);
+        case TableType::count_:
+            break;
+    }
+    return entries;
+}
+
+TableStatus Store::tell(const TableChange& change, std::uint32_t now_s, Answer& answer,
+                        TableResult& result) const {
+    const Table* table = look_at(change.table);
+    if (table == nullptr)
+        return TableStatus::no_table;
+    result.count = table->count;
+    if (change.verb == TableVerb::lookup)
+        return look_up(*table, change.key, now_s, answer, result);
+    if (change.verb == TableVerb::list)
+        list(*table, now_s, answer, result);
+    result.bytes = bytes_of(*table);
+    each(*table, [&](const TableKey&, Reference entry) { result.hits += hits(entry); });
+    return TableStatus::done;
+}
+
+TableStatus Store::carry_out(const Batch& batch, std::size_t at, std::uint32_t now_s,
+                             Answer& answer, TableResult& result) {
+    const TableChange& change = batch.changes[at];
+    if (change.verb == TableVerb::create)
+        return change.argument < batch.descriptors.size()
+                   ? create(batch.descriptors[change.argument])
+                   : TableStatus::wrong_type;
+    if (change.verb == TableVerb::list || change.verb == TableVerb::lookup ||
+        change.verb == TableVerb::info)
+        return tell(change, now_s, answer, result);
+    Table* table = touch(change.table);
+    if (table == nullptr)
+        return TableStatus::no_table;
+    TableStatus status = TableStatus::done;
+    switch (change.verb) {
+        case TableVerb::add:
+            status = change.argument < batch.values.size()
+                         ? add(*table, change, batch.values[change.argument], now_s)
+                         : TableStatus::wrong_type;
+            break;
+        case TableVerb::remove:
+            status = remove(*table, change.key);
+            if (status == TableStatus::not_found &&
+                (change.flags & contract::table_change_flag::update) != 0)
+                status = TableStatus::done;
+            break;
+        case TableVerb::flush:
+            flush(*table);
+            break;
+        case TableVerb::destroy:
+            flush(*table);
+            touched_[change.table].reset();
+            return status;
+        case TableVerb::modify:
+            if (change.argument >= batch.descriptors.size())
+                return TableStatus::wrong_type;
+            table->descriptor.limit = batch.descriptors[change.argument].limit;
+            table->descriptor.locked = batch.descriptors[change.argument].locked;
+            break;
+        case TableVerb::swap: {
+            Table* other = touch(change.argument);
+            status = other == nullptr ? TableStatus::no_table : swap(*table, *other);
+            break;
+        }
+        case TableVerb::load:
+            if (change.argument > batch.changes.size() - at - 1)
+                return TableStatus::wrong_type;
+            status = load(*table, batch, at + 1, change.argument, now_s, result);
+            break;
+        case TableVerb::create:
+        case TableVerb::list:
+        case TableVerb::lookup:
+        case TableVerb::info:
+        case TableVerb::count_:
+            status = TableStatus::wrong_type;
+            break;
+    }
+    result.count = table->count;
+    return status;
+}
+
+// ---- Transactions ------------------------------------------------------------------------------
+
+Answer Store::prepare(const Batch& batch, Failures failures, std::uint32_t now_s) {
+    Answer answer;
+    answer.results.resize(batch.changes.size());
+    if (in_transaction_)
+        discard();
+    in_transaction_ = true;
+    for (std::size_t i = 0; i < batch.changes.size() && !answer.failed; ++i) {
+        const TableChange& change = batch.changes[i];
+        TableResult& result = answer.results[i];
+        result.status = carry_out(batch, i, now_s, answer, result);
+        if (out_of_memory_ || heap_.failed()) {
+            result.status = TableStatus::no_memory;
+            answer.failed = true;
+        }
+        // What is left of a load that failed must not stay either.
+        if (fails(result.status) && (failures == Failures::stop || change.verb == TableVerb::load))
+            answer.failed = true;
+        if (change.verb == TableVerb::load && !answer.failed)
+            for (std::uint32_t left = change.argument; left != 0; --left)
+                answer.results[++i].status = TableStatus::done;
+    }
+    for (auto& [id, table] : touched_)
+        if (table && table->descriptor.type == TableType::iface && !answer.failed)
+            renew_interfaces(*table);
+    answer.failed |= out_of_memory_;
+    if (answer.failed)
+        discard();
+    return answer;
+}
+
+Answer Store::apply(const Batch& batch, Failures failures, std::uint32_t uptime_s) {
+    Answer answer = prepare(batch, failures, uptime_s);
+    if (!answer.failed)
+        commit();
+    return answer;
+}
+
+void Store::commit() {
+    if (!in_transaction_)
+        return;
+    in_transaction_ = false;
+    if (touched_.empty())
+        return;
+    Retired retired{.nodes = heap_.commit(),
+                    .entries = std::move(removed_entries_),
+                    .interface_maps = std::move(removed_maps_),
+                    .directory = nullptr};
+    auto next = std::make_unique<Directory>(*directory_);
+    next->views.resize(std::max<std::size_t>(next->views.size(), touched_.rbegin()->first + 1));
+    for (auto& [id, table] : touched_) {
+        next->views[id] = table ? table->view : View{};
+        if (!table) {
+            tables_.erase(id);
+            continue;
+        }
+        table_of_content_[table->content] = id;
+        tables_[id] = std::move(*table);
+    }
+    published_.store(next.get(), std::memory_order_release);
+    retired.directory = std::exchange(directory_, std::move(next));
+    for (Expiry& expiry : new_expiries_)
+        expiries_.push(std::move(expiry));
+    touched_.clear();
+    made_entries_.clear();
+    removed_entries_.clear();
+    made_maps_.clear();
+    removed_maps_.clear();
+    new_expiries_.clear();
+    retired.period = grace_periods_ == nullptr ? 0 : grace_periods_->begin();
+    retired_.push_back(std::move(retired));
+    collect();
+}
+
+void Store::discard() {
+    in_transaction_ = false;
+    heap_.discard();
+    for (const Reference entry : made_entries_)
+        free_entry(entry);
+    for (const Reference map : made_maps_)
+        interface_maps_.give_back(map);
+    touched_.clear();
+    made_entries_.clear();
+    removed_entries_.clear();
+    made_maps_.clear();
+    removed_maps_.clear();
+    new_expiries_.clear();
+    out_of_memory_ = false;
+}
+
+void Store::collect() {
+    while (!retired_.empty() &&
+           (grace_periods_ == nullptr || grace_periods_->over(retired_.front().period))) {
+        const Retired& retired = retired_.front();
+        heap_.give_back(retired.nodes);
+        for (const Reference entry : retired.entries)
+            free_entry(entry);
+        for (const Reference map : retired.interface_maps)
+            interface_maps_.give_back(map);
+        retired_.pop_front();
+    }
+}
+
+std::size_t Store::expire(std::uint32_t uptime_s) {
+    if (in_transaction_)
+        return 0;
+    std::size_t removed = 0;
+    while (!expiries_.empty() && expiries_.top().expires_s <= uptime_s) {
+        const Expiry due = expiries_.top();
+        expiries_.pop();
+        const auto id = table_of_content_.find(due.content);
+        Table* table = id == table_of_content_.end() ? nullptr : touch(id->second);
+        if (table == nullptr || table->content != due.content)
+            continue;
+        const Reference entry = get(*table, due.key);
+        if (entry == 0 || entries_.at(entry).expires_s != due.expires_s)
+            continue;
+        removed += remove(*table, due.key) == TableStatus::done ? 1 : 0;
+    }
+    if (touched_.empty())
+        return 0;
+    in_transaction_ = true;
+    for (auto& [id, table] : touched_)
+        if (table && table->descriptor.type == TableType::iface)
+            renew_interfaces(*table);
+    if (heap_.failed() || out_of_memory_) {
+        discard();
+        return 0;
+    }
+    commit();
+    return removed;
+}
+
+std::vector<TableDescriptor> Store::descriptors() const {
+    std::vector<TableDescriptor> result;
+    for (const auto& [id, table] : tables_)
+        result.push_back(table.descriptor);
+    return result;
+}
+
+std::uint64_t Store::used_bytes() const {
+    return heap_.memory().used_bytes() +
+           entries_.used() * (sizeof(Entry) + hit_chunks_.size() * sizeof(std::uint64_t)) +
+           values_.used() * sizeof(TableValue) + flows_.used() * sizeof(TableKey);
+}
+
+}  // namespace sluice::table
