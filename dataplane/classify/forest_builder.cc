@@ -358,41 +358,44 @@ std::uint8_t phase_of(std::uint32_t kinds) {
     return kinds == 1u << 3 ? 2 : 1;
 }
 
-void mark_filter(std::vector<std::uint8_t>& filter, Family family, const Interval& word,
-                 std::uint8_t bit) {
-    const auto mark = [&](std::uint32_t index) { filter[index] |= bit; };
-    if (family == Family::v6) {
-        if (word.first != word.last)
-            for (std::uint32_t i = 0; i < Forest::kFilterSize; ++i)
-                mark(i);
-        else
-            mark(Forest::filter_index(family, word.first));
-        return;
+// The filter indices that the boxes of a tree can have in one address: ascending, apart.
+using Coverage = std::vector<Interval>;
+
+Coverage coverage_of(const Items& items, Family family, unsigned where) {
+    constexpr Interval kAll{0, Forest::kFilterSize - 1};
+    Coverage parts;
+    parts.reserve(items.size());
+    for (const Item* item : items) {
+        const Interval& word = item->box->lanes[where];
+        // Mixed indices of neighbours are not neighbours.
+        if (family == Family::v6 && word.first != word.last)
+            return {kAll};
+        parts.push_back(
+            {Forest::filter_index(family, word.first), Forest::filter_index(family, word.last)});
     }
-    for (std::uint32_t i = word.first >> 16; i <= word.last >> 16; ++i)
-        mark(i);
+    std::sort(parts.begin(), parts.end(),
+              [](const Interval& a, const Interval& b) { return a.first < b.first; });
+    Coverage apart;
+    for (const Interval& part : parts) {
+        if (!apart.empty() && part.first <= apart.back().last + 1)
+            apart.back().last = std::max(apart.back().last, part.last);
+        else
+            apart.push_back(part);
+    }
+    return apart;
 }
 
-void fill_filters(const Items& items, unsigned tree, Forest& forest) {
-    if (forest.source_filter.empty())
-        return;
-    const auto bit = static_cast<std::uint8_t>(1u << tree);
-    const auto fill = [&](unsigned where, std::vector<std::uint8_t>& filter) {
-        const auto is_unbounded = [&](const Item* item) {
-            const Interval& word = item->box->lanes[where];
-            return forest.family == Family::v6 ? word.first != word.last
-                                               : word.first == 0 && word.last == kFullLane;
-        };
-        if (std::any_of(items.begin(), items.end(), is_unbounded)) {
-            for (std::uint8_t& entry : filter)
-                entry |= bit;
-            return;
-        }
-        for (const Item* item : items)
-            mark_filter(filter, forest.family, item->box->lanes[where], bit);
-    };
-    fill(lane::source, forest.source_filter);
-    fill(lane::destination, forest.destination_filter);
+bool contains(const Coverage& coverage, std::uint32_t index) {
+    const auto behind = std::upper_bound(
+        coverage.begin(), coverage.end(), index,
+        [](std::uint32_t value, const Interval& part) { return value < part.first; });
+    return behind != coverage.begin() && index <= std::prev(behind)->last;
+}
+
+void fill_filter(std::vector<std::uint8_t>& filter, const Coverage& coverage, std::uint8_t bit) {
+    for (const Interval& part : coverage)
+        for (std::uint32_t i = part.first; i <= part.last; ++i)
+            filter[i] |= bit;
 }
 
 std::vector<unsigned> restricted_lanes(const Items& items) {
@@ -409,6 +412,9 @@ struct Grown {
     Forest forest;
     Growth growth;
     ForestCost cost;
+    // By tree. A filter for a handful of boxes would cost more than it saves.
+    bool filtered = false;
+    std::vector<Coverage> sources, destinations;
 };
 
 Grown grow_forest(const ForestInput& input, const Items& items, const Spreading& spreading) {
@@ -422,11 +428,7 @@ Grown grow_forest(const ForestInput& input, const Items& items, const Spreading&
         parts[spreading.tree_of_kind[kind]].push_back(item);
         kinds[spreading.tree_of_kind[kind]] |= 1u << kind;
     }
-    // A filter of its own for a handful of boxes would cost more than it saves.
-    if (items.size() > kOneTree) {
-        forest.source_filter.assign(Forest::kFilterSize, 0);
-        forest.destination_filter.assign(Forest::kFilterSize, 0);
-    }
+    grown.filtered = items.size() > kOneTree;
     std::vector<unsigned> order;
     for (unsigned i = 0; i < parts.size(); ++i)
         if (!parts[i].empty())
@@ -443,7 +445,10 @@ Grown grow_forest(const ForestInput& input, const Items& items, const Spreading&
     for (const unsigned part : order) {
         grown.growth.depth = 0;
         grown.growth.longest_leaf = 0;
-        fill_filters(parts[part], static_cast<unsigned>(forest.trees.size()), forest);
+        if (grown.filtered) {
+            grown.sources.push_back(coverage_of(parts[part], input.family, lane::source));
+            grown.destinations.push_back(coverage_of(parts[part], input.family, lane::destination));
+        }
         const double places =
             static_cast<double>(input.places_per_box * parts[part].size()) / 2 + spare;
         Tree tree{.first_rule = parts[part].front()->box->rule, .phase = phase_of(kinds[part])};
@@ -455,6 +460,17 @@ Grown grow_forest(const ForestInput& input, const Items& items, const Spreading&
     grown.cost.trees = static_cast<unsigned>(forest.trees.size());
     grown.cost.cut_short = grown.growth.cut_short;
     return grown;
+}
+
+void fill_filters(Grown& grown) {
+    Forest& forest = grown.forest;
+    forest.source_filter.assign(Forest::kFilterSize, 0);
+    forest.destination_filter.assign(Forest::kFilterSize, 0);
+    for (std::size_t t = 0; t < forest.trees.size(); ++t) {
+        const auto bit = static_cast<std::uint8_t>(1u << t);
+        fill_filter(forest.source_filter, grown.sources[t], bit);
+        fill_filter(forest.destination_filter, grown.destinations[t], bit);
+    }
 }
 
 // ---- The choice among ways of spreading
@@ -501,14 +517,12 @@ double search_cost(const Grown& grown, const std::vector<HeaderKey>& keys) {
     const Forest& forest = grown.forest;
     double cost = 0;
     for (const HeaderKey& key : keys) {
-        unsigned trees = (1u << forest.trees.size()) - 1;
-        if (!forest.source_filter.empty())
-            trees &=
-                forest.source_filter[Forest::filter_index(forest.family, key.lanes[lane::source])] &
-                forest.destination_filter[Forest::filter_index(forest.family,
-                                                               key.lanes[lane::destination])];
+        const auto index = [&](unsigned where) {
+            return Forest::filter_index(forest.family, key.lanes[where]);
+        };
         for (std::size_t t = 0; t < forest.trees.size(); ++t) {
-            if ((trees >> t & 1) == 0)
+            if (grown.filtered && (!contains(grown.sources[t], index(lane::source)) ||
+                                   !contains(grown.destinations[t], index(lane::destination))))
                 continue;
             cost += kTree;
             Reference at = forest.trees[t].root;
@@ -623,6 +637,8 @@ Forest build_forest(const ForestInput& input, ForestCost& cost) {
     if (!rest.empty())
         grown = grow_forest(input, rest, choose_spreading(input, rest));
     Forest& forest = grown.forest;
+    if (grown.filtered)
+        fill_filters(grown);
     forest.wild_terminal = std::move(wild.wild_terminal);
     forest.wild_others = std::move(wild.wild_others);
     if (input.family == Family::v6)

@@ -10,7 +10,7 @@
 namespace sluice::classify {
 namespace {
 
-constexpr unsigned kGroup = 32;  // packets searched at once
+constexpr unsigned kGroup = 64;  // packets searched at once
 constexpr unsigned kWalks = kGroup * Forest::kMaximumTrees;
 // Rules that match a packet and do not end its list, while they are being found.
 constexpr unsigned kCandidates = 16;
