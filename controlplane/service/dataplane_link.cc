@@ -179,6 +179,7 @@ void DataplaneLink::close(const std::string& reason) {
     if (answer_timer_)
         loop_.cancel(*std::exchange(answer_timer_, std::nullopt));
     outstanding_.reset();
+    states_ = {};
     const bool was_up = std::exchange(up_, false);
     retry();
     if (was_up || reason != last_reason_) {

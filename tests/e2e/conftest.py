@@ -69,7 +69,7 @@ def own_appliance(own_bed, build):
 
 # ---- states --------------------------------------------------------------------------------------
 
-STATES = 131072
+STATES = max(131072, int(os.environ.get("SLUICE_E2E_FLOWS", "0")) * 5 // 4)
 
 
 @pytest.fixture(scope="session", params=[1, 2], ids=["1-worker", "2-workers"])
