@@ -32,6 +32,34 @@ Result<service::Request> script_of(const language::RuleFile& file, const std::st
     return script;
 }
 
+// Names are those of the system; time is that of the packets, which begins at 0.
+class ReplayResolver final : public language::NameResolver {
+  public:
+    std::optional<language::HostAddress> host(const std::string& name,
+                                              language::AddressFamily family) const override {
+        return system_.host(name, family);
+    }
+    std::optional<std::uint32_t> user(const std::string& name) const override {
+        return system_.user(name);
+    }
+    std::optional<std::uint32_t> group(const std::string& name) const override {
+        return system_.group(name);
+    }
+    std::uint64_t now_s() const override { return 0; }
+    std::optional<std::string> host_name(const language::HostAddress& address) const override {
+        return system_.host_name(address);
+    }
+    std::optional<std::string> user_name(std::uint32_t id) const override {
+        return system_.user_name(id);
+    }
+    std::optional<std::string> group_name(std::uint32_t id) const override {
+        return system_.group_name(id);
+    }
+
+  private:
+    const language::NameResolver& system_ = language::system_resolver();
+};
+
 }  // namespace
 
 Result<ruleset::Ruleset> parse_rules(std::string_view text, const std::string& origin,
@@ -44,7 +72,7 @@ Result<ruleset::Ruleset> parse_rules(std::string_view text, const std::string& o
     for (const SysctlSetting& setting : environment.sysctls)
         if (auto done = ruleset::write_sysctl(rules.sysctls(), setting.name, setting.value); !done)
             return done.error();
-    const language::RuleFile file = language::parse_file(text, language::system_resolver());
+    const language::RuleFile file = language::parse_file(text, ReplayResolver());
     if (!file.errors.empty()) {
         std::string message;
         for (const language::FileError& error : file.errors)

@@ -146,6 +146,48 @@ std::uint32_t jump_target(const RuleRecord& rule, const std::vector<RuleRecord>&
     return static_cast<std::uint32_t>(found - live.begin());
 }
 
+// Where the rules with labels stand.
+class Labels {
+  public:
+    // `place` is that of the rule in the whole list, `target` the live rule at or behind it.
+    Result<Done> add(const language::Rule& rule, std::size_t place, std::size_t target) {
+        if (rule.label.empty())
+            return Done{};
+        const auto [other, is_new] = places_.try_emplace(
+            rule.label, Place{place, static_cast<std::uint32_t>(target), rule.number});
+        if (is_new)
+            return Done{};
+        return Error{ExitStatus::data, "rules " + std::to_string(other->second.number) + " and " +
+                                           std::to_string(rule.number) +
+                                           " have the same label :" + rule.label};
+    }
+
+    // Sends a rule that jumps to a label there.
+    Result<Done> resolve(const language::Rule& rule, std::size_t place, RuleRecord& record) const {
+        const std::string who = "rule " + std::to_string(rule.number);
+        const auto found = places_.find(rule.action.label);
+        if (found == places_.end())
+            return Error{ExitStatus::data, who + " goes on at label :" + rule.action.label +
+                                               ", and no rule has that label"};
+        if (record.action == RuleAction::skipto && found->second.place <= place)
+            return Error{ExitStatus::data,
+                         who + " skips to label :" + rule.action.label + " of rule " +
+                             std::to_string(found->second.number) +
+                             ", which does not stand behind it; only `call` goes back"};
+        record.target = found->second.target;
+        record.action_number = found->second.number;
+        return Done{};
+    }
+
+  private:
+    struct Place {
+        std::size_t place = 0;
+        std::uint32_t target = 0;
+        std::uint16_t number = 0;
+    };
+    std::unordered_map<std::string, Place> places_;
+};
+
 void set_text(const std::string& text, Sections& sections, RuleRecord& record) {
     record.text_offset = static_cast<std::uint32_t>(sections.text.size());
     record.text_length = static_cast<std::uint32_t>(text.size());
@@ -214,6 +256,7 @@ struct Compilation {
     std::vector<RuleRecord> detached;
     StateNames names;
     HeaderChanges changes;
+    Labels labels;
 
     Result<RuleRecord> translate(const RuleInput& input) {
         if (auto why = unsupported(*input.rule))
@@ -224,16 +267,37 @@ struct Compilation {
     }
 };
 
+// Sends what jumps to where it goes on.
+Result<Done> resolve_jumps(const Input& input, Compilation& work) {
+    std::vector<RuleRecord>& live = work.sections.rules;
+    std::size_t next_live = 0, next_detached = 0;
+    for (std::size_t i = 0; i < input.rules.size(); ++i) {
+        const language::Rule& rule = *input.rules[i].rule;
+        const bool disabled = (input.disabled_sets >> rule.set & 1) != 0;
+        RuleRecord& record = disabled ? work.detached[next_detached++] : live[next_live++];
+        if (!jumps(record))
+            continue;
+        if (rule.action.label.empty())
+            record.target = jump_target(record, live);
+        else if (Result<Done> resolved = work.labels.resolve(rule, i, record); !resolved)
+            return resolved.error();
+    }
+    return Done{};
+}
+
 Result<Done> compile_rules(const Input& input, Compilation& work) {
     std::vector<RuleRecord>& live = work.sections.rules;
     for (const auto& list : {input.rules, input.orphans})
         for (const RuleInput& rule : list)
             work.changes.add(*rule.rule);
     live.reserve(input.rules.size() + input.orphans.size() + 1);
-    for (const RuleInput& rule : input.rules) {
+    for (std::size_t i = 0; i < input.rules.size(); ++i) {
+        const RuleInput& rule = input.rules[i];
         Result<RuleRecord> record = work.translate(rule);
         if (!record)
             return record.error();
+        if (Result<Done> added = work.labels.add(*rule.rule, i, live.size()); !added)
+            return added.error();
         if ((input.disabled_sets >> rule.rule->set & 1) == 0) {
             live.push_back(*record);
             continue;
@@ -243,12 +307,8 @@ Result<Done> compile_rules(const Input& input, Compilation& work) {
         work.detached.push_back(*record);
     }
     live.push_back(default_rule(input, work.sections));
-    for (RuleRecord& rule : live)
-        if (jumps(rule))
-            rule.target = jump_target(rule, live);
-    for (RuleRecord& rule : work.detached)
-        if (jumps(rule))
-            rule.target = jump_target(rule, live);
+    if (Result<Done> resolved = resolve_jumps(input, work); !resolved)
+        return resolved.error();
     for (const RuleInput& orphan : input.orphans) {
         Result<RuleRecord> record = work.translate(orphan);
         if (!record)

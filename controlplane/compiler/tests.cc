@@ -317,6 +317,11 @@ class RuleCompiler {
                  probability >= 1 ? 0x80000000u : std::floor(probability * 0x7fffffff))});
     }
 
+    void add_expiry(std::uint32_t seconds) {
+        residual_.push_back({.opcode = Opcode::not_expired, .argument = seconds});
+        record_.flags |= contract::rule_flag::expires;
+    }
+
     Result<Done> add_term(const language::Term& term) { return add_group({{term}}); }
 
     Result<Done> add_group(const language::Group& group) {
@@ -381,6 +386,8 @@ void HeaderChanges::add(const language::Rule& rule) {
 Result<Done> compile_tests(const language::Rule& rule, const HeaderChanges& changes,
                            Sections& sections, contract::RuleRecord& record) {
     RuleCompiler compiler(changes, sections, record);
+    if (rule.expires_s)
+        compiler.add_expiry(*rule.expires_s);
     if (rule.probability)
         compiler.add_probability(*rule.probability);
     std::vector<const language::Group*> groups;

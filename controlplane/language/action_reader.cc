@@ -20,11 +20,6 @@ bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
 
-std::string label_message(std::string_view label) {
-    return "label " + quote(label) +
-           ": labels belong to the YANET dialect, ipfw has rule numbers; expected a number";
-}
-
 }  // namespace
 
 bool RuleReader::at_argument() const {
@@ -42,6 +37,8 @@ bool RuleReader::read_prefix() {
         rule_.number = static_cast<std::uint16_t>(*number);
         cursor_.advance();
     }
+    if (cursor_.word().starts_with(':') && !read_label(rule_.label))
+        return false;
     if (cursor_.take("set")) {
         if (!at_argument())
             return cursor_.fail_missing("set number");
@@ -50,6 +47,13 @@ bool RuleReader::read_prefix() {
             return cursor_.fail(set.error());
         rule_.set = static_cast<std::uint8_t>(*set);
         cursor_.advance();
+    }
+    if (cursor_.word().starts_with(':')) {
+        if (!rule_.label.empty())
+            return cursor_.fail(ExitStatus::data,
+                                "a rule has one label, and this has :" + rule_.label + " already");
+        if (!read_label(rule_.label))
+            return false;
     }
     if (cursor_.take("prob")) {
         if (!at_argument())
@@ -69,14 +73,24 @@ bool RuleReader::read_prefix() {
     return true;
 }
 
+bool RuleReader::read_label(std::string& label) {
+    const std::string_view text = cursor_.word().substr(1);
+    if (!is_valid_name(text))
+        return cursor_.fail(ExitStatus::data,
+                            "bad label " + quote(cursor_.word()) +
+                                "; expected \":\" and letters, digits, \"_\", \"-\" or \".\", "
+                                "at most 63 of them");
+    label = text;
+    cursor_.advance();
+    return true;
+}
+
 bool RuleReader::read_action() {
     if (cursor_.at_end())
         return cursor_.fail_missing("action");
     const auto* keyword = find_keyword(action_keywords(), cursor_.word());
     if (keyword == nullptr) {
         std::string_view word = cursor_.word();
-        if (word.starts_with(':'))
-            return cursor_.fail(ExitStatus::data, label_message(word));
         for (std::string_view yanet : kYanetActions)
             if (word == yanet)
                 return cursor_.fail(ExitStatus::data, "action " + quote(word) +
@@ -117,7 +131,7 @@ bool RuleReader::read_action_argument() {
         case ActionKind::skipto:
         case ActionKind::call:
             if (cursor_.word().starts_with(':'))
-                return cursor_.fail(ExitStatus::data, label_message(cursor_.word()));
+                return read_label(action.label);
             return read_argument(action.argument, {"rule number"});
         case ActionKind::divert:
         case ActionKind::tee: {

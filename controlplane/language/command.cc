@@ -145,8 +145,8 @@ bool CommandReader::read_verb() {
         std::string message = "bad command " + quote(name) + "; expected a command";
         if (name.starts_with(':'))
             message = "label " + quote(name) +
-                      ": labels belong to the YANET dialect, ipfw has rule numbers; expected a "
-                      "command";
+                      " is no command: in a rule file it stands alone on its line, in front of "
+                      "a rule; here write add :NAME …";
         else if (name == "ipfw" || name.ends_with("/ipfw"))
             message += ", without the word ipfw before it";
         else if (name.find_first_of("./") != name.npos && cursor_.remaining() == 1)

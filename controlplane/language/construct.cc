@@ -72,6 +72,8 @@ constexpr ConstructInfo kConstructs[] = {
     {C::modifier_tag, "tag", "count tag 7 ip from any to any"},
     {C::modifier_untag, "untag", "count untag 7 ip from any to any"},
     {C::modifier_comment, "comment", "allow ip from any to any // the rest"},
+    {C::modifier_label, "label", ":web call :web ip from any to any"},
+    {C::modifier_expires, "expires", "allow ip from any to any expires 1h"},
 
     {C::shape_no_body, "a rule without from and to", "allow dst-port 22 in"},
     {C::shape_or_block, "or-block", "allow { tcp or udp } from any to any"},

@@ -82,6 +82,8 @@ enum class Construct : std::uint16_t {
     modifier_tag,
     modifier_untag,
     modifier_comment,
+    modifier_label,
+    modifier_expires,
     // Shape
     shape_no_body,
     shape_or_block,

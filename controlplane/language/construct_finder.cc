@@ -263,6 +263,8 @@ void Finder::modifiers(const Rule& rule) {
         add_if(rule.tag->number.from_table, C::tablearg_tag);
     }
     add_if(!rule.comment.empty(), C::modifier_comment);
+    add_if(!rule.label.empty() || !rule.action.label.empty(), C::modifier_label);
+    add_if(rule.expires_s.has_value(), C::modifier_expires);
 }
 
 void Finder::body(const Body& body) {

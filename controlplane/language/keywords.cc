@@ -103,6 +103,7 @@ constexpr Keyword<Option> kOptions[] = {
     {"skip-action", Option::defer_action},
     {"defer-immediate-action", Option::defer_immediate_action, "",
      "the same, also for packets of a state that is there"},
+    {"expires", Option::expires, "1h30m|2026-12-31T23:59Z", "the rule ends then"},
     {"defer-immed-action", Option::defer_immediate_action},
     {"skip-immediate-action", Option::defer_immediate_action},
     {"skip-immed-action", Option::defer_immediate_action},

@@ -73,6 +73,7 @@ enum class Option {
     set_limit,
     defer_action,
     defer_immediate_action,
+    expires,
     layer2,
     mac,
     mac_type,

@@ -308,12 +308,13 @@ struct NextHop {
 
 struct Action {
     ActionKind kind = ActionKind::count;
-    Argument argument;      // code, port, rule number, pipe, fib, dscp, mark, mss
-    std::uint16_t mtu = 0;  // `unreach needfrag MTU`
-    std::string name;       // module of eaction; instance of nat64*, nptv6; `global` of nat;
-                            // name of the states that check-state looks for ("" = any)
-    std::string instance;   // instance of eaction
-    NextHop next_hop;       // fwd
+    Argument argument;       // code, port, rule number, pipe, fib, dscp, mark, mss
+    std::uint16_t mtu = 0;   // `unreach needfrag MTU`
+    std::string label = {};  // skipto and call: in place of the rule number
+    std::string name;        // module of eaction; instance of nat64*, nptv6; `global` of nat;
+                             // name of the states that check-state looks for ("" = any)
+    std::string instance;    // instance of eaction
+    NextHop next_hop;        // fwd
     bool operator==(const Action&) const = default;
 };
 
@@ -357,6 +358,7 @@ struct Body {
 struct Rule {
     std::uint16_t number = 0;  // 0: to be given
     std::uint8_t set = 0;
+    std::string label = {};             // `:NAME`, for skipto and call; ours
     std::optional<double> probability;  // 0 < p <= 1
     Action action;
     std::optional<Log> log;
@@ -366,6 +368,7 @@ struct Rule {
     std::vector<Group> options;
     std::optional<StateOption> state;
     Defer defer = Defer::none;
+    std::optional<std::uint32_t> expires_s = {};  // since 1970, UTC; `expires 1h`, ours
     std::string comment;
     bool operator==(const Rule&) const = default;
 };

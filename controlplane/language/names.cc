@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <pwd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -335,6 +336,7 @@ namespace {
 
 class SystemResolver final : public NameResolver {
   public:
+    std::uint64_t now_s() const override { return static_cast<std::uint64_t>(time(nullptr)); }
     std::optional<HostAddress> host(const std::string& name, AddressFamily family) const override {
         addrinfo hints{};
         if (family != AddressFamily::any)

@@ -35,6 +35,9 @@ class NameResolver {
     virtual std::optional<std::uint32_t> user(const std::string& name) const = 0;
     virtual std::optional<std::uint32_t> group(const std::string& name) const = 0;
 
+    // Seconds since 1970, from which `expires 1h` counts.
+    virtual std::uint64_t now_s() const { return 0; }
+
     // For printing. None: print the number.
     virtual std::optional<std::string> host_name(const HostAddress& address) const = 0;
     virtual std::optional<std::string> user_name(std::uint32_t id) const = 0;

@@ -1,6 +1,7 @@
 // The options of a rule.
 #include <algorithm>
 
+#include "controlplane/language/expiry.h"
 #include "controlplane/language/rule_reader.h"
 
 namespace sluice::language {
@@ -51,6 +52,8 @@ bool RuleReader::read_options() {
                 return fail_unknown_option();
             if (is_state(keyword->value) || is_defer(keyword->value))
                 return read_state(keyword->value, negated, in_block);
+            if (keyword->value == Option::expires)
+                return read_expiry(negated, in_block);
             std::optional<Term> term;
             if (!read_option(term, negated, in_block))
                 return false;
@@ -196,6 +199,24 @@ bool RuleReader::read_state(Option option, bool negated, bool in_block) {
         state.lifetime_s = lifetime.value;
     }
     rule_.state = std::move(state);
+    return true;
+}
+
+bool RuleReader::read_expiry(bool negated, bool in_block) {
+    if (in_block || negated)
+        return cursor_.fail(ExitStatus::usage, in_block
+                                                   ? "\"expires\" cannot be part of an or-block"
+                                                   : "\"not expires\" is not allowed");
+    if (rule_.expires_s)
+        return cursor_.fail(ExitStatus::usage, "\"expires\" was already given");
+    cursor_.advance();
+    if (!at_argument())
+        return cursor_.fail_missing("end of the rule (1h30m or 2026-12-31T23:59Z)");
+    const auto end = parse_expiry(cursor_.word(), resolver_.now_s());
+    if (!end)
+        return cursor_.fail(end.error());
+    rule_.expires_s = *end;
+    cursor_.advance();
     return true;
 }
 
@@ -367,6 +388,7 @@ bool RuleReader::read_option_argument(Option option, std::optional<Match>& match
         case Option::set_limit:
         case Option::defer_action:
         case Option::defer_immediate_action:
+        case Option::expires:
             return true;  // read_state has taken them
     }
     return true;

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "controlplane/language/expiry.h"
 #include "controlplane/language/rule_printer.h"
 
 namespace sluice::language {
@@ -82,6 +83,8 @@ std::string RulePrinter::action(const Action& action) {
                    (action.argument.from_table ? "tablearg" : hexadecimal(action.argument.value));
         case ActionKind::skipto:
         case ActionKind::call:
+            return text + " " +
+                   (action.label.empty() ? argument(action.argument) : ":" + action.label);
         case ActionKind::divert:
         case ActionKind::tee:
         case ActionKind::pipe:
@@ -289,10 +292,12 @@ std::string RulePrinter::rule(const Rule& rule) {
     if (options_.action_and_comment_only)
         return action(rule.action) + " // " + (rule.comment.empty() ? "..." : rule.comment);
     std::string text;
+    if (!rule.label.empty())
+        text = ":" + rule.label + " ";
     if (rule.probability) {
         char probability[32];
         std::snprintf(probability, sizeof probability, "prob %f ", *rule.probability);
-        text = probability;
+        text += probability;
     }
     text += action(rule.action) + modifiers(rule);
     if (rule.body) {
@@ -306,6 +311,8 @@ std::string RulePrinter::rule(const Rule& rule) {
         text += " " + state(*rule.state);
     if (rule.defer != Defer::none)
         text += rule.defer == Defer::action ? " defer-action" : " defer-immediate-action";
+    if (rule.expires_s)
+        text += " expires " + expiry_text(*rule.expires_s);
     if (!rule.comment.empty())
         text += " // " + rule.comment;
     return text;

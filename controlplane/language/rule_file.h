@@ -1,6 +1,8 @@
 // A rule file as a whole: every line read and checked before anything is done.
 //
-// Each line is a command without the word `ipfw`. Empty lines and comments are skipped. All errors
+// Each line is a command without the word `ipfw`. Empty lines and comments are skipped. A line that
+// is a label, `:NAME`, gives it to the rule that the file adds next. A label that a file jumps to
+// must be in the file, and in it once: what else the ruleset has is not known here. All errors
 // of the file are collected (up to a limit), so that one run shows them all; if there is any, the
 // caller carries out nothing.
 #pragma once

@@ -226,6 +226,8 @@ bool RuleReader::read() {
         return false;
     bool is_check = rule_.action.kind == ActionKind::check_state;
     if (is_check) {
+        if (cursor_.word() == "expires" && !read_expiry(false, false))
+            return false;
         if (!cursor_.at_end() && !at_comment())
             return cursor_.fail(ExitStatus::usage,
                                 "found " + quote(cursor_.word()) +
@@ -241,6 +243,8 @@ bool RuleReader::read() {
     }
     if (!cursor_.at_end() && !read_comment())
         return false;
+    if (!rule_.label.empty() && rule_.expires_s)
+        return cursor_.fail_at(0, ExitStatus::data, kLabelledRuleExpires);
     canonicalise(rule_);
     return true;
 }

@@ -26,6 +26,10 @@ Result<Rule, ParseError> parse_rule(std::span<const Word> words, const NameResol
                                     std::size_t first_word = 0, std::size_t end_column = 1);
 
 // The same for a text without the word `add`.
+// Why a rule cannot have both: a jump to it would lead nowhere one day.
+inline constexpr char kLabelledRuleExpires[] =
+    "a rule with a label cannot expire; put the label in front of another rule";
+
 Result<Rule, ParseError> parse_rule(std::string_view text, const NameResolver& resolver);
 
 }  // namespace sluice::language

@@ -33,6 +33,7 @@ class RuleReader {
   private:
     // action_reader.cc
     bool read_prefix();
+    bool read_label(std::string& label);
     bool read_action();
     bool read_action_argument();
     bool read_argument(Argument& argument, const ArgumentRules& rules);
@@ -58,6 +59,7 @@ class RuleReader {
     bool read_options();
     bool read_state(Option option, bool negated, bool in_block);
     bool read_state_name(std::string& name);
+    bool read_expiry(bool negated, bool in_block);
     bool read_limit(StateOption& state);
     // Leaves `term` empty if the option is no test at all: `via any`.
     bool read_option(std::optional<Term>& term, bool negated, bool in_block);

@@ -38,6 +38,12 @@ void LogWriter::write(std::string_view line, std::uint64_t time_ms, Priority pri
         sink->write(line, time_ms, priority);
 }
 
+void LogWriter::note(const std::string& line, std::uint64_t time_ms) {
+    write(line, time_ms, Priority::notice);
+    for (const auto& sink : sinks_)
+        sink->flush();
+}
+
 void LogWriter::reopen() {
     for (const auto& sink : sinks_)
         sink->reopen();

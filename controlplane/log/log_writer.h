@@ -27,6 +27,9 @@ class LogWriter {
     std::size_t drain(std::span<contract::LogRing> rings, LogLimiter& limiter,
                       std::span<const std::string> interface_names);
 
+    // A line that no packet caused.
+    void note(const std::string& line, std::uint64_t time_ms);
+
     void reopen();
 
   private:

@@ -1,6 +1,7 @@
 #include "controlplane/ruleset/ruleset.h"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_set>
 
 #include "controlplane/language/printer.h"
@@ -159,6 +160,47 @@ bool Ruleset::switch_sets(std::uint32_t enable, std::uint32_t disable) {
     return disabled_sets_ != before;
 }
 
+template <typename NewSet>
+std::size_t Ruleset::change_sets(std::uint16_t first, std::uint16_t last, NewSet new_set) {
+    std::size_t found = 0;
+    for (std::size_t i = chunk_of(first); i <= chunk_of(last); ++i) {
+        const auto concerned = [&](const RulePointer& r) {
+            return r->rule.number >= first && r->rule.number <= last && new_set(*r).has_value();
+        };
+        if (!chunks_[i] || std::none_of(chunks_[i]->begin(), chunks_[i]->end(), concerned))
+            continue;
+        for (RulePointer& rule : writable_chunk(i)) {
+            if (!concerned(rule))
+                continue;
+            StoredRule moved = *rule;
+            moved.rule.set = *new_set(*rule);
+            rule = std::make_shared<const StoredRule>(std::move(moved));
+            ++found;
+        }
+    }
+    return found;
+}
+
+std::size_t Ruleset::move_set(std::uint8_t from, std::uint8_t to) {
+    return change_sets(0, kLastNumber, [&](const StoredRule& r) {
+        return r.rule.set == from ? std::optional(to) : std::nullopt;
+    });
+}
+
+std::size_t Ruleset::move_rules(std::uint16_t number, std::uint8_t to) {
+    if (number > kLastNumber)
+        return 0;
+    return change_sets(number, number, [&](const StoredRule&) { return std::optional(to); });
+}
+
+std::size_t Ruleset::swap_sets(std::uint8_t first, std::uint8_t second) {
+    return change_sets(0, kLastNumber, [&](const StoredRule& r) -> std::optional<std::uint8_t> {
+        if (r.rule.set == first)
+            return second;
+        return r.rule.set == second ? std::optional(first) : std::nullopt;
+    });
+}
+
 std::vector<RulePointer> Ruleset::orphans() const {
     std::vector<RulePointer> result = orphans_;
     for (const auto& [text, rules] : removed_)
@@ -214,8 +256,9 @@ std::size_t Ruleset::remove_if(std::uint16_t first, std::uint16_t last, Predicat
         Chunk& chunk = writable_chunk(i);
         for (const RulePointer& rule : chunk)
             if (doomed(rule))
-                removed_[identity(*rule)].push_back(
-                    {rule, sysctls_.dyn_keep_states != 0 && rule->rule.state.has_value()});
+                removed_[identity(*rule)].push_back({rule, sysctls_.dyn_keep_states != 0 &&
+                                                               rule->rule.state.has_value() &&
+                                                               !rule->rule.expires_s});
         removed += std::erase_if(chunk, doomed);
     }
     size_ -= removed;
@@ -229,6 +272,20 @@ std::size_t Ruleset::remove(language::RuleRange range, std::optional<std::uint8_
 
 std::size_t Ruleset::remove_set(std::uint8_t set) {
     return remove_if(0, kLastNumber, [&](const StoredRule& r) { return r.rule.set == set; });
+}
+
+std::vector<RulePointer> Ruleset::remove_expired(std::uint64_t now_s) {
+    const auto expired = [&](const StoredRule& r) {
+        return r.rule.expires_s && *r.rule.expires_s <= now_s;
+    };
+    std::vector<RulePointer> result;
+    for (const auto& chunk : chunks_)
+        if (chunk)
+            std::copy_if(chunk->begin(), chunk->end(), std::back_inserter(result),
+                         [&](const RulePointer& rule) { return expired(*rule); });
+    if (!result.empty())
+        remove_if(0, kLastNumber, expired);
+    return result;
 }
 
 std::size_t Ruleset::flush() {

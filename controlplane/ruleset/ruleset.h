@@ -85,6 +85,9 @@ class Ruleset {
     std::size_t remove(language::RuleRange range, std::optional<std::uint8_t> set = {});
     std::size_t remove_set(std::uint8_t set);
 
+    // Deletes the rules whose time is over. Their states end with them: they do not become orphans.
+    std::vector<RulePointer> remove_expired(std::uint64_t now_s);
+
     // Deletes all but set 31.
     std::size_t flush();
 
@@ -92,6 +95,13 @@ class Ruleset {
     std::uint32_t disabled_sets() const { return disabled_sets_; }
     // REQUIRES: the masks are disjoint. False: all is as it was.
     bool switch_sets(std::uint32_t enable, std::uint32_t disable);
+    // The rules of `from`, or those numbered `number`, stand in set `to` afterwards; place, slot
+    // and id stay, and so do counters and states. Returns how many rules that changes or finds
+    // there. REQUIRES: sets below kSetCount.
+    std::size_t move_set(std::uint8_t from, std::uint8_t to);
+    std::size_t move_rules(std::uint16_t number, std::uint8_t to);
+    // Exchanges the rules of two sets, not whether these are enabled.
+    std::size_t swap_sets(std::uint8_t first, std::uint8_t second);
     bool is_disabled(const StoredRule& rule) const {
         return (disabled_sets_ >> rule.rule.set & 1) != 0;
     }
@@ -144,6 +154,9 @@ class Ruleset {
     Result<Done> give_identity(StoredRule& rule);
     template <typename Predicate>
     std::size_t remove_if(std::uint16_t first, std::uint16_t last, Predicate predicate);
+    // `new_set` gives the set of a rule, or nothing if it does not concern the rule.
+    template <typename NewSet>
+    std::size_t change_sets(std::uint16_t first, std::uint16_t last, NewSet new_set);
 
     std::array<std::shared_ptr<Chunk>, kChunkCount> chunks_;
     std::size_t size_ = 0;

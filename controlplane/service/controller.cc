@@ -1,6 +1,7 @@
 #include "controlplane/service/controller.h"
 
 #include <algorithm>
+#include <ctime>
 
 #include "controlplane/compiler/compile.h"
 #include "controlplane/service/restore.h"
@@ -12,6 +13,7 @@ using ruleset::Ruleset;
 
 constexpr std::chrono::milliseconds kLogInterval{20};
 constexpr std::chrono::seconds kLossInterval{10};
+constexpr std::chrono::seconds kExpiryInterval{1};
 constexpr std::size_t kMaximumWaiting = 256;
 
 bool needs_data_plane(const Operation& operation) {
@@ -19,6 +21,10 @@ bool needs_data_plane(const Operation& operation) {
 }
 
 }  // namespace
+
+std::uint64_t wall_clock_s() {
+    return static_cast<std::uint64_t>(std::time(nullptr));
+}
 
 Controller::Controller(EventLoop& loop, const ControllerOptions& options,
                        log::LogWriter& log_writer, Report report)
@@ -31,6 +37,7 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
              .answered = [this](Result<std::uint64_t> answer) { on_answered(answer); },
              .states = [this](Result<StatesAnswer> answer) { on_states(answer); },
              .killed = [this](Result<std::uint64_t> answer) { on_killed(answer); }}),
+      clock_s_(options.clock_s),
       ruleset_(options.default_accept),
       default_accept_(options.default_accept) {
     link_.set_answer_timeout(options.answer_timeout);
@@ -39,11 +46,13 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
 Controller::~Controller() {
     loop_.cancel(log_timer_);
     loop_.cancel(loss_timer_);
+    loop_.cancel(expiry_timer_);
 }
 
 void Controller::start() {
     log_timer_ = loop_.every(kLogInterval, [this] { drain_logs(); });
     loss_timer_ = loop_.every(kLossInterval, [this] { report_lost_lines(); });
+    expiry_timer_ = loop_.every(kExpiryInterval, [this] { remove_expired(); });
     link_.start();
 }
 
@@ -175,6 +184,25 @@ void Controller::push() {
                                         .reply = {}});
     if (!offered)
         report_("the ruleset cannot be given to sluice-dataplane: " + offered.error().message);
+}
+
+// While something else is under way the next second does it.
+void Controller::remove_expired() {
+    if (busy() || !link_.up() || cannot_change())
+        return;
+    Ruleset without = ruleset_;
+    std::vector<ruleset::RulePointer> expired = without.remove_expired(clock_s_());
+    if (expired.empty())
+        return;
+    const Result<Done> offered = offer({.ruleset = std::move(without),
+                                        .generation = 0,
+                                        .clear = {},
+                                        .kills = {},
+                                        .results = {},
+                                        .reply = {},
+                                        .expired = std::move(expired)});
+    if (!offered)
+        report_("rules that have expired cannot be removed: " + offered.error().message);
 }
 
 // ---- Requests ----------------------------------------------------------------------------------
@@ -309,6 +337,10 @@ void Controller::on_answered(const Result<std::uint64_t>& answer) {
     ruleset_ = std::move(done.ruleset);
     ruleset_.published();
     clear(done.clear);
+    for (const ruleset::RulePointer& rule : done.expired)
+        log_writer_.note(
+            "ipfw: rule " + std::to_string(rule->rule.number) + " has expired: " + rule->text,
+            clock_s_() * 1000);
     if (done.reply)
         finish(std::move(done.results), std::move(done.kills), done.reply);
     next_change();

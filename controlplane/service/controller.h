@@ -10,6 +10,8 @@
 // sets, slots, limits and text of all rules, and they become ours, so that a control plane that
 // crashed comes back with the same rules and the counters go on. If it runs nothing it gets what we
 // have. After that our ruleset counts: a data plane that was restarted gets it anew.
+// Time. A rule whose time is over is removed within a second, by a change of our own, and the log
+// says so; the data plane has stopped to match it by itself.
 // Failure. No data plane: changes are refused with a sentence that says so, reads work. A data
 // plane that dies in the middle of a change: the change is refused and the old ruleset is pushed
 // when it is back. A request for states that dies with it is refused.
@@ -30,10 +32,13 @@
 
 namespace sluice::service {
 
+std::uint64_t wall_clock_s();
+
 struct ControllerOptions {
     std::string dataplane_socket;
     bool default_accept = false;
     std::chrono::milliseconds answer_timeout{10'000};  // for an offer
+    std::uint64_t (*clock_s)() = wall_clock_s;  // since 1970; tests have a clock of their own
 };
 
 class Controller {
@@ -68,6 +73,7 @@ class Controller {
         std::vector<KillOrder> kills;
         std::vector<OperationResult> results;
         Reply reply;
+        std::vector<ruleset::RulePointer> expired = {};  // that this removes
     };
     // What has taken effect, but for the states that are being killed.
     struct Killing {
@@ -83,6 +89,7 @@ class Controller {
     void on_answered(const Result<std::uint64_t>& answer);
     Result<Done> adopt(const contract::Hello& hello, int snapshot);
     void push();
+    void remove_expired();
     void on_states(const Result<StatesAnswer>& answer);
     void on_killed(const Result<std::uint64_t>& answer);
     bool busy() const { return pending_ || asking_ || killing_; }
@@ -108,8 +115,10 @@ class Controller {
     DataplaneLink link_;
     EventLoop::TimerId log_timer_ = 0;
     EventLoop::TimerId loss_timer_ = 0;
+    EventLoop::TimerId expiry_timer_ = 0;
     std::uint64_t lost_lines_ = 0;  // that the log rings had no room for, as far as reported
 
+    std::uint64_t (*clock_s_)();
     ruleset::Ruleset ruleset_;
     bool default_accept_;           // from the settings
     std::uint64_t generation_ = 0;  // that runs; 0: none yet

@@ -68,6 +68,16 @@ struct OperationWriter {
         object["enable"] = sets.enable;
         object["disable"] = sets.disable;
     }
+    void operator()(const language::SetMoveCommand& move) const {
+        object["do"] = move.by_rule ? "move rule" : "move set";
+        object["what"] = move.what;
+        object["to"] = move.to;
+    }
+    void operator()(const language::SetSwapCommand& swap) const {
+        object["do"] = "swap sets";
+        object["first"] = swap.first;
+        object["second"] = swap.second;
+    }
     void operator()(const StateOperation& states) const {
         const StateFilter& filter = states.filter;
         object["do"] = kStateVerbs[static_cast<std::size_t>(states.kind)];
@@ -309,6 +319,19 @@ Operation read_operation(const json& value, std::string& problem) {
         if ((sets.enable & sets.disable) != 0)
             in.fail("a set that is enabled and disabled at once");
         operation.what = sets;
+    } else if (verb == "move rule" || verb == "move set") {
+        constexpr std::uint64_t kLastSet = language::kSetCount - 1;
+        const bool by_rule = verb == "move rule";
+        operation.what = language::SetMoveCommand{
+            .by_rule = by_rule,
+            .what = static_cast<std::uint16_t>(
+                in.number("what", by_rule ? language::kDefaultRuleNumber : kLastSet)),
+            .to = static_cast<std::uint8_t>(in.number("to", kLastSet))};
+    } else if (verb == "swap sets") {
+        constexpr std::uint64_t kLastSet = language::kSetCount - 1;
+        operation.what = language::SetSwapCommand{
+            .first = static_cast<std::uint8_t>(in.number("first", kLastSet)),
+            .second = static_cast<std::uint8_t>(in.number("second", kLastSet))};
     } else if (const auto* state = std::find(std::begin(kStateVerbs), std::end(kStateVerbs), verb);
                state != std::end(kStateVerbs)) {
         operation.what =

@@ -90,8 +90,9 @@ struct Operation {
     std::uint32_t line = 0;  // of the rule file, 0: none
     bool forgive = false;    // -f or -q: a target that is not there is no failure
     std::variant<AddOperation, language::DeleteCommand, language::FlushCommand,
-                 language::ZeroCommand, language::SetEnableCommand, ListOperation,
-                 ShowSetsOperation, ReadSysctlOperation, WriteSysctlOperation, StateOperation>
+                 language::ZeroCommand, language::SetEnableCommand, language::SetMoveCommand,
+                 language::SetSwapCommand, ListOperation, ShowSetsOperation, ReadSysctlOperation,
+                 WriteSysctlOperation, StateOperation>
         what;
     bool operator==(const Operation&) const = default;
 };

@@ -183,6 +183,27 @@ class Script {
         return OperationResult{};
     }
 
+    Result<OperationResult> operator()(const language::SetMoveCommand& move) {
+        OperationResult result;
+        if (!move.by_rule) {
+            outcome_.changed |=
+                outcome_.ruleset.move_set(static_cast<std::uint8_t>(move.what), move.to) != 0;
+            return result;
+        }
+        const bool moved = outcome_.ruleset.move_rules(move.what, move.to) != 0;
+        outcome_.changed |= moved;
+        if (!moved)
+            complain(result, move.what == language::kDefaultRuleNumber
+                                 ? "rule 65535 is the default rule: it cannot be moved"
+                                 : "rule " + std::to_string(move.what) + " not found");
+        return result;
+    }
+
+    Result<OperationResult> operator()(const language::SetSwapCommand& swap) {
+        outcome_.changed |= outcome_.ruleset.swap_sets(swap.first, swap.second) != 0;
+        return OperationResult{};
+    }
+
     Result<OperationResult> operator()(const StateOperation& states) {
         OperationResult result;
         if (states.kind == StateOperation::Kind::kill) {

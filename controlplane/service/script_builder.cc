@@ -75,12 +75,8 @@ struct Builder {
     Result<Operations> operator()(const language::SetEnableCommand& sets) const {
         return one(sets);
     }
-    Result<Operations> operator()(const language::SetMoveCommand&) const {
-        return not_yet("moving rules between sets");
-    }
-    Result<Operations> operator()(const language::SetSwapCommand&) const {
-        return not_yet("swapping sets");
-    }
+    Result<Operations> operator()(const language::SetMoveCommand& move) const { return one(move); }
+    Result<Operations> operator()(const language::SetSwapCommand& swap) const { return one(swap); }
     Result<Operations> operator()(const language::SwitchCommand& command) const {
         if (command.sysctl.empty())
             return Operations{};

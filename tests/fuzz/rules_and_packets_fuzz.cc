@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <set>
 #include <sstream>
 #include <string>
 
@@ -32,14 +33,22 @@ packet::Passage passage(std::uint8_t choice) {
     return passage;
 }
 
-// Numbered by us, so that they ascend.
+// Numbered by us, so that they ascend. Labels that lead nowhere are refused by the compiler, so only
+// a call to the rule itself may name one.
 std::vector<std::string> runnable_rules(const std::string& text) {
     std::vector<std::string> rules;
+    std::set<std::string> labels;
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line) && rules.size() < kMaximumRules;) {
         const std::string numbered = std::to_string(rules.size() * 10 + 10) + " " + line;
         const auto rule = language::parse_rule(numbered, language::refusing_resolver());
-        if (rule && !compiler::unsupported(*rule))
+        if (!rule || compiler::unsupported(*rule))
+            continue;
+        const std::string& target = rule->action.label;
+        if (!target.empty() &&
+            (target != rule->label || rule->action.kind != language::ActionKind::call))
+            continue;
+        if (rule->label.empty() || labels.insert(rule->label).second)
             rules.push_back(numbered);
     }
     return rules;

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "controlplane/language/expiry.h"
 #include "controlplane/language/names.h"
 #include "controlplane/language/rule_parser.h"
 
@@ -337,6 +338,29 @@ std::string check_state(Random& random) {
     return "check-state" + (random.one_in(3) ? " :any" : state_name(random));
 }
 
+// `100 skipto 5 …` becomes `100 skipto :L …`, if the rule may go there.
+void jump_to_label(std::string& line, const std::string& label, bool forward) {
+    const bool is_call = line.find(" call ") != std::string::npos;
+    const std::size_t jump = line.find(is_call ? " call " : " skipto ");
+    if (jump == std::string::npos || (!is_call && !forward))
+        return;
+    const std::size_t argument = line.find(' ', jump + 1) + 1;
+    line.replace(argument, line.find(' ', argument) - argument, ":" + label);
+}
+
+// Gives some rules a label, and lets others go there.
+void add_labels(Random& random, std::vector<std::string>& lines) {
+    for (std::size_t i = 0; i < lines.size(); ++i) {
+        if (!random.one_in(10) || lines[i].find(" expires ") != std::string::npos)
+            continue;
+        const std::string label = "L" + std::to_string(i);
+        lines[i].insert(lines[i].find(' ') + 1, ":" + label + " ");
+        for (std::size_t j = 0; j < lines.size(); ++j)
+            if (random.one_in(4))
+                jump_to_label(lines[j], label, i > j);
+    }
+}
+
 }  // namespace
 
 std::string random_rule_text(Random& random) {
@@ -344,7 +368,9 @@ std::string random_rule_text(Random& random) {
     if (random.one_in(12))
         text += "set " + std::to_string(random.below(32)) + " ";
     if (random.one_in(10))
-        return text + check_state(random);
+        return text + check_state(random) +
+               (random.one_in(10) ? " expires " + language::expiry_text(random.between(1, 240))
+                                  : "");
     if (random.one_in(6))
         text += "prob " + random.pick(Texts{"0.5", "0.1", "0.9", "1", "0.000001", "0.333"}) + " ";
     text += action(random);
@@ -370,6 +396,8 @@ std::string random_rule_text(Random& random) {
     text += options(random);
     if (random.one_in(3))
         text += " " + state(random);
+    if (random.one_in(15))
+        text += " expires " + language::expiry_text(random.between(1, 240));
     if (random.one_in(20))
         text += " // a comment";
     return text;
@@ -383,6 +411,8 @@ std::vector<std::string> random_ruleset(Random& random, unsigned rule_count) {
             number += random.between(1, 120);
         lines.push_back(std::to_string(number) + " " + random_rule_text(random));
     }
+    if (random.one_in(3))
+        add_labels(random, lines);
     return lines;
 }
 

@@ -18,6 +18,7 @@ namespace sluice::reference {
 
 namespace {
 
+const std::string kRefused = "the compiler refuses: ";
 constexpr std::uint32_t kRingCapacity = 65536;
 // More than the packets of a scenario can make.
 constexpr state::CellIndex kCells = 4096;
@@ -345,7 +346,7 @@ std::optional<std::string> difference(const Scenario& scenario) {
     ruleset.switch_sets(0, scenario.disabled_sets);
     const auto image = compiler::compile(ruleset, 1);
     if (!image)
-        return "the compiler refuses: " + image.error().message;
+        return kRefused + image.error().message;
     const auto slots = static_cast<std::uint32_t>(rules.size() + 2);
     const auto runtime = program::Runtime::create(*image, world(scenario.world), slots);
     if (!runtime)
@@ -408,7 +409,9 @@ Scenario shrink(Scenario scenario) {
         auto& list = smaller.*member;
         const auto begin = list.begin() + static_cast<std::ptrdiff_t>(first);
         list.erase(begin, begin + static_cast<std::ptrdiff_t>(count));
-        if (!difference(smaller))
+        // Without its label a jump is refused, which is no difference.
+        const auto still_there = difference(smaller);
+        if (!still_there || still_there->starts_with(kRefused))
             return false;
         scenario = std::move(smaller);
         return true;

@@ -145,6 +145,11 @@ SlowEngine::SlowEngine(std::vector<Rule> rules, bool default_accept,
     last.set = 31;  // which cannot be disabled
     last.action.kind = default_accept ? ActionKind::allow : ActionKind::deny;
     rules_.push_back(last);
+    // For the log, which knows numbers only.
+    for (Rule& rule : rules_)
+        for (const Rule& other : rules_)
+            if (!rule.action.label.empty() && other.label == rule.action.label)
+                rule.action.argument.value = other.number;
     counters_.resize(rules_.size());
     logged_.resize(rules_.size());
 }
@@ -195,6 +200,7 @@ std::optional<SlowStates::Found> SlowEngine::look_up_once(Walk& walk, const std:
     if (walk.packet.version == 0 || walk.looked_for_any || !walk.looked_for.insert(name).second)
         return std::nullopt;
     walk.looked_for_any = name.empty();
+    states_.forget(walk.packet, name, [this](std::size_t rule) { return is_over(rule); });
     return states_.look_up(walk.packet, name);
 }
 
@@ -203,6 +209,7 @@ bool SlowEngine::makes_state(Walk& walk, std::size_t index) {
     const Rule& rule = rules_[index];
     if (walk.packet.version == 0)
         return true;
+    states_.forget(walk.packet, rule.state->name, [this](std::size_t i) { return is_over(i); });
     const SlowStates::Made made = states_.make(walk.packet, *rule.state, index);
     if (made == SlowStates::Made::yes || made == SlowStates::Made::there_already)
         return true;
@@ -229,6 +236,7 @@ bool SlowEngine::makes_state(Walk& walk, std::size_t index) {
 SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Passage& passage,
                              std::uint64_t sequence, std::uint64_t time_ms) {
     states_.advance_to(time_ms);
+    now_ms_ = time_ms;
     Walk walk{decode(frame, {.deny_unknown_extension_headers = sysctls_.deny_unknown_exthdrs != 0,
                              .permit_single_fragment6 = sysctls_.permit_single_frag6 != 0}),
               passage,
@@ -238,6 +246,25 @@ SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Pas
     SlowOutcome outcome = judge(walk);
     outcome.marks = marks_text(before, walk.packet, walk.marks);
     return outcome;
+}
+
+bool SlowEngine::is_over(std::size_t index) const {
+    return rules_[index].expires_s && now_ms_ >= *rules_[index].expires_s * std::uint64_t{1000};
+}
+
+// Where a skipto or call goes on. A label is one rule, a number the first rule that has it or a
+// higher one.
+std::size_t SlowEngine::jump_target(std::size_t index) const {
+    const Rule& rule = rules_[index];
+    if (!rule.action.label.empty())
+        for (std::size_t i = 0; i < rules_.size(); ++i)
+            if (rules_[i].label == rule.action.label)
+                return i;
+    // A skipto does not go back: a target that is not above the own number stands for the next.
+    const unsigned number = rule.action.kind == ActionKind::call
+                                ? rule.action.argument.value
+                                : std::max<unsigned>(rule.action.argument.value, rule.number + 1u);
+    return first_rule_from(number);
 }
 
 // The default rule has the highest number there is.
@@ -282,6 +309,8 @@ SlowOutcome SlowEngine::judge(Walk& walk) {
         if ((disabled_sets_ >> visited.set & 1) != 0)
             continue;
         if (frames_only && !names_link_layer(visited))
+            continue;
+        if (is_over(i))
             continue;
         if (!wins_chance(walk, i))
             continue;
@@ -353,7 +382,7 @@ SlowOutcome SlowEngine::judge(Walk& walk) {
                     return outcome;
                 }
                 walk.marks.callers.push_back(rule.number);
-                i = first_rule_from(rule.action.argument.value) - 1;
+                i = jump_target(i) - 1;
                 break;
             case ActionKind::return_:
                 i = first_rule_from(walk.marks.callers.back() + 1) - 1;
@@ -372,14 +401,9 @@ SlowOutcome SlowEngine::judge(Walk& walk) {
                 walk.looked_for.clear();
                 walk.looked_for_any = false;
                 break;
-            case ActionKind::skipto: {
-                // Never back: a target that is not above the own number stands for the next one.
-                const unsigned target =
-                    std::max<unsigned>(rule.action.argument.value, rule.number + 1u);
-                while (rules_[i + 1].number < target)
-                    ++i;
+            case ActionKind::skipto:
+                i = jump_target(i) - 1;
                 break;
-            }
             case ActionKind::fwd:
                 // What comes back needs no other way.
                 outcome.verdict += found && found->reverse ? "accept" : final_verdict(rule.action);

@@ -71,6 +71,8 @@ class SlowEngine {
     std::optional<SlowStates::Found> look_up_once(Walk& walk, const std::string& name);
     void count(const Walk& walk, std::size_t index);
     SlowOutcome judge(Walk& walk);
+    bool is_over(std::size_t index) const;
+    std::size_t jump_target(std::size_t index) const;
     std::size_t first_rule_from(unsigned number) const;
     void complain_of_calls(Walk& walk);
     bool makes_state(Walk& walk, std::size_t index);
@@ -85,6 +87,7 @@ class SlowEngine {
     contract::Sysctls sysctls_;
     Draw draw_;
     std::uint32_t disabled_sets_;
+    std::uint64_t now_ms_ = 0;
     SlowStates states_;
     std::optional<std::uint64_t> last_complaint_s_;
     std::optional<std::uint64_t> last_call_complaint_s_;

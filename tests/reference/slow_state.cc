@@ -64,8 +64,7 @@ SlowFlow flow_of(const SlowPacket& packet) {
     return flow;
 }
 
-std::optional<SlowStates::Found> SlowStates::look_up(const SlowPacket& packet,
-                                                     const std::string& name) {
+SlowState* SlowStates::newest(const SlowPacket& packet, const std::string& name) {
     const SlowFlow flow = flow_of(packet), reversed = flow.reversed();
     SlowState* found = nullptr;
     for (SlowState& state : states_) {
@@ -74,14 +73,31 @@ std::optional<SlowStates::Found> SlowStates::look_up(const SlowPacket& packet,
         if (found == nullptr || is_newer(state, *found))
             found = &state;
     }
+    return found;
+}
+
+std::optional<SlowStates::Found> SlowStates::look_up(const SlowPacket& packet,
+                                                     const std::string& name) {
+    SlowState* found = newest(packet, name);
     if (found == nullptr)
         return std::nullopt;
-    const bool reverse = found->flow != flow;
+    const bool reverse = found->flow != flow_of(packet);
     found->packets += 1;
     found->bytes += packet.ip.size();
     found->answered = found->answered || reverse;
     prolong(*found, packet, reverse);
     return Found{.state = found, .reverse = reverse};
+}
+
+void SlowStates::forget(const SlowPacket& packet, const std::string& name,
+                        const std::function<bool(std::size_t rule)>& over) {
+    for (SlowState* found = newest(packet, name); found != nullptr && over(found->rule);
+         found = newest(packet, name)) {
+        const SlowParent* parent = found->parent;
+        if (parent != nullptr && --found->parent->children == 0)
+            parents_.remove_if([&](const SlowParent& other) { return &other == parent; });
+        states_.remove_if([&](const SlowState& state) { return &state == found; });
+    }
 }
 
 // Half-open states must make room faster the fuller the table is: at dyn_adaptive_start percent

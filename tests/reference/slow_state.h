@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <list>
 #include <optional>
 #include <string>
@@ -62,6 +63,10 @@ class SlowStates {
     // An empty name stands for any. A state that is found counts the packet and is prolonged.
     std::optional<Found> look_up(const SlowPacket& packet, const std::string& name);
 
+    // Removes the state that `look_up` would find as long as the rule that made it is `over`.
+    void forget(const SlowPacket& packet, const std::string& name,
+                const std::function<bool(std::size_t rule)>& over);
+
     enum class Made { yes, there_already, table_full, limit_reached };
     Made make(const SlowPacket& packet, const language::StateOption& option, std::size_t rule);
 
@@ -77,6 +82,7 @@ class SlowStates {
     const std::vector<std::string>& keepalives() const { return keepalives_; }
 
   private:
+    SlowState* newest(const SlowPacket& packet, const std::string& name);
     void prolong(SlowState& state, const SlowPacket& packet, bool reverse) const;
     std::uint64_t syn_lifetime(const SlowState& state) const;
     bool is_full() const;

@@ -182,8 +182,10 @@ TEST_F(CliTest, ExitStatuses) {
     EXPECT_EQ(status("table 1 add 1.2.3.4"), 69);
     EXPECT_EQ(status("set disable 5"), 0);
     EXPECT_EQ(status("set disable 31"), 0);
-    EXPECT_EQ(status("set swap 1 2"), 69);
-    EXPECT_EQ(status("set move 1 to 2"), 69);
+    EXPECT_EQ(status("set swap 1 2"), 0);
+    EXPECT_EQ(status("set move 1 to 2"), 0);
+    EXPECT_EQ(status("set move rule 777 to 2"), 69);
+    EXPECT_EQ(status("set swap 1 32"), 65);
     EXPECT_EQ(status("nat 1 config ip 1.2.3.4"), 69);
     EXPECT_EQ(status(""), 64);
     EXPECT_EQ(status("-h"), 0);
@@ -246,7 +248,7 @@ TEST_F(CliTest, AFileWithABadLineChangesNothing) {
     for (const Bad& bad : {Bad{"add alow ip from any to any", 65},         // the language
                            Bad{"add 65535 allow ip from any to any", 69},  // the ruleset
                            Bad{"add pipe 1 ip from any to any", 69},       // not carried out
-                           Bad{"set swap 4 5", 69}, Bad{"delete 777", 69},
+                           Bad{"set move rule 777 to 5", 69}, Bad{"delete 777", 69},
                            Bad{"sysctl net.inet.ip.fw.tables_max=5", 69}}) {
         const Output output =
             ipfw(file("add allow ip from any to any\nadd deny ip from any to any\n" +

@@ -115,6 +115,82 @@ TEST(Compile, SkiptoGoesToTheFirstRuleThatIsNotLowerAndNeverBack) {
     EXPECT_EQ(compiled.rule(4).target, 5u);
 }
 
+TEST(Compile, CallsMayGoBack) {
+    const Compiled compiled({
+        "100 count ip from any to any",     // 0
+        "200 call 50 ip from any to any",   // 1 → 0
+        "300 call 300 ip from any to any",  // 2 → 2
+        "400 call 999 ip from any to any"   // 3 → 4, the default rule
+    });
+    EXPECT_EQ(compiled.rule(1).target, 0u);
+    EXPECT_EQ(compiled.rule(2).target, 2u);
+    EXPECT_EQ(compiled.rule(3).target, 4u);
+}
+
+// To the very rule, whose number others may have too.
+TEST(Compile, LabelsAreRules) {
+    const std::vector<std::string> rules = {
+        "100 skipto :b ip from any to any",       "200 count ip from any to any",
+        "200 :b count ip from any to any",        "300 call :b ip from any to any",
+        "400 set 5 skipto :c ip from any to any", "500 set 6 :c count ip from any to any"};
+    const Compiled compiled(rules);
+    EXPECT_EQ(compiled.rule(0).target, 2u);
+    EXPECT_EQ(compiled.rule(0).action_number, 200);
+    EXPECT_EQ(compiled.rule(3).target, 2u);
+    EXPECT_EQ(compiled.rule(4).target, 5u);
+    // A labelled rule of a disabled set: the live one behind it.
+    const Compiled disabled(rules, false, 1u << 6);
+    EXPECT_EQ(disabled.rule(4).target, 5u);
+    EXPECT_EQ(disabled.rule(5).number, 65535);
+    const Compiled jump_disabled(rules, false, 1u << 5);
+    EXPECT_EQ(jump_disabled.view().all_rules().back().target, 4u);
+}
+
+std::string refusal(const std::vector<std::string>& texts) {
+    std::vector<language::Rule> rules;
+    for (const std::string& text : texts)
+        rules.push_back(*language::parse_rule(text, language::refusing_resolver()));
+    std::vector<RuleInput> inputs;
+    for (std::size_t i = 0; i < rules.size(); ++i)
+        inputs.push_back({.rule = &rules[i], .slot = static_cast<std::uint32_t>(i) + 2});
+    const auto image = compile({.rules = inputs});
+    return image ? ""
+                 : std::to_string(static_cast<int>(image.error().status)) + " " +
+                       image.error().message;
+}
+
+TEST(Compile, LabelsThatLeadNowhereAreRefused) {
+    EXPECT_EQ(refusal({"100 skipto :a ip from any to any"}),
+              "65 rule 100 goes on at label :a, and no rule has that label");
+    EXPECT_EQ(refusal({"100 :a count ip from any to any", "200 :a count ip from any to any"}),
+              "65 rules 100 and 200 have the same label :a");
+    EXPECT_EQ(refusal({"100 :a count ip from any to any", "200 skipto :a ip from any to any"}),
+              "65 rule 200 skips to label :a of rule 100, which does not stand behind it; only "
+              "`call` goes back");
+    EXPECT_EQ(refusal({"100 :a count ip from any to any", "200 call :a ip from any to any"}), "");
+}
+
+// The classifier sees packets as they came; what a rule changes is not its business.
+TEST(Compile, TestsOfWhatRulesChangeAreResidual) {
+    const std::string test = "200 allow tcp from any to any dscp ef iptos lowdelay tcpmss 1400";
+    const Compiled plain({test});
+    EXPECT_EQ(plain.rule(0).residual_count, 0u);
+    const Compiled dscp({test, "300 setdscp be ip from any to any"});
+    EXPECT_EQ(dscp.rule(0).header_count, 2u);
+    EXPECT_EQ(dscp.rule(0).residual_count, 2u);
+    const Compiled mss({test, "300 tcp-setmss 1400 ip from any to any"});
+    EXPECT_EQ(mss.rule(0).residual_count, 1u);
+    EXPECT_EQ(mss.tests(0).back().opcode, Opcode::tcp_mss);
+}
+
+TEST(Compile, AnEndIsTheFirstResidualTest) {
+    const Compiled compiled({"100 prob 0.5 allow ip from any to any expires 1970-01-02T00:00Z"});
+    ASSERT_EQ(compiled.rule(0).residual_count, 2u);
+    EXPECT_EQ(compiled.tests(0)[0].opcode, Opcode::not_expired);
+    EXPECT_EQ(compiled.tests(0)[0].argument, 86400u);
+    EXPECT_EQ(compiled.rule(0).flags, contract::rule_flag::expires);
+}
+
 TEST(Compile, NamesOfInterfacesAreKeptOnce) {
     const Compiled compiled({"100 allow ip from any to any via em0",
                              "200 allow ip from any to any recv em0",

@@ -246,6 +246,10 @@ void Generator::modifiers(Rule& rule) {
     }
     if (chance(10))
         rule.comment = chance(50) ? "a comment" : "see ticket 12, please";
+    if (chance(10))
+        rule.expires_s = between(1, 0xffffffff);
+    else if (chance(10))
+        rule.label = "a-b.c_" + std::to_string(below(1'000'000'000));
 }
 
 Term Generator::protocol() {

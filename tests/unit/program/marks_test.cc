@@ -178,6 +178,35 @@ TEST(Marks, LaterRulesSeeTheLoweredSegmentSize) {
     EXPECT_EQ(bench.counters(0), "2 112");
 }
 
+// The bench passes one packet a second, the first one at second 1.
+TEST(Expiry, ARuleEndsByItself) {
+    Bench bench({"100 allow ip from any to any expires 1970-01-01T00:00:03Z",
+                 "200 reject ip from any to any"});
+    EXPECT_EQ(bench.pass(udp(), kIn), "accept 100");
+    EXPECT_EQ(bench.pass(udp(), kIn), "accept 100");
+    EXPECT_EQ(bench.pass(udp(), kIn), "unreach:1 200");
+}
+
+TEST(Expiry, ItsStatesEndWithIt) {
+    Bench bench({"50 check-state :any",
+                 "100 allow udp from any to any keep-state expires 1970-01-01T00:00:03Z",
+                 "200 reject ip from any to any"});
+    EXPECT_EQ(bench.pass(udp(), kIn), "accept 100");
+    EXPECT_EQ(bench.pass(udp(), kIn), "accept 100");
+    EXPECT_EQ(bench.pass(udp(), kIn), "unreach:1 200");
+}
+
+TEST(Expiry, ACheckStateEndsToo) {
+    Bench bench({"50 check-state expires 1970-01-01T00:00:03Z",
+                 "60 reject udp from any to any 53 dscp ef",
+                 "100 allow udp from any to any keep-state"});
+    EXPECT_EQ(bench.pass(udp(), kIn), "accept 100");
+    FramePlan marked = udp();
+    marked.traffic_class = 46 << 2;
+    EXPECT_EQ(bench.pass(marked, kIn), "accept 100");
+    EXPECT_EQ(bench.pass(marked, kIn), "unreach:1 60");
+}
+
 TEST(Marks, AFlowLabelIsMatchedInIpv6) {
     Bench bench({"100 allow ip from any to any flow-id 0xbaad,7"});
     EXPECT_EQ(bench.pass(ip6(0xbaad), kIn), "accept 100");

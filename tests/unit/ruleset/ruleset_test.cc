@@ -327,6 +327,68 @@ TEST(Sets, DisabledOnesKeepTheirRules) {
     EXPECT_EQ(set.remove({200, 200}), 1u);
 }
 
+std::vector<unsigned> sets(const Ruleset& set) {
+    std::vector<unsigned> result;
+    for (const auto& r : set.rules())
+        result.push_back(r->rule.set);
+    return result;
+}
+
+TEST(Sets, AreMovedAndSwappedAndRulesStayWhatTheyAre) {
+    Ruleset set(false);
+    add(set, "100 set 1 allow ip from any to any");
+    add(set, "200 set 2 allow ip from any to any");
+    add(set, "200 set 3 allow ip from any to any");
+    add(set, "30000 set 1 allow ip from any to any");
+    const Ruleset before = set;
+    EXPECT_EQ(set.swap_sets(1, 2), 3u);
+    EXPECT_EQ(sets(set), (std::vector<unsigned>{2, 1, 3, 2}));
+    EXPECT_EQ(set.move_rules(200, 31), 2u);
+    EXPECT_EQ(sets(set), (std::vector<unsigned>{2, 31, 31, 2}));
+    EXPECT_EQ(set.move_rules(300, 31), 0u);
+    EXPECT_EQ(set.move_rules(65535, 5), 0u);
+    EXPECT_EQ(set.move_set(2, 0), 2u);
+    EXPECT_EQ(set.move_set(7, 0), 0u);
+    EXPECT_EQ(sets(set), (std::vector<unsigned>{0, 31, 31, 0}));
+    // The copy is another one, and no rule has become another rule.
+    EXPECT_EQ(sets(before), (std::vector<unsigned>{1, 2, 3, 1}));
+    for (std::size_t i = 0; i < 4; ++i) {
+        EXPECT_EQ(set.rules()[i]->slot, before.rules()[i]->slot);
+        EXPECT_EQ(set.rules()[i]->id, before.rules()[i]->id);
+        EXPECT_EQ(set.rules()[i]->text, before.rules()[i]->text);
+    }
+    EXPECT_EQ(set.flush(), 2u);
+    EXPECT_EQ(sets(set), (std::vector<unsigned>{31, 31}));
+}
+
+// The recipe of the manual for a reload that can be taken back.
+TEST(Sets, AReloadBySwapping) {
+    Ruleset set(false);
+    add(set, "100 deny ip from any to any");
+    set.switch_sets(0, 1u << 18);
+    add(set, "100 set 18 allow ip from any to any");
+    EXPECT_EQ(set.swap_sets(18, 0), 2u);
+    EXPECT_EQ(set.remove_set(18), 1u);
+    ASSERT_EQ(set.size(), 1u);
+    EXPECT_EQ(set.rules()[0]->text, "allow ip from any to any");
+    EXPECT_FALSE(set.is_disabled(*set.rules()[0]));
+}
+
+TEST(Expiry, RulesGoWhenTheirTimeHasCome) {
+    Ruleset set(false);
+    set.sysctls().dyn_keep_states = 1;
+    add(set, "100 allow ip from any to any keep-state expires 1970-01-01T00:01Z");
+    add(set, "200 allow ip from any to any expires 1970-01-01T00:02Z");
+    add(set, "300 allow ip from any to any");
+    EXPECT_TRUE(set.remove_expired(59).empty());
+    const auto gone = set.remove_expired(60);
+    ASSERT_EQ(gone.size(), 1u);
+    EXPECT_EQ(gone[0]->rule.number, 100);
+    EXPECT_TRUE(set.orphans().empty());
+    EXPECT_EQ(set.remove_expired(1000).size(), 1u);
+    EXPECT_EQ(numbers(set), (std::vector<unsigned>{300}));
+}
+
 TEST(Orphans, OutliveTheirRuleWhileItHasStates) {
     Ruleset set(false, 5);
     add(set, "100 allow tcp from any to any keep-state");

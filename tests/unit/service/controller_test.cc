@@ -50,7 +50,8 @@ class ControllerTest : public testing::Test {
             *loop_,
             ControllerOptions{.dataplane_socket = folder_ + "/dp.sock",
                               .default_accept = accept,
-                              .answer_timeout = milliseconds(200)},
+                              .answer_timeout = milliseconds(200),
+                              .clock_s = [] { return clock_s; }},
             *log_writer_, [this](const std::string& sentence) { reports_.push_back(sentence); });
         controller_->start();
     }
@@ -106,6 +107,8 @@ class ControllerTest : public testing::Test {
         record.receive_interface = 1;
         return record;
     }
+
+    static inline std::uint64_t clock_s = 1000;
 
     std::unique_ptr<EventLoop> loop_;
     std::string folder_;
@@ -243,6 +246,40 @@ TEST_F(ControllerTest, LogLimits) {
     run(language::DeleteCommand{.rules = {{100, 100}}, .sets = {}, .in_set = {}});
     add("500 deny log logamount 3 ip from any to any");
     EXPECT_EQ(packets(1, 500), Strings{"ipfw: 500 Deny MAC in via em1"});
+}
+
+TEST_F(ControllerTest, ARuleGoesWhenItsTimeIsOver) {
+    start();
+    clock_s = 1000;
+    add("100 allow tcp from any to any keep-state expires 1970-01-01T01:00Z");
+    add("200 deny ip from any to any");
+    // The time stands in the snapshot.
+    const std::uint64_t generation = dataplane_->generation();
+    controller_.reset();
+    start_controller();
+    ASSERT_TRUE(wait([&] { return controller_->generation() == generation; }));
+    EXPECT_EQ(texts().front(),
+              "100 allow tcp from any to any keep-state :default expires 1970-01-01T01:00:00Z");
+    clock_s = 3600;
+    ASSERT_TRUE(wait([&] { return texts().size() == 2; }));
+    EXPECT_EQ(texts().front(), "200 deny ip from any to any");
+    EXPECT_EQ(dataplane_->rules().size(), 1u);
+    EXPECT_EQ(log_, Strings{"ipfw: rule 100 has expired: allow tcp from any to any keep-state "
+                            ":default expires 1970-01-01T01:00:00Z"});
+}
+
+TEST_F(ControllerTest, ALabelThatIsJumpedToStays) {
+    start();
+    run(AddOperation{"100 skipto :web ip from any to any"},
+        AddOperation{"200 :web deny ip from any to any"});
+    EXPECT_EQ(texts().front(), "100 skipto :web ip from any to any");
+    const Response refused =
+        run(language::DeleteCommand{.rules = {{200, 200}}, .sets = {}, .in_set = {}});
+    EXPECT_EQ(refused.status, ExitStatus::data);
+    EXPECT_EQ(refused.message, "rule 100 goes on at label :web, and no rule has that label");
+    EXPECT_EQ(list().size(), 3u);
+    EXPECT_EQ(add("300 :web allow ip from any to any").status, ExitStatus::data);
+    EXPECT_EQ(run(language::FlushCommand{}).status, ExitStatus::ok);
 }
 
 TEST_F(ControllerTest, ACrashedControlPlaneComesBackWithTheSameRules) {

@@ -35,6 +35,9 @@ Request example_request() {
         .rules = {}, .in_set = {}, .states = ListedStates::expired_too, .without_rules = true});
     put(ShowSetsOperation{});
     put(language::SetEnableCommand{.enable = 1, .disable = 1u << 30});
+    put(language::SetMoveCommand{.by_rule = true, .what = 65535, .to = 31});
+    put(language::SetMoveCommand{.by_rule = false, .what = 31, .to = 0});
+    put(language::SetSwapCommand{.first = 0, .second = 31});
     put(StateOperation{.kind = StateOperation::Kind::kill, .filter = {}});
     put(StateOperation{.kind = StateOperation::Kind::kill, .filter = example_filter()});
     put(ReadSysctlOperation{{"a", "b"}});

@@ -92,10 +92,16 @@ TEST(ScriptBuilder, SysctlsAreOperationsOfTheirOwn) {
               decltype(Operation::what)(WriteSysctlOperation{"net.inet.ip.fw.verbose", "1"}));
 }
 
+TEST(ScriptBuilder, SetsAreMovedAndSwapped) {
+    EXPECT_EQ(build({"set", "swap", "1", "2"})->at(0).what,
+              decltype(Operation::what)(language::SetSwapCommand{.first = 1, .second = 2}));
+    EXPECT_EQ(
+        build({"set", "move", "rule", "700", "to", "2"})->at(0).what,
+        decltype(Operation::what)(language::SetMoveCommand{.by_rule = true, .what = 700, .to = 2}));
+}
+
 TEST(ScriptBuilder, WhatTheApplianceDoesNotHaveIsRefusedByName) {
     const std::vector<std::vector<std::string>> commands = {{"table", "1", "add", "1.2.3.4"},
-                                                            {"set", "swap", "1", "2"},
-                                                            {"set", "move", "1", "to", "2"},
                                                             {"pipe", "1", "config"}};
     for (const auto& command : commands) {
         const auto operations = build(command);

@@ -215,6 +215,39 @@ TEST(Script, SetsAreSwitchedAndShown) {
     EXPECT_FALSE(same->changed);
 }
 
+TEST(Script, SetsAreMovedAndSwapped) {
+    const Ruleset rules =
+        with({"100 set 4 allow ip from any to any", "200 deny ip from any to any"});
+    const auto swapped = run_script(
+        request(false, language::SetSwapCommand{.first = 4, .second = 0}), rules, no_counters);
+    ASSERT_TRUE(swapped);
+    EXPECT_TRUE(swapped->changed);
+    EXPECT_EQ(swapped->ruleset.rules()[0]->rule.set, 0);
+    EXPECT_EQ(swapped->ruleset.rules()[1]->rule.set, 4);
+
+    using Move = language::SetMoveCommand;
+    const auto moved = run_script(request(true, Move{.by_rule = true, .what = 100, .to = 7},
+                                          Move{.by_rule = false, .what = 0, .to = 8}),
+                                  rules, no_counters);
+    ASSERT_TRUE(moved);
+    EXPECT_EQ(moved->ruleset.rules()[0]->rule.set, 7);
+    EXPECT_EQ(moved->ruleset.rules()[1]->rule.set, 8);
+
+    const auto empty =
+        run_script(request(false, Move{.by_rule = false, .what = 30, .to = 7}), rules, no_counters);
+    ASSERT_TRUE(empty);
+    EXPECT_FALSE(empty->changed);
+    EXPECT_EQ(empty->results[0].status, ExitStatus::ok);
+    const auto nothing =
+        run_script(request(false, Move{.by_rule = true, .what = 300, .to = 7}), rules, no_counters);
+    ASSERT_TRUE(nothing);
+    EXPECT_EQ(nothing->results[0].status, ExitStatus::unavailable);
+    EXPECT_EQ(nothing->results[0].complaints, (std::vector<std::string>{"rule 300 not found"}));
+    const auto last = run_script(request(false, Move{.by_rule = true, .what = 65535, .to = 7}),
+                                 rules, no_counters);
+    EXPECT_EQ(last->results[0].status, ExitStatus::unavailable);
+}
+
 TEST(Script, OrphansGoWhenTheSysctlIsCleared) {
     Ruleset rules = with({"100 allow tcp from any to any keep-state"});
     rules.sysctls().dyn_keep_states = 1;
