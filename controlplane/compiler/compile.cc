@@ -90,6 +90,10 @@ void set_state(const language::StateOption& state, RuleRecord& record) {
     if (!limited)
         return;
     record.state_limit = static_cast<std::uint16_t>(state.limit.value);
+    if (state.limit.from_table) {
+        record.flags |= contract::rule_flag::table_limit;
+        record.state_limit = 1;
+    }
     const auto part = [&](bool wanted, std::uint8_t bit) { return wanted ? bit : std::uint8_t{0}; };
     record.limit_mask =
         static_cast<std::uint8_t>(part(state.by_source, mask::source_address) |
@@ -141,7 +145,8 @@ std::uint32_t id_of(const RuleInput& rule) {
     return rule.id != 0 ? rule.id : rule.slot;
 }
 
-Result<RuleRecord> compile_rule(const RuleInput& input, Sections& sections) {
+Result<RuleRecord> compile_rule(const RuleInput& input, const ruleset::TableCatalogue* tables,
+                                Sections& sections) {
     const language::Rule& rule = *input.rule;
     RuleRecord record;
     record.number = rule.number;
@@ -158,7 +163,11 @@ Result<RuleRecord> compile_rule(const RuleInput& input, Sections& sections) {
         set_state(*rule.state, record);
     if (Result<Done> action = set_action(rule.action, record); !action)
         return action.error();
-    if (Result<Done> tests = compile_tests(rule, sections, record); !tests)
+    if (rule.action.argument.from_table ||
+        (rule.action.kind == ActionKind::fwd &&
+         std::holds_alternative<language::Any>(rule.action.next_hop.address)))
+        record.flags |= contract::rule_flag::table_argument;
+    if (Result<Done> tests = compile_tests(rule, tables, sections, record); !tests)
         return tests.error();
     set_text(language::print_rule(rule), sections, record);
     return record;
@@ -188,13 +197,14 @@ struct Compilation {
     Sections sections;
     std::vector<RuleRecord> detached;
     StateNames names;
+    const ruleset::TableCatalogue* tables = nullptr;
 
     Result<RuleRecord> translate(const RuleInput& input) {
         if (auto why = unsupported(*input.rule))
             return Error{ExitStatus::unavailable, *why};
         if (Result<Done> told_apart = names.add_all(*input.rule); !told_apart)
             return told_apart.error();
-        return compile_rule(input, sections);
+        return compile_rule(input, tables, sections);
     }
 };
 
@@ -235,6 +245,7 @@ Result<Done> compile_rules(const Input& input, Compilation& work) {
 
 Result<std::vector<std::byte>> compile(const Input& input) {
     Compilation work;
+    work.tables = input.tables;
     if (Result<Done> compiled = compile_rules(input, work); !compiled)
         return compiled.error();
     contract::SnapshotHeader header;
@@ -272,7 +283,8 @@ Result<std::vector<std::byte>> compile(const ruleset::Ruleset& ruleset, std::uin
                     .generation = generation,
                     .next_id = ruleset.next_id(),
                     .disabled_sets = ruleset.disabled_sets(),
-                    .orphans = orphan_inputs});
+                    .orphans = orphan_inputs,
+                    .tables = &ruleset.tables()});
 }
 
 }  // namespace sluice::compiler

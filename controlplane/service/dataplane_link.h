@@ -21,6 +21,7 @@
 #include "common/unique_fd.h"
 #include "controlplane/service/event_loop.h"
 #include "controlplane/service/shared_memory.h"
+#include "controlplane/service/table_work.h"
 #include "dataplane/contract/message.h"
 
 namespace sluice::service {
@@ -29,7 +30,22 @@ struct DataplaneGreeting {
     contract::Hello hello;
     std::vector<std::string> interface_names;
     SharedMemory memory;
+    std::vector<contract::TableDescriptor> tables;
     UniqueFd snapshot;  // that is running; none if hello.generation is 0
+};
+
+// What the data plane says about a batch of changes to tables, in memory of ours; move-only.
+class TableReply {
+  public:
+    // An error: the bytes are no answer to a batch of this many changes.
+    static Result<TableReply> read(std::vector<std::byte> bytes, std::size_t changes);
+
+    TableAnswer answer() const { return answer_; }
+    std::span<const std::byte> bytes() const { return bytes_; }
+
+  private:
+    std::vector<std::byte> bytes_;
+    TableAnswer answer_;
 };
 
 // The states that were asked for, in memory that the data plane made; move-only.
@@ -60,6 +76,7 @@ class DataplaneLink {
         std::function<void(Result<StateRecords>)> states;
         // How many.
         std::function<void(Result<std::uint64_t>)> killed;
+        std::function<void(Result<TableReply>)> tables;
     };
 
     DataplaneLink(EventLoop& loop, std::string path, Callbacks callbacks);
@@ -74,9 +91,15 @@ class DataplaneLink {
 
     // Requests. REQUIRES: up, and none is outstanding.
     // Hands an image over.
-    Result<Done> offer(std::span<const std::byte> image, std::uint64_t generation);
+    // `with_tables`: what was prepared of tables takes effect with it.
+    enum class Prepared : std::uint8_t { discard, commit };
+    Result<Done> offer(std::span<const std::byte> image, std::uint64_t generation,
+                       Prepared with_tables = Prepared::discard);
     Result<Done> request_states(const contract::StateFilter& filter);
     Result<Done> kill_states(const contract::StateFilter& filter);
+    // A batch of so many changes (dataplane/contract/table.h).
+    Result<Done> change_tables(std::span<const std::byte> batch, std::size_t changes,
+                               contract::TablesMode mode);
 
     void set_answer_timeout(std::chrono::milliseconds timeout) { answer_timeout_ = timeout; }
 
@@ -88,6 +111,7 @@ class DataplaneLink {
     void receive_answer(std::span<const std::byte> message);
     void receive_states(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_killed(std::span<const std::byte> message);
+    void receive_tables(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_rejected(std::span<const std::byte> message);
     void unexpected();
     void expect(contract::MessageType request);
@@ -103,6 +127,7 @@ class DataplaneLink {
     std::string last_reason_;
     std::optional<contract::MessageType> outstanding_;  // what was asked
     std::uint64_t offered_ = 0;                         // if it is an offer: its generation
+    std::size_t changes_ = 0;                           // if it is about tables: in the batch
     std::optional<EventLoop::TimerId> retry_timer_;
     std::optional<EventLoop::TimerId> answer_timer_;
 };

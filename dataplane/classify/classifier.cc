@@ -325,6 +325,15 @@ bool Classifier::test_matches(const Instruction& test, const Packet& packet) con
         case Opcode::verrevpath:
         case Opcode::versrcreach:
         case Opcode::antispoof:
+        case Opcode::table_source:
+        case Opcode::table_destination:
+        case Opcode::table_source_mac:
+        case Opcode::table_destination_mac:
+        case Opcode::table_via:
+        case Opcode::table_recv:
+        case Opcode::table_xmit:
+        case Opcode::table_flow:
+        case Opcode::table_lookup:
         case Opcode::count_:
             break;
     }

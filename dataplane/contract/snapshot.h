@@ -64,6 +64,10 @@ inline constexpr std::uint16_t probe = 8;      // looks for a state before its t
 inline constexpr std::uint16_t defer = 16;     // its action waits for a packet that hits the state
 inline constexpr std::uint16_t disabled = 32;  // its set is disabled; only its states use the rule
 inline constexpr std::uint16_t orphan = 64;    // deleted; only its states use it (dyn_keep_states)
+// The number of the action, or its next hop, is that of the entry which the rule found last in a
+// table; so is state_limit. What stands in the record is 0 then, or 1 for state_limit.
+inline constexpr std::uint16_t table_argument = 128;
+inline constexpr std::uint16_t table_limit = 256;
 }  // namespace rule_flag
 
 struct RuleRecord {

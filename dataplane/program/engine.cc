@@ -8,6 +8,7 @@
 
 #include "dataplane/program/log_record.h"
 #include "dataplane/program/states.h"
+#include "dataplane/program/table_tests.h"
 
 namespace sluice::program {
 
@@ -85,17 +86,23 @@ struct Walk {
     unsigned tees = 0;                   // met before
     const RuleRecord* parent = nullptr;  // of the last state that was hit
     bool forward = true;                 // the packet went the way of the state's first one
+    TableArgument argument{};            // `tablearg` of the rule that is looked at
 };
 
 }  // namespace
 
 struct Engine::Impl {
     Impl(const EngineOutputs& where, std::uint64_t seed, RandomSource* random_source)
-        : outputs(where), generator(seed), random(random_source), logged(where.slot_capacity) {}
+        : outputs(where),
+          generator(seed),
+          random(random_source),
+          tables(where.tables, where.worker),
+          logged(where.slot_capacity) {}
 
     EngineOutputs outputs;
     SplitMix generator;
     RandomSource* random;
+    TableTests tables;
     std::vector<LoggedHere> logged;
     // By ordinal of the name: the walk that looked for it last.
     std::array<std::uint64_t, Runtime::kMaximumStateNames> looked_for{};
@@ -154,6 +161,7 @@ struct Engine::Impl {
         const auto rules = runtime.view().rules();
         const auto default_index = static_cast<std::uint32_t>(rules.size() - 1);
         ++walk_number;
+        tables.begin_packet();
         walk.names_left = walk.has_flow ? runtime.state_name_count() : 0;
         // Every turn moves forward, but for a state that was hit: that happens once for each name.
         for (std::uint32_t index = from;; ++index) {
@@ -219,6 +227,7 @@ struct Engine::Impl {
         const RuleRecord& parent = walk.runtime.view().all_rules()[hit->rule];
         outputs.states->hit(hit->state, walk.packet, lifetimes.with(parent.state_lifetime_s));
         walk.parent = &parent;
+        walk.argument = {};  // a state has found no entry
         walk.forward = hit->state.forward;
         walk.next_probe = 0;  // the walk may go back
         return hit->rule;
@@ -247,8 +256,12 @@ struct Engine::Impl {
         if (find_state(walk, rule.state_name))
             return std::nullopt;
         const contract::Sysctls& sysctls = walk.runtime.view().sysctls();
-        const state::Creation result = outputs.states->create(
-            walk.key, walk.hash, rule, walk.packet, sysctls, lifetimes.with(rule.state_lifetime_s));
+        std::optional<RuleRecord> limited;
+        if ((rule.flags & contract::rule_flag::table_limit) != 0)
+            limited = with_table_limit(walk, rule);
+        const state::Creation result =
+            outputs.states->create(walk.key, walk.hash, limited ? *limited : rule, walk.packet,
+                                   sysctls, lifetimes.with(rule.state_lifetime_s));
         if (result == state::Creation::made)
             return std::nullopt;
         // The rule that ends the walk is counted, although its action is not carried out.
@@ -263,6 +276,12 @@ struct Engine::Impl {
                                        : contract::DropReason::state_table_full,
                        .rule_number = rule.number,
                        .rule_index = index};
+    }
+
+    static RuleRecord with_table_limit(const Walk& walk, RuleRecord rule) {
+        rule.state_limit = static_cast<std::uint16_t>(
+            std::min(walk.argument.of(contract::TableField::limit), 65535u));
+        return rule;
     }
 
     void log_refused_state(const Packet& packet, const RuleRecord& rule, contract::LogKind kind) {
@@ -302,7 +321,11 @@ struct Engine::Impl {
     // Log, counters and action of a rule that has matched, or that made the state that was hit.
     Step perform(const Walk& walk, std::uint32_t index) {
         const auto rules = walk.runtime.view().all_rules();
-        const RuleRecord& rule = rules[index];
+        const bool from_table = (rules[index].flags & contract::rule_flag::table_argument) != 0;
+        std::optional<RuleRecord> replaced;
+        if (from_table)
+            replaced = with_argument(rules[index], walk.argument, walk.packet);
+        const RuleRecord& rule = replaced ? *replaced : rules[index];
         const bool detached = index >= walk.runtime.view().rules().size();
         Step step{.verdict = std::nullopt, .next = detached ? rule.target : index + 1};
         if ((rule.flags & contract::rule_flag::log) != 0)
@@ -313,10 +336,14 @@ struct Engine::Impl {
         if (rule.action == RuleAction::count)
             return step;
         if (rule.action == RuleAction::skipto) {
-            step.next = rule.target;
+            step.next = from_table ? skipto_target(walk.runtime, rule) : rule.target;
             return step;
         }
         step.verdict = verdict_of(rule, index);
+        if (from_table && rule.action == RuleAction::fwd) {
+            step.verdict->next_hop = rule.next_hop;
+            step.verdict->next_hop_family = static_cast<std::uint8_t>(rule.next_hop_family);
+        }
         if (rule.action == RuleAction::tee)
             step.verdict->tees = static_cast<std::uint8_t>(walk.tees + 1);
         if (step.verdict->tees == kMaximumTees) {
@@ -324,14 +351,25 @@ struct Engine::Impl {
             step.verdict->reason = contract::DropReason::too_many_tees;
         }
         // The way back of a forwarded flow needs no help.
-        if (rule.action == RuleAction::fwd && walk.parent == &rule && !walk.forward)
+        if (rule.action == RuleAction::fwd && walk.parent == &rules[index] && !walk.forward)
             step.verdict->kind = Verdict::Kind::accept;
         return step;
+    }
+
+    // As the compiler finds it for a number that is written out: never backwards.
+    static std::uint32_t skipto_target(const Runtime& runtime, const RuleRecord& rule) {
+        const auto live = runtime.view().rules();
+        const unsigned number = std::max<unsigned>(rule.action_number, rule.number + 1u);
+        const auto found = std::lower_bound(
+            live.begin(), live.end() - 1, number,
+            [](const RuleRecord& other, unsigned wanted) { return other.number < wanted; });
+        return static_cast<std::uint32_t>(found - live.begin());
     }
 
     // ---- Tests that headers do not decide ------------------------------------------------------
 
     bool residual_matches(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
+        walk.argument = {};
         const auto tests = residual_tests(walk.runtime, rule);
         for (std::size_t i = 0; i < tests.size(); ++i) {
             bool matched = test_matches(walk, tests[i], index);
@@ -369,7 +407,11 @@ struct Engine::Impl {
                 matched = routes.not_spoofed(packet);
                 break;
             default:
-                return walk.runtime.classifier().matches(test, packet);
+                if (!contract::is_table_test(test.opcode))
+                    return walk.runtime.classifier().matches(test, packet);
+                matched = tables.matches(walk.runtime.view(), test, packet,
+                                         walk.runtime.view().all_rules()[index], walk.argument);
+                break;
         }
         return matched != ((test.flags & contract::kNegated) != 0);
     }
@@ -491,6 +533,7 @@ Engine::Engine(Engine&&) noexcept = default;
 void Engine::filter(const Runtime& runtime, std::span<const Packet> packets,
                     std::span<Verdict> verdicts) {
     runtime.classifier().prepare(packets);
+    impl_->tables.begin_burst();
     const bool uses_states = runtime.uses_states() && impl_->outputs.states != nullptr;
     for (std::size_t done = 0; done < packets.size(); done += kChunk) {
         const auto chunk = packets.subspan(done, std::min(kChunk, packets.size() - done));
@@ -508,6 +551,7 @@ Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdi
     if (verdict.kind == Verdict::Kind::divert)
         while (index + 1 < live && runtime.view().rules()[index].number == rule.number)
             ++index;
+    impl_->tables.begin_burst();
     Walk walk{.runtime = runtime, .packet = packet};
     walk.tees = verdict.tees;
     if (impl_->knows_flow(runtime, packet)) {

@@ -18,8 +18,12 @@ using packet::Entry;
 bool names_link_layer(const Rule& rule) {
     for (const Group& group : rule.options)
         for (const Term& term : group.any_of) {
-            if (std::holds_alternative<MacMatch>(term.match))
+            if (std::holds_alternative<MacMatch>(term.match) ||
+                std::holds_alternative<MacTableMatch>(term.match))
                 return true;
+            if (const auto* lookup = std::get_if<LookupMatch>(&term.match))
+                if (lookup->field.ends_with("-mac"))
+                    return true;
             if (const auto* list = std::get_if<ListMatch>(&term.match))
                 if (list->field == ListField::mac_type)
                     return true;
@@ -69,6 +73,23 @@ std::string final_verdict(const Action& action) {
     }
 }
 
+// No rule, port or limit has a larger one.
+std::uint32_t as_number(std::uint32_t value) {
+    return value <= 65535 ? value : 0;
+}
+
+// What `tablearg` stands for. There is one number for all uses, and none is an IPv6 address.
+void put_in(Action& action, std::uint32_t value, int version) {
+    if (action.argument.from_table)
+        action.argument.value = as_number(value);
+    if (action.kind != ActionKind::fwd || !std::holds_alternative<Any>(action.next_hop.address))
+        return;
+    if (version == 6)
+        action.next_hop.address = Ipv6{};
+    else
+        action.next_hop.address = Ipv4::from_host(value);
+}
+
 // Null: the rule looks for no state. Empty: any will do.
 const std::string* name_to_look_for(const Rule& rule) {
     using Kind = StateOption::Kind;
@@ -112,6 +133,7 @@ struct SlowEngine::Walk {
     std::set<std::string> looked_for = {};
     bool looked_for_any = false;
     unsigned tees = 0;
+    std::uint32_t table_argument = 0;  // of the rule that is looked at
 };
 
 SlowEngine::SlowEngine(std::vector<Rule> rules, bool default_accept,
@@ -137,9 +159,10 @@ bool SlowEngine::wins_chance(const Walk& walk, std::size_t index) const {
     return !rule.probability || draw_(walk.sequence, index) < *rule.probability * 2147483648.0;
 }
 
-bool SlowEngine::tests_match(const Walk& walk, std::size_t index) const {
+bool SlowEngine::tests_match(Walk& walk, std::size_t index) const {
     const Rule& rule = rules_[index];
-    const Situation situation{walk.packet, walk.passage, environment_};
+    const Situation situation{walk.packet, walk.passage, environment_,
+                              tables_,     rule.number,  walk.table_argument};
     if (rule.body) {
         const Body& body = *rule.body;
         if (!group_matches(situation, body.protocol) || !group_matches(situation, body.source) ||
@@ -186,7 +209,10 @@ bool SlowEngine::makes_state(Walk& walk, std::size_t index) {
     const Rule& rule = rules_[index];
     if (walk.packet.version == 0)
         return true;
-    const SlowStates::Made made = states_.make(walk.packet, *rule.state, index);
+    StateOption option = *rule.state;
+    if (option.limit.from_table)
+        option.limit.value = as_number(walk.table_argument);
+    const SlowStates::Made made = states_.make(walk.packet, option, index);
     if (made == SlowStates::Made::yes || made == SlowStates::Made::there_already)
         return true;
     // The original says that the table is full whether verbose or not.
@@ -245,6 +271,7 @@ SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Pas
             continue;
         if (!wins_chance(walk, i))
             continue;
+        walk.table_argument = 0;
         std::optional<SlowStates::Found> found;
         if (const std::string* name = name_to_look_for(visited))
             found = look_up_once(walk, *name);
@@ -263,7 +290,8 @@ SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Pas
             if (visited.defer != Defer::none)
                 continue;
         }
-        const Rule& rule = rules_[i];
+        Rule rule = rules_[i];
+        put_in(rule.action, walk.table_argument, packet.version);
         if (rule.log)
             write_log(walk, &rule, rule.log->amount.value_or(sysctls_.verbose_limit), logged_[i]);
         if (passage.entry == Entry::layer2 && needs_ip_layer(rule.action.kind))

@@ -5,6 +5,7 @@
 #include "dataplane/packet/environment.h"
 #include "dataplane/packet/packet.h"
 #include "tests/reference/slow_packet.h"
+#include "tests/reference/slow_tables.h"
 
 namespace sluice::reference {
 
@@ -12,6 +13,9 @@ struct Situation {
     const SlowPacket& packet;
     const packet::Passage& passage;
     const packet::Environment& environment;
+    const SlowTables& tables;
+    unsigned rule_number = 0;       // of the rule that is tested
+    std::uint32_t& table_argument;  // becomes the value of what was found last
 };
 
 bool term_matches(const Situation& situation, const language::Term& term);

@@ -93,10 +93,8 @@ TEST(ScriptBuilder, SysctlsAreOperationsOfTheirOwn) {
 }
 
 TEST(ScriptBuilder, WhatTheApplianceDoesNotHaveIsRefusedByName) {
-    const std::vector<std::vector<std::string>> commands = {{"table", "1", "add", "1.2.3.4"},
-                                                            {"set", "swap", "1", "2"},
-                                                            {"set", "move", "1", "to", "2"},
-                                                            {"pipe", "1", "config"}};
+    const std::vector<std::vector<std::string>> commands = {
+        {"set", "swap", "1", "2"}, {"set", "move", "1", "to", "2"}, {"pipe", "1", "config"}};
     for (const auto& command : commands) {
         const auto operations = build(command);
         ASSERT_FALSE(operations) << command[0];
