@@ -129,7 +129,8 @@ Result<Done> replay(const Options& options) {
     const Result<std::string> rules_text = read_file(options.rules, kMaximumTextSize);
     if (!rules_text)
         return rules_text.error();
-    const Result<ruleset::Ruleset> rules = parse_rules(*rules_text, options.rules, environment);
+    const Result<RulesFile> rules =
+        parse_rules(*rules_text, options.rules, environment, options.workers);
     if (!rules)
         return rules.error();
     const Result<std::vector<CapturedFrame>> frames = read_capture(options.packets);
@@ -151,8 +152,8 @@ Result<Done> replay(const Options& options) {
                                                options.packets + " has " +
                                                std::to_string(frames->size())};
     }
-    auto simulation =
-        Simulation::create(*rules, environment.environment, options.workers, environment.seed);
+    auto simulation = Simulation::create(rules->ruleset, environment.environment, options.workers,
+                                         environment.seed, rules->tables);
     if (!simulation)
         return simulation.error();
     const Outputs outputs = pass_packets(**simulation, *frames, metas);

@@ -62,8 +62,8 @@ class ReplayResolver final : public language::NameResolver {
 
 }  // namespace
 
-Result<ruleset::Ruleset> parse_rules(std::string_view text, const std::string& origin,
-                                     const EnvironmentFile& environment) {
+Result<RulesFile> parse_rules(std::string_view text, const std::string& origin,
+                              const EnvironmentFile& environment, unsigned workers) {
     ruleset::Ruleset rules(environment.default_accept);
     rules.sysctls().verbose = 1;
     // A replay answers as ipfw does unless it is told otherwise: these two are not ipfw's.
@@ -86,7 +86,22 @@ Result<ruleset::Ruleset> parse_rules(std::string_view text, const std::string& o
         service::run_script(*script, rules, [](std::uint32_t) { return service::RuleTotals{}; });
     if (!outcome)
         return at_line(origin, outcome.error().line, outcome.error().error);
-    return std::move(outcome->ruleset);
+    table::Store::Spec spec{.workers = workers};
+    for (const packet::Interface& interface : environment.environment.interfaces)
+        spec.interfaces.push_back(interface.name);
+    RulesFile result{.ruleset = std::move(outcome->ruleset),
+                     .tables = std::make_shared<table::Store>(spec)};
+    const service::TableWork& work = outcome->tables;
+    const table::Answer answer = result.tables->apply(
+        {.changes = work.changes(), .values = work.values(), .descriptors = work.descriptors()},
+        table::Failures::stop, 0);
+    if (const auto failure = work.conclude({.results = answer.results,
+                                            .entries = answer.entries,
+                                            .values = answer.values,
+                                            .failed = answer.failed},
+                                           outcome->results))
+        return at_line(origin, failure->line, failure->error);
+    return result;
 }
 
 }  // namespace sluice::replay

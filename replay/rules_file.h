@@ -3,18 +3,25 @@
 // not printed: a replay prints at its end.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
 #include "common/result.h"
 #include "controlplane/ruleset/ruleset.h"
+#include "dataplane/table/table_store.h"
 #include "replay/environment_file.h"
 
 namespace sluice::replay {
 
+struct RulesFile {
+    ruleset::Ruleset ruleset;
+    std::shared_ptr<table::Store> tables;
+};
+
 // Starts from the default rule and the sysctls of the environment. Errors name the line. `origin`
-// is the file's name, for them.
-Result<ruleset::Ruleset> parse_rules(std::string_view text, const std::string& origin,
-                                     const EnvironmentFile& environment);
+// is the file's name, for them. The tables count hits for `workers`.
+Result<RulesFile> parse_rules(std::string_view text, const std::string& origin,
+                              const EnvironmentFile& environment, unsigned workers = 1);
 
 }  // namespace sluice::replay

@@ -92,7 +92,9 @@ Simulation::~Simulation() = default;
 
 Result<std::unique_ptr<Simulation>> Simulation::create(const ruleset::Ruleset& rules,
                                                        const packet::Environment& environment,
-                                                       unsigned worker_count, std::uint64_t seed) {
+                                                       unsigned worker_count, std::uint64_t seed,
+                                                       std::shared_ptr<table::Store> tables,
+                                                       program::RandomSource* draws) {
     const auto image = compiler::compile(rules, 1);
     if (!image)
         return image.error();
@@ -103,12 +105,14 @@ Result<std::unique_ptr<Simulation>> Simulation::create(const ruleset::Ruleset& r
     std::unique_ptr<Simulation> simulation(new Simulation(rules, std::move(*runtime)));
     simulation->annotations_.resize(slots);
     simulation->limiter_ = log::LogLimiter(simulation->annotations_);
-    if (auto made = simulation->make_workers(worker_count, slots, seed); !made)
+    simulation->tables_ = std::move(tables);
+    if (auto made = simulation->make_workers(worker_count, slots, seed, draws); !made)
         return made.error();
     return simulation;
 }
 
-Result<Done> Simulation::make_workers(unsigned count, std::uint32_t slots, std::uint64_t seed) {
+Result<Done> Simulation::make_workers(unsigned count, std::uint32_t slots, std::uint64_t seed,
+                                      program::RandomSource* draws) {
     const std::uint32_t log_records = log_ring_records(rules_.rules());
     std::vector<const state::StateTable*> shards;
     for (unsigned i = 0; i < count; ++i) {
@@ -125,8 +129,10 @@ Result<Done> Simulation::make_workers(unsigned count, std::uint32_t slots, std::
                                    .annotations = annotations_.data(),
                                    .slot_capacity = slots,
                                    .log = worker->ring,
-                                   .states = worker->states.get()},
-            seed + i);
+                                   .states = worker->states.get(),
+                                   .tables = tables_.get(),
+                                   .worker = i},
+            seed + i, draws);
         shards.push_back(worker->states.get());
         workers_.push_back(std::move(worker));
     }
@@ -214,6 +220,7 @@ std::vector<ruleset::ListedRule> Simulation::listing() const {
     auto list = [&](const ruleset::StoredRule& rule) {
         ruleset::ListedRule line{
             .number = rule.rule.number, .set = rule.rule.set, .text = rule.text};
+        line.disabled = rules_.is_disabled(rule);
         for (const auto& worker : workers_) {
             const contract::RuleCounters& counters = worker->counters[rule.slot];
             line.packets += counters.packets;
@@ -230,14 +237,17 @@ std::vector<ruleset::ListedRule> Simulation::listing() const {
 
 namespace {
 
-std::string next_hop_text(const contract::RuleRecord& rule) {
+// Of the rule, or, for `fwd tablearg`, of the verdict itself.
+std::string next_hop_text(const contract::RuleRecord& rule, const Verdict& verdict) {
+    const bool own = verdict.next_hop_family != 0;
+    const Ipv6& next_hop = own ? verdict.next_hop : rule.next_hop;
     std::string text;
-    if (rule.next_hop_family == 4) {
+    if ((own ? verdict.next_hop_family : rule.next_hop_family) == 4) {
         Ipv4 address;
-        std::memcpy(&address, rule.next_hop.bytes.data(), sizeof address);
+        std::memcpy(&address, next_hop.bytes.data(), sizeof address);
         text = sluice::to_string(address);
     } else {
-        text = sluice::to_string(rule.next_hop);
+        text = sluice::to_string(next_hop);
         if (rule.next_hop_port != 0)
             text = "[" + text + "]";
     }
@@ -266,7 +276,7 @@ std::string verdict_text(const Verdict& verdict, const program::Runtime& runtime
         case Verdict::Kind::tee:
             return "tee" + argument;
         case Verdict::Kind::fwd:
-            return "fwd:" + next_hop_text(runtime.view().rules()[verdict.rule_index]);
+            return "fwd:" + next_hop_text(runtime.view().all_rules()[verdict.rule_index], verdict);
     }
     return "deny";
 }

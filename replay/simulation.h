@@ -31,9 +31,12 @@ struct Outcome {
 
 class Simulation {
   public:
-    static Result<std::unique_ptr<Simulation>> create(const ruleset::Ruleset& rules,
-                                                      const packet::Environment& environment,
-                                                      unsigned worker_count, std::uint64_t seed);
+    // `tables` counts hits for as many workers; null: no table has any entry. `draws` are what
+    // `prob` draws; null: random numbers from `seed`. It outlives the simulation.
+    static Result<std::unique_ptr<Simulation>> create(
+        const ruleset::Ruleset& rules, const packet::Environment& environment,
+        unsigned worker_count, std::uint64_t seed, std::shared_ptr<table::Store> tables = nullptr,
+        program::RandomSource* draws = nullptr);
     ~Simulation();
 
     // `frame` starts at the Ethernet header. Log lines that the packet causes are appended to
@@ -60,12 +63,14 @@ class Simulation {
     class KeepaliveCollector;
 
     Simulation(const ruleset::Ruleset& rules, std::unique_ptr<const program::Runtime> runtime);
-    Result<Done> make_workers(unsigned count, std::uint32_t slots, std::uint64_t seed);
+    Result<Done> make_workers(unsigned count, std::uint32_t slots, std::uint64_t seed,
+                              program::RandomSource* draws);
     void drain(Worker& worker, std::vector<std::string>& log);
     void advance_to(std::uint32_t uptime_s);
     Worker& owner_of(const packet::Packet& packet) const;
 
     ruleset::Ruleset rules_;
+    std::shared_ptr<table::Store> tables_;
     std::unique_ptr<const program::Runtime> runtime_;
     std::vector<std::string> interface_names_;
     std::vector<contract::SlotAnnotation> annotations_;

@@ -118,6 +118,14 @@ void show_sysctls(const OperationResult& result, bool values_only, bool quiet, O
     }
 }
 
+// What is printed then is no comment that -q could do without.
+bool asks_about_tables(const language::Command& command) {
+    using Verb = language::TableCommand::Verb;
+    const auto* table = std::get_if<language::TableCommand>(&command);
+    return table != nullptr && (table->verb == Verb::list || table->verb == Verb::info ||
+                                table->verb == Verb::detail || table->verb == Verb::lookup);
+}
+
 }  // namespace
 
 void Output::complain(const std::string& text, std::uint32_t line) {
@@ -159,11 +167,15 @@ void show_results(const language::Command& command, const Flags& flags,
         return;
     }
     const auto* sysctl = std::get_if<language::SysctlCommand>(&command);
+    const bool asked_for_lines = asks_about_tables(command);
     for (const OperationResult& result : results) {
         if (result.status != ExitStatus::ok)
             output.status = result.status;
         if (sysctl != nullptr)
             show_sysctls(result, sysctl->values_only, flags.quiet, output);
+        if (flags.quiet && asked_for_lines)
+            for (const std::string& text : result.lines)
+                output.out += text + "\n";
         if (flags.quiet)
             continue;
         if (std::holds_alternative<language::AddCommand>(command))

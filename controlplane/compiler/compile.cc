@@ -103,6 +103,10 @@ void set_state(const language::StateOption& state, RuleRecord& record) {
     if (!limited)
         return;
     record.state_limit = static_cast<std::uint16_t>(state.limit.value);
+    if (state.limit.from_table) {
+        record.flags |= contract::rule_flag::table_limit;
+        record.state_limit = 1;
+    }
     const auto part = [&](bool wanted, std::uint8_t bit) { return wanted ? bit : std::uint8_t{0}; };
     record.limit_mask =
         static_cast<std::uint8_t>(part(state.by_source, mask::source_address) |
@@ -202,7 +206,7 @@ bool jumps(const RuleRecord& rule) {
     return rule.action == RuleAction::skipto || rule.action == RuleAction::call;
 }
 
-Result<RuleRecord> compile_rule(const RuleInput& input, const HeaderChanges& changes,
+Result<RuleRecord> compile_rule(const RuleInput& input, const TestContext& context,
                                 Sections& sections) {
     const language::Rule& rule = *input.rule;
     RuleRecord record;
@@ -225,7 +229,11 @@ Result<RuleRecord> compile_rule(const RuleInput& input, const HeaderChanges& cha
     }
     if (Result<Done> action = set_action(rule.action, record); !action)
         return action.error();
-    if (Result<Done> tests = compile_tests(rule, changes, sections, record); !tests)
+    if (rule.action.argument.from_table ||
+        (rule.action.kind == ActionKind::fwd &&
+         std::holds_alternative<language::Any>(rule.action.next_hop.address)))
+        record.flags |= contract::rule_flag::table_argument;
+    if (Result<Done> tests = compile_tests(rule, context, sections, record); !tests)
         return tests.error();
     set_text(language::print_rule(rule), sections, record);
     return record;
@@ -255,7 +263,7 @@ struct Compilation {
     Sections sections;
     std::vector<RuleRecord> detached;
     StateNames names;
-    HeaderChanges changes;
+    TestContext context;
     Labels labels;
 
     Result<RuleRecord> translate(const RuleInput& input) {
@@ -263,7 +271,7 @@ struct Compilation {
             return Error{ExitStatus::unavailable, *why};
         if (Result<Done> told_apart = names.add_all(*input.rule); !told_apart)
             return told_apart.error();
-        return compile_rule(input, changes, sections);
+        return compile_rule(input, context, sections);
     }
 };
 
@@ -289,7 +297,7 @@ Result<Done> compile_rules(const Input& input, Compilation& work) {
     std::vector<RuleRecord>& live = work.sections.rules;
     for (const auto& list : {input.rules, input.orphans})
         for (const RuleInput& rule : list)
-            work.changes.add(*rule.rule);
+            work.context.changes.add(*rule.rule);
     live.reserve(input.rules.size() + input.orphans.size() + 1);
     for (std::size_t i = 0; i < input.rules.size(); ++i) {
         const RuleInput& rule = input.rules[i];
@@ -324,6 +332,7 @@ Result<Done> compile_rules(const Input& input, Compilation& work) {
 
 Result<std::vector<std::byte>> compile(const Input& input) {
     Compilation work;
+    work.context.tables = input.tables;
     if (Result<Done> compiled = compile_rules(input, work); !compiled)
         return compiled.error();
     contract::SnapshotHeader header;
@@ -361,7 +370,8 @@ Result<std::vector<std::byte>> compile(const ruleset::Ruleset& ruleset, std::uin
                     .generation = generation,
                     .next_id = ruleset.next_id(),
                     .disabled_sets = ruleset.disabled_sets(),
-                    .orphans = orphan_inputs});
+                    .orphans = orphan_inputs,
+                    .tables = &ruleset.tables()});
 }
 
 }  // namespace sluice::compiler

@@ -38,6 +38,8 @@ struct Input {
     std::uint32_t next_id = 0;
     std::uint32_t disabled_sets = 0;       // bit N: set N
     std::span<const RuleInput> orphans{};  // deleted rules that still have states
+    // Those that the rules may name; null: none.
+    const ruleset::TableCatalogue* tables = nullptr;
 };
 
 // The image, a multiple of 64 bytes long. A rule that holds a construct that is not carried out

@@ -20,7 +20,7 @@ constexpr std::string_view kNetgraph = "there is no netgraph(4) on Linux";
 constexpr std::string_view kSockets =
     "packets that a bridge passes belong to no socket of this machine";
 constexpr std::string_view kDivert = "no program can give a diverted packet back yet";
-constexpr std::string_view kTables = "tables come with a later version";
+constexpr std::string_view kTables = "tags and marks take no value of a table yet";
 
 struct Refusal {
     Construct construct;
@@ -44,29 +44,16 @@ constexpr Refusal kNotCarriedOut[] = {
     {Construct::action_nptv6, kGateway},
     {Construct::action_eaction, "modules of the FreeBSD kernel cannot be loaded"},
     {Construct::action_reass, "fragments are not put together yet"},
-    {Construct::tablearg_skipto, kTables},
-    {Construct::tablearg_call, kTables},
-    {Construct::tablearg_divert, kTables},
-    {Construct::tablearg_tee, kTables},
-    {Construct::tablearg_fwd, kTables},
     {Construct::tablearg_pipe, kShaping},
     {Construct::tablearg_queue, kShaping},
     {Construct::tablearg_netgraph, kNetgraph},
     {Construct::tablearg_ngtee, kNetgraph},
     {Construct::tablearg_nat, kGateway},
-    {Construct::tablearg_setfib, kTables},
-    {Construct::tablearg_setdscp, kTables},
-    {Construct::tablearg_setmark, kTables},
     {Construct::tablearg_tag, kTables},
-    {Construct::tablearg_limit, kTables},
     {Construct::tablearg_tagged, kTables},
     {Construct::tablearg_mark, kTables},
     {Construct::modifier_logdst, "log lines go where the settings say"},
     {Construct::modifier_altq, "ALTQ is part of the BSD kernels"},
-    {Construct::address_table, kTables},
-    {Construct::address_table_value, kTables},
-    {Construct::interface_table, kTables},
-    {Construct::interface_table_value, kTables},
     {Construct::option_diverted, kDivert},
     {Construct::option_diverted_loopback, kDivert},
     {Construct::option_diverted_output, kDivert},
@@ -75,10 +62,8 @@ constexpr Refusal kNotCarriedOut[] = {
     {Construct::option_uid, kSockets},
     {Construct::option_gid, kSockets},
     {Construct::option_jail, "there are no jails on Linux"},
-    {Construct::option_mac_table, kTables},
-    {Construct::option_lookup, kTables},
-    {Construct::option_lookup_mask, kTables},
-    {Construct::option_flow_table, kTables},
+    {Construct::option_lookup_socket, kSockets},
+    {Construct::option_lookup_mark, "a mark is looked for in no table yet"},
 };
 
 constexpr bool comes_before(const Refusal& a, const Refusal& b) {

@@ -3,7 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string_view>
 #include <type_traits>
+#include <utility>
+
+#include "common/address.h"
+#include "controlplane/ruleset/table_text.h"
 
 namespace sluice::compiler {
 
@@ -21,11 +26,26 @@ std::uint32_t flag_argument(const language::FlagMatch& match) {
     return static_cast<std::uint32_t>(match.set) << 8 | match.clear;
 }
 
+constexpr std::pair<std::string_view, contract::LookupField> kLookupFields[] = {
+    {"src-ip", contract::LookupField::source_address},
+    {"dst-ip", contract::LookupField::destination_address},
+    {"src-ip4", contract::LookupField::source_address4},
+    {"dst-ip4", contract::LookupField::destination_address4},
+    {"src-ip6", contract::LookupField::source_address6},
+    {"dst-ip6", contract::LookupField::destination_address6},
+    {"src-port", contract::LookupField::source_port},
+    {"dst-port", contract::LookupField::destination_port},
+    {"src-mac", contract::LookupField::source_mac},
+    {"dst-mac", contract::LookupField::destination_mac},
+    {"dscp", contract::LookupField::dscp},
+    {"rulenum", contract::LookupField::rule_number}};
+
 // Translates one match into one instruction; lists go into the sections. What support.h refuses
 // never comes here: it becomes an error all the same, never a test that is left out.
 class MatchCompiler {
   public:
-    explicit MatchCompiler(Sections& sections) : sections_(sections) {}
+    MatchCompiler(const ruleset::TableCatalogue* tables, Sections& sections)
+        : tables_(tables), sections_(sections) {}
 
     Result<Instruction> operator()(const language::AddressMatch& match) {
         return std::visit([&](const auto& what) { return address(match.side, what); }, match.what);
@@ -71,6 +91,11 @@ class MatchCompiler {
         using Role = language::InterfaceMatch::Role;
         if (std::holds_alternative<language::Any>(match.what))
             return simple(Opcode::always);
+        if (const auto* reference = std::get_if<language::TableReference>(&match.what))
+            return table(match.role == Role::via    ? Opcode::table_via
+                         : match.role == Role::recv ? Opcode::table_recv
+                                                    : Opcode::table_xmit,
+                         *reference);
         contract::InterfaceTest test;
         static_assert(language::kMaximumInterfaceNameLength < sizeof test.pattern);
         if (const auto* name = std::get_if<language::InterfaceName>(&match.what)) {
@@ -205,9 +230,45 @@ class MatchCompiler {
         return impossible();
     }
 
-    Result<Instruction> operator()(const language::MacTableMatch&) { return impossible(); }
-    Result<Instruction> operator()(const language::LookupMatch&) { return impossible(); }
-    Result<Instruction> operator()(const language::FlowTableMatch&) { return impossible(); }
+    Result<Instruction> operator()(const language::MacTableMatch& match) {
+        return table(by_side(match.side, Opcode::table_source_mac, Opcode::table_destination_mac),
+                     match.table);
+    }
+
+    Result<Instruction> operator()(const language::LookupMatch& match) {
+        const auto field =
+            std::find_if(std::begin(kLookupFields), std::end(kLookupFields),
+                         [&](const auto& known) { return known.first == match.field; });
+        if (field == std::end(kLookupFields))
+            return impossible();
+        Result<Instruction> test = table(Opcode::table_lookup, match.table);
+        if (!test)
+            return test;
+        test->detail = static_cast<std::uint16_t>(field->second);
+        if (!match.mask)
+            return test;
+        Result<std::vector<std::uint32_t>> words = mask_words(match.field, *match.mask);
+        if (!words)
+            return words.error();
+        // A mask of one family is for packets of that family.
+        if (const bool v6 = parse_ipv6(*match.mask).has_value();
+            field->second == contract::LookupField::source_address ||
+            field->second == contract::LookupField::destination_address) {
+            const bool source = field->second == contract::LookupField::source_address;
+            using Field = contract::LookupField;
+            test->detail = static_cast<std::uint16_t>(
+                source ? (v6 ? Field::source_address6 : Field::source_address4)
+                       : (v6 ? Field::destination_address6 : Field::destination_address4));
+        }
+        const Run run = append(sections_.words, *words);
+        test->data = run.data;
+        test->count = run.count;
+        return test;
+    }
+
+    Result<Instruction> operator()(const language::FlowTableMatch& match) {
+        return table(Opcode::table_flow, match.table);
+    }
 
   private:
     static Instruction simple(Opcode opcode, std::uint32_t argument = 0) {
@@ -262,7 +323,44 @@ class MatchCompiler {
         return test;
     }
 
-    Result<Instruction> address(Side, const language::TableReference&) { return impossible(); }
+    Result<Instruction> address(Side side, const language::TableReference& reference) {
+        return table(by_side(side, Opcode::table_source, Opcode::table_destination), reference);
+    }
+
+    Result<Instruction> table(Opcode opcode, const language::TableReference& reference) {
+        const contract::TableDescriptor* found =
+            tables_ == nullptr ? nullptr : tables_->find(reference.name);
+        if (found == nullptr)
+            return Error{ExitStatus::unavailable, "there is no table " + reference.name};
+        Instruction test = simple(opcode, found->id);
+        if (!reference.value)
+            return test;
+        const Result<std::uint32_t> value = ruleset::parse_compared_value(*reference.value);
+        if (!value)
+            return value.error();
+        test.data = *value;
+        test.flags = contract::kTableValue;
+        return test;
+    }
+
+    // Numbers in host byte order; bytes of addresses as they lie in a packet.
+    static Result<std::vector<std::uint32_t>> mask_words(const std::string& field,
+                                                         const std::string& text) {
+        std::vector<std::uint32_t> words(4);
+        if (const auto v4 = parse_ipv4(text)) {
+            std::memcpy(words.data(), &*v4, sizeof *v4);
+        } else if (const auto v6 = parse_ipv6(text)) {
+            std::memcpy(words.data(), &*v6, sizeof *v6);
+        } else if (const auto mac = parse_mac(text)) {
+            std::memcpy(words.data(), &*mac, sizeof *mac);
+        } else {
+            const Result<std::uint32_t> number = ruleset::parse_compared_value(text);
+            if (!number)
+                return number.error();
+            words[0] = field.find("-ip") != field.npos ? __builtin_bswap32(*number) : *number;
+        }
+        return words;
+    }
 
     Instruction ranges(Opcode opcode, const std::vector<language::NumberRange>& wanted) {
         std::vector<contract::Range> tests;
@@ -291,6 +389,7 @@ class MatchCompiler {
         return static_cast<std::uint32_t>(tests.size() - 1);
     }
 
+    const ruleset::TableCatalogue* tables_;
     Sections& sections_;
 };
 
@@ -300,14 +399,20 @@ bool names_link_layer(const language::Term& term) {
         return simple->flag == language::Flag::layer2;
     if (const auto* list = std::get_if<language::ListMatch>(&term.match))
         return list->field == language::ListField::mac_type;
-    return std::holds_alternative<language::MacMatch>(term.match);
+    if (const auto* lookup = std::get_if<language::LookupMatch>(&term.match))
+        return lookup->field.ends_with("-mac");
+    return std::holds_alternative<language::MacMatch>(term.match) ||
+           std::holds_alternative<language::MacTableMatch>(term.match);
 }
 
 // Collects the tests of a rule, header tests and residual tests apart.
 class RuleCompiler {
   public:
-    RuleCompiler(const HeaderChanges& changes, Sections& sections, contract::RuleRecord& record)
-        : changes_(changes), sections_(sections), record_(record), compile_match_(sections) {}
+    RuleCompiler(const TestContext& context, Sections& sections, contract::RuleRecord& record)
+        : changes_(context.changes),
+          sections_(sections),
+          record_(record),
+          compile_match_(context.tables, sections) {}
 
     void add_probability(double probability) {
         // Draws have 31 bits; a chance of 1 must beat the largest of them.
@@ -383,9 +488,9 @@ void HeaderChanges::add(const language::Rule& rule) {
     segment_size |= rule.action.kind == language::ActionKind::tcp_setmss;
 }
 
-Result<Done> compile_tests(const language::Rule& rule, const HeaderChanges& changes,
+Result<Done> compile_tests(const language::Rule& rule, const TestContext& context,
                            Sections& sections, contract::RuleRecord& record) {
-    RuleCompiler compiler(changes, sections, record);
+    RuleCompiler compiler(context, sections, record);
     if (rule.expires_s)
         compiler.add_expiry(*rule.expires_s);
     if (rule.probability)

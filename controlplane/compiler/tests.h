@@ -4,6 +4,7 @@
 #include "common/result.h"
 #include "controlplane/compiler/image.h"
 #include "controlplane/language/model.h"
+#include "controlplane/ruleset/table_catalogue.h"
 
 namespace sluice::compiler {
 
@@ -16,10 +17,16 @@ struct HeaderChanges {
     void add(const language::Rule& rule);
 };
 
+// What the tests of a rule depend on beside the rule.
+struct TestContext {
+    HeaderChanges changes;
+    const ruleset::TableCatalogue* tables = nullptr;  // null: there are none
+};
+
 // Appends the tests of `rule` to `sections` and fills first_instruction, header_count,
-// residual_count and the flags link_layer and expires of `record`. REQUIRES: every construct of the
-// rule is carried out (see support.h).
-Result<Done> compile_tests(const language::Rule& rule, const HeaderChanges& changes,
+// residual_count and the flags link_layer and expires of `record`. A table that is not among those
+// of the context is an error. REQUIRES: every construct of the rule is carried out (see support.h).
+Result<Done> compile_tests(const language::Rule& rule, const TestContext& context,
                            Sections& sections, contract::RuleRecord& record);
 
 }  // namespace sluice::compiler

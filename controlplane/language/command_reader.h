@@ -104,6 +104,7 @@ class CommandReader {
     bool read_table_value_types(TableCommand& table);
     bool read_table_limit(TableCommand& table);
     bool read_table_records(TableCommand& table);
+    bool read_table_ttl(TableCommand& table);
 
     void set_command(Command command) { invocation_.command = std::move(command); }
 

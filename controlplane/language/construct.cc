@@ -166,6 +166,9 @@ constexpr ConstructInfo kConstructs[] = {
     {C::option_lookup, "option lookup", "allow ip from any to any lookup dst-port 1"},
     {C::option_lookup_mask, "option lookup with a mask",
      "allow ip from any to any lookup src-ip:255.255.255.0 1"},
+    {C::option_lookup_socket, "option lookup of uid or jail",
+     "allow ip from any to any lookup uid 1"},
+    {C::option_lookup_mark, "option lookup of mark", "allow ip from any to any lookup mark 1"},
     {C::option_flow_table, "option flow", "allow ip from any to any flow table(1)"},
 
     {C::state_keep_state, "option keep-state", "allow tcp from any to any setup keep-state"},

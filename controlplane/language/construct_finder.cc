@@ -438,6 +438,8 @@ void Finder::operator()(const NumberMatch& match) {
 void Finder::operator()(const LookupMatch& match) {
     add(C::option_lookup);
     add_if(match.mask.has_value(), C::option_lookup_mask);
+    add_if(match.field == "uid" || match.field == "jail", C::option_lookup_socket);
+    add_if(match.field == "mark", C::option_lookup_mark);
 }
 
 }  // namespace

@@ -46,7 +46,8 @@ struct TableCommand {
         modify,
         lock,
         unlock,
-        swap
+        swap,
+        load
     } verb = Verb::list;
 
     std::string table;  // "all" for every table, where the verb allows it
@@ -67,7 +68,13 @@ struct TableCommand {
     std::vector<TableRecord> records;
     bool atomic = false;
 
+    std::optional<std::uint32_t> ttl_s;  // add: how long the entries stay
+
     std::string other;  // swap
+
+    // load: the file, and, once it has been read, a key and perhaps a value a line.
+    std::string file;
+    std::string content;
 
     bool operator==(const TableCommand&) const = default;
 };

@@ -1,5 +1,6 @@
 // `table …`
 #include <algorithm>
+#include <utility>
 
 #include "controlplane/language/command_reader.h"
 
@@ -14,7 +15,7 @@ constexpr Keyword<TableVerb> kTableVerbs[] = {
     {"destroy", TableVerb::destroy}, {"flush", TableVerb::flush},   {"modify", TableVerb::modify},
     {"swap", TableVerb::swap},       {"info", TableVerb::info},     {"detail", TableVerb::detail},
     {"list", TableVerb::list},       {"show", TableVerb::list},     {"lookup", TableVerb::lookup},
-    {"lock", TableVerb::lock},       {"unlock", TableVerb::unlock},
+    {"lock", TableVerb::lock},       {"unlock", TableVerb::unlock}, {"load", TableVerb::load},
 };
 constexpr std::span<const Keyword<TableVerb>> kTableVerbTable(kTableVerbs);
 
@@ -84,7 +85,7 @@ bool CommandReader::read_table() {
         return cursor_.fail(ExitStatus::usage,
                             "unknown table command " + quote(cursor_.word()) +
                                 "; expected add, delete, create, destroy, flush, list, info, "
-                                "detail, lookup, modify, lock, unlock or swap",
+                                "detail, lookup, modify, lock, unlock, swap or load",
                             std::string(nearest_keyword(cursor_.word(), kTableVerbTable)));
     table.verb = verb->value;
     if (table.atomic && table.verb != TableVerb::add)
@@ -111,6 +112,12 @@ bool CommandReader::read_table() {
             break;
         case TableVerb::swap:
             read = read_table_name(table.other, false);
+            break;
+        case TableVerb::load:
+            if (cursor_.at_end())
+                return cursor_.fail_missing("name of the file");
+            table.file = cursor_.word();
+            cursor_.advance();
             break;
         case TableVerb::destroy:
         case TableVerb::flush:
@@ -229,17 +236,46 @@ bool CommandReader::read_table_create(TableCommand& table) {
     return true;
 }
 
-// `add K [V] [K V]…`: with more than two words each key has a value. `delete K…`, `lookup K`.
+// `90`, `15m`, `1h`, `7d`: seconds, at least one.
+bool CommandReader::read_table_ttl(TableCommand& table) {
+    constexpr std::pair<char, std::uint32_t> kUnits[] = {
+        {'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    std::string_view digits = cursor_.word();
+    std::uint32_t unit = 1;
+    for (const auto& [letter, seconds] : kUnits) {
+        if (digits.empty() || digits.back() != letter)
+            continue;
+        unit = seconds;
+        digits.remove_suffix(1);
+        break;
+    }
+    const auto count = parse_number(digits, 1, UINT32_MAX / unit, "time to live");
+    if (!count)
+        return cursor_.fail(ExitStatus::data,
+                            "bad time to live " + quote(cursor_.word()) +
+                                "; expected a number of seconds, or one with s, m, h or d "
+                                "behind it");
+    table.ttl_s = *count * unit;
+    cursor_.advance();
+    return true;
+}
+
+// `add K [V] [K V]… [ttl TIME]`: with more than two words each key has a value. `delete K…`,
+// `lookup K`.
 bool CommandReader::read_table_records(TableCommand& table) {
     if (cursor_.at_end())
         return cursor_.fail_missing("table key");
-    bool values = table.verb == TableVerb::add && cursor_.remaining() > 1;
-    while (!cursor_.at_end()) {
+    const std::size_t words = cursor_.remaining();
+    const bool has_ttl =
+        table.verb == TableVerb::add && words >= 3 && cursor_.peek(words - 2) == "ttl";
+    const std::size_t behind = has_ttl ? 2 : 0;
+    bool values = table.verb == TableVerb::add && words - behind > 1;
+    while (cursor_.remaining() > behind) {
         TableRecord record;
         record.key = cursor_.word();
         cursor_.advance();
         if (values) {
-            if (cursor_.at_end())
+            if (cursor_.remaining() <= behind)
                 return cursor_.fail_missing("value of the key " + quote(record.key));
             record.value = cursor_.word();
             if (record.value.starts_with(':'))
@@ -253,7 +289,10 @@ bool CommandReader::read_table_records(TableCommand& table) {
         if (table.verb == TableVerb::lookup)
             break;
     }
-    return true;
+    if (!has_ttl)
+        return true;
+    cursor_.advance();
+    return read_table_ttl(table);
 }
 
 }  // namespace sluice::language

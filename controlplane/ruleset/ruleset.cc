@@ -88,6 +88,17 @@ Result<Ruleset> Ruleset::restore(Running running) {
     return result;
 }
 
+std::size_t Ruleset::table_references(std::string_view table) const {
+    const auto all = rules(), gone = orphans();
+    const auto asks = [table](const RulePointer& rule) {
+        const std::vector<TableUse> uses = table_uses(rule->rule);
+        return std::any_of(uses.begin(), uses.end(),
+                           [table](const TableUse& use) { return use.name == table; });
+    };
+    return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), asks) +
+                                    std::count_if(gone.begin(), gone.end(), asks));
+}
+
 std::uint16_t Ruleset::automatic_number() const {
     std::uint16_t last = 0;
     for (std::size_t i = kChunkCount; i-- > 0 && last == 0;)
@@ -102,6 +113,8 @@ Result<RulePointer> Ruleset::add(language::Rule rule) {
     if (rule.number == language::kDefaultRuleNumber)
         return Error{ExitStatus::unavailable,
                      "rule 65535 is the default rule: it cannot be added or replaced"};
+    if (Result<Done> tables = tables_.make_for(rule); !tables)
+        return tables.error();
     if (rule.number == 0)
         rule.number = automatic_number();
     StoredRule stored{.rule = std::move(rule), .text = {}, .slot = 0, .log_limit = 0, .id = 0};

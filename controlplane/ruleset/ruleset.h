@@ -32,6 +32,7 @@
 #include "controlplane/language/model.h"
 #include "controlplane/ruleset/slot_allocator.h"
 #include "controlplane/ruleset/sysctl.h"
+#include "controlplane/ruleset/table_catalogue.h"
 #include "dataplane/contract/snapshot.h"
 
 namespace sluice::ruleset {
@@ -79,6 +80,12 @@ class Ruleset {
     // that number. A rule that was removed since the last `published` and is the same in number,
     // set, text and log limit gets its slot and id back, and with them its counters and states.
     Result<RulePointer> add(language::Rule rule);
+
+    // Tables that exist; `add` makes those that a rule names.
+    const TableCatalogue& tables() const { return tables_; }
+    TableCatalogue& tables() { return tables_; }
+    // How many rules ask the table.
+    std::size_t table_references(std::string_view table) const;
 
     // Deletes what lies in the range and, if given, in the set. The default rule stays. Returns how
     // many were deleted. While dyn_keep_states is set, rules that make states become orphans.
@@ -174,6 +181,7 @@ class Ruleset {
     bool default_accept_ = false;
     RulePointer default_rule_;
     contract::Sysctls sysctls_;
+    TableCatalogue tables_;
 };
 
 }  // namespace sluice::ruleset

@@ -17,7 +17,12 @@ constexpr std::chrono::seconds kExpiryInterval{1};
 constexpr std::size_t kMaximumWaiting = 256;
 
 bool needs_data_plane(const Operation& operation) {
-    return changes_something(operation) || std::holds_alternative<StateOperation>(operation.what);
+    return changes_something(operation) || std::holds_alternative<StateOperation>(operation.what) ||
+           std::holds_alternative<TableOperation>(operation.what);
+}
+
+bool asks_for_tables(const Operation& operation) {
+    return std::holds_alternative<TableOperation>(operation.what);
 }
 
 }  // namespace
@@ -36,7 +41,8 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
              .down = [this](const std::string& reason, bool was_up) { on_down(reason, was_up); },
              .answered = [this](Result<std::uint64_t> answer) { on_answered(answer); },
              .states = [this](Result<StatesAnswer> answer) { on_states(answer); },
-             .killed = [this](Result<std::uint64_t> answer) { on_killed(answer); }}),
+             .killed = [this](Result<std::uint64_t> answer) { on_killed(answer); },
+             .tables = [this](Result<TableReply> answer) { on_tables(std::move(answer)); }}),
       clock_s_(options.clock_s),
       ruleset_(options.default_accept),
       default_accept_(options.default_accept) {
@@ -93,6 +99,13 @@ void Controller::on_up(DataplaneGreeting greeting) {
     if (restarted)
         lost_lines_ = 0;
 
+    // Those of a data plane that goes on are what it says; a fresh one gets ours.
+    const auto take_tables = [&] {
+        ruleset_.tables() = {};
+        for (const contract::TableDescriptor& table : greeting.tables)
+            ruleset_.tables().adopt(table);
+        mirror_.forget();
+    };
     if (!greeted_ && hello.generation != 0) {
         const Result<Done> adopted = adopt(hello, greeting.snapshot.get());
         if (!adopted) {
@@ -104,6 +117,7 @@ void Controller::on_up(DataplaneGreeting greeting) {
         }
         greeted_ = true;
         generation_ = hello.generation;
+        take_tables();
         report_("connected to sluice-dataplane; its ruleset of " +
                 std::to_string(ruleset_.size() + 1) + " rules, generation " +
                 std::to_string(generation_) + ", has been taken over");
@@ -113,14 +127,17 @@ void Controller::on_up(DataplaneGreeting greeting) {
             ruleset_.set_default_accept(default_accept_);
             push();
         }
-        return;
+        return next_change();
     }
     foreign_.reset();
     const bool in_step = greeted_ && !restarted && hello.generation == generation_;
+    const bool ours = !greeted_ || restarted;
     greeted_ = true;
+    if (!ours)
+        take_tables();
     if (in_step) {
         report_("connected to sluice-dataplane again, generation " + std::to_string(generation_));
-        return;
+        return next_change();
     }
     report_("connected to sluice-dataplane");
     report_small_table();
@@ -131,7 +148,10 @@ void Controller::on_up(DataplaneGreeting greeting) {
                    "; set slot_capacity in sluice.toml higher";
         return report_("the ruleset cannot be given to sluice-dataplane: " + *foreign_);
     }
-    push();
+    if (ours && !ruleset_.tables().all().empty())
+        restore_tables();
+    else
+        push();
 }
 
 void Controller::report_small_table() const {
@@ -171,6 +191,9 @@ void Controller::on_down(const std::string& reason, bool was_up) {
                " while it was asked for its states: nothing was changed");
     if (killing_)
         refuse(std::exchange(killing_, std::nullopt)->reply, " while it killed states");
+    if (tabling_)
+        refuse(std::exchange(tabling_, std::nullopt)->reply, " while it changed tables");
+    imaging_ = restoring_ = false;
     next_change();
 }
 
@@ -181,7 +204,8 @@ void Controller::push() {
                                         .clear = {},
                                         .kills = {},
                                         .results = {},
-                                        .reply = {}});
+                                        .reply = {},
+                                        .table_batch = {}});
     if (!offered)
         report_("the ruleset cannot be given to sluice-dataplane: " + offered.error().message);
 }
@@ -213,7 +237,10 @@ void Controller::submit(Request request, Reply reply) {
     // What runs is not what we know: to show our rules would be a lie.
     if (!changes && foreign_)
         return reply(refused(*cannot_change()));
-    if (!changes && !(link_.up() && states_wanted(request)))
+    const bool asks =
+        states_wanted(request) ||
+        std::any_of(request.operations.begin(), request.operations.end(), asks_for_tables);
+    if (!changes && !(link_.up() && asks))
         return begin({std::move(request), std::move(reply)});
     if (waiting_.size() >= kMaximumWaiting)
         return reply(refused({ExitStatus::unavailable, "too many changes are waiting"}));
@@ -231,6 +258,8 @@ void Controller::next_change() {
             });
         begin(std::move(next));
     }
+    if (!busy() && link_.up() && !foreign_ && greeted_ && mirror_.wants_image(ruleset_.tables()))
+        ask_for_image();
 }
 
 // Carries a request out, up to the first answer that has to be waited for.
@@ -286,6 +315,8 @@ void Controller::change(const Request& request, const Reply& reply, const States
                    {.facts = state_facts(), .records = states.records, .count = states.count});
     if (!outcome)
         return reply(refused(outcome.error().error, outcome.error().line));
+    if (!outcome->tables.empty())
+        return change_tables(std::move(*outcome), reply);
     if (!outcome->changed) {
         clear(outcome->clear);
         return finish(std::move(outcome->results), std::move(outcome->kills), reply);
@@ -295,9 +326,97 @@ void Controller::change(const Request& request, const Reply& reply, const States
                                         .clear = std::move(outcome->clear),
                                         .kills = std::move(outcome->kills),
                                         .results = std::move(outcome->results),
-                                        .reply = reply});
+                                        .reply = reply,
+                                        .table_batch = {}});
     if (!offered)
         reply(refused(offered.error()));
+}
+
+// ---- Tables ------------------------------------------------------------------------------------
+
+void Controller::change_tables(ScriptOutcome outcome, const Reply& reply) {
+    const TableWork& work = outcome.tables;
+    const bool whole = work.as_a_whole || outcome.changed;
+    const auto mode = outcome.changed ? contract::TablesMode::prepare
+                      : whole         ? contract::TablesMode::stop
+                                      : contract::TablesMode::skip;
+    std::vector<std::byte> batch = batch_bytes(work.changes(), work.values(), work.descriptors());
+    if (const Result<Done> sent = link_.change_tables(batch, work.changes().size(), mode); !sent)
+        return reply(refused(sent.error()));
+    tabling_ = Tabling{.outcome = std::move(outcome), .batch = std::move(batch), .reply = reply};
+}
+
+void Controller::on_tables(Result<TableReply> answer) {
+    if (std::exchange(imaging_, false)) {
+        if (answer)
+            mirror_.take_image(std::move(*answer));
+        else
+            report_("sluice-dataplane does not tell its tables: " + answer.error().message);
+        return next_change();
+    }
+    if (std::exchange(restoring_, false)) {
+        if (!answer || answer->answer().failed)
+            report_("the tables cannot be given back to sluice-dataplane" +
+                    (answer ? std::string(": its memory for tables is used up")
+                            : ": " + answer.error().message));
+        return push();
+    }
+    Tabling work = std::move(*std::exchange(tabling_, std::nullopt));
+    if (answer)
+        tables_changed(std::move(work), *answer);
+    else
+        work.reply(refused({ExitStatus::unavailable,
+                            "sluice-dataplane does not change tables: " + answer.error().message}));
+    next_change();
+}
+
+void Controller::tables_changed(Tabling work, const TableReply& reply) {
+    ScriptOutcome& outcome = work.outcome;
+    const bool failed = reply.answer().failed;
+    if (const auto failure = outcome.tables.conclude(reply.answer(), outcome.results))
+        return work.reply(refused(failure->error, failure->line));
+    const std::size_t changes = outcome.tables.changes().size();
+    if (!outcome.changed) {
+        if (!failed) {
+            ruleset_.tables() = outcome.ruleset.tables();
+            if (outcome.tables.changes_something())
+                mirror_.remember(std::move(work.batch), changes);
+        }
+        clear(outcome.clear);
+        return finish(std::move(outcome.results), std::move(outcome.kills), work.reply);
+    }
+    if (failed)
+        return work.reply(refused({ExitStatus::os, "the tables of the rule cannot be made"}));
+    const Result<Done> offered = offer({.ruleset = std::move(outcome.ruleset),
+                                        .generation = 0,
+                                        .clear = std::move(outcome.clear),
+                                        .kills = std::move(outcome.kills),
+                                        .results = std::move(outcome.results),
+                                        .reply = work.reply,
+                                        .table_batch = std::move(work.batch),
+                                        .table_changes = changes});
+    if (!offered)
+        work.reply(refused(offered.error()));
+}
+
+// For the case that the data plane is restarted.
+void Controller::ask_for_image() {
+    const std::vector<std::byte> question = mirror_.question(ruleset_.tables());
+    imaging_ = true;
+    if (!link_.change_tables(question, mirror_.question_size(), contract::TablesMode::stop))
+        imaging_ = false;
+}
+
+void Controller::restore_tables() {
+    const TableMirror::Restoration restoration = mirror_.restoration();
+    restoring_ = true;
+    if (const Result<Done> sent =
+            link_.change_tables(restoration.batch, restoration.changes, contract::TablesMode::skip);
+        !sent) {
+        restoring_ = false;
+        report_("the tables cannot be given back to sluice-dataplane: " + sent.error().message);
+        push();
+    }
 }
 
 Result<Done> Controller::offer(Pending pending) {
@@ -316,7 +435,10 @@ Result<Done> Controller::offer(Pending pending) {
     last_offered_ = pending.generation;
     // Whatever becomes of the offer: states may have been made under these ids.
     ruleset_.reserve_ids(pending.ruleset.next_id());
-    const Result<Done> offered = link_.offer(*image, pending.generation);
+    using Prepared = DataplaneLink::Prepared;
+    const Result<Done> offered =
+        link_.offer(*image, pending.generation,
+                    pending.table_batch.empty() ? Prepared::discard : Prepared::commit);
     if (!offered)
         return offered.error();
     pending_ = std::move(pending);
@@ -336,6 +458,8 @@ void Controller::on_answered(const Result<std::uint64_t>& answer) {
     generation_ = *answer;
     ruleset_ = std::move(done.ruleset);
     ruleset_.published();
+    if (!done.table_batch.empty())
+        mirror_.remember(std::move(done.table_batch), done.table_changes);
     clear(done.clear);
     for (const ruleset::RulePointer& rule : done.expired)
         log_writer_.note(

@@ -5,7 +5,10 @@
 // only when every worker runs it; its client is answered then. One change is under way at a time,
 // the others wait in order, and so do requests that need the states of the data plane, which is
 // asked one thing at a time; requests that only read what we have are answered at once. A request
-// may pass three stages: ask for states, offer, kill states.
+// may pass four stages: ask for states, change tables, offer, kill states.
+// Tables. Their contents are the data plane's; a request that changes or shows them waits for its
+// answer. What changes together with rules is prepared there and takes effect with the offer. A
+// data plane that was restarted gets the contents back (table_mirror.h) before the rules.
 // Start. At the first greeting the data plane may be running already: its snapshot holds numbers,
 // sets, slots, limits and text of all rules, and they become ours, so that a control plane that
 // crashed comes back with the same rules and the counters go on. If it runs nothing it gets what we
@@ -29,6 +32,7 @@
 #include "controlplane/service/dataplane_link.h"
 #include "controlplane/service/protocol.h"
 #include "controlplane/service/script.h"
+#include "controlplane/service/table_mirror.h"
 
 namespace sluice::service {
 
@@ -74,6 +78,15 @@ class Controller {
         std::vector<OperationResult> results;
         Reply reply;
         std::vector<ruleset::RulePointer> expired = {};  // that this removes
+        // Of tables, prepared; empty: nothing of them changes.
+        std::vector<std::byte> table_batch = {};
+        std::size_t table_changes = 0;
+    };
+    // A script whose changes to tables are being made, or prepared.
+    struct Tabling {
+        ScriptOutcome outcome;
+        std::vector<std::byte> batch;
+        Reply reply;
     };
     // What has taken effect, but for the states that are being killed.
     struct Killing {
@@ -90,9 +103,16 @@ class Controller {
     Result<Done> adopt(const contract::Hello& hello, int snapshot);
     void push();
     void remove_expired();
+    void restore_tables();
+    void change_tables(ScriptOutcome outcome, const Reply& reply);
+    void on_tables(Result<TableReply> answer);
+    void tables_changed(Tabling work, const TableReply& reply);
+    void ask_for_image();
     void on_states(const Result<StatesAnswer>& answer);
     void on_killed(const Result<std::uint64_t>& answer);
-    bool busy() const { return pending_ || asking_ || killing_; }
+    bool busy() const {
+        return pending_ || asking_ || killing_ || tabling_ || imaging_ || restoring_;
+    }
     void next_change();
     void begin(Change next);
     void change(const Request& request, const Reply& reply, const StatesAnswer& states);
@@ -135,6 +155,10 @@ class Controller {
     std::optional<Pending> pending_;
     std::optional<Change> asking_;  // its states have been asked for
     std::optional<Killing> killing_;
+    std::optional<Tabling> tabling_;
+    bool imaging_ = false;    // the contents of all tables have been asked for
+    bool restoring_ = false;  // they are being given to a data plane that has just started
+    TableMirror mirror_;
     std::deque<Change> waiting_;
 };
 

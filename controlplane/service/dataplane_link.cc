@@ -20,7 +20,7 @@ using contract::MessageType;
 constexpr std::chrono::milliseconds kRetryInterval{200};
 constexpr std::chrono::milliseconds kHelloTimeout{2'000};
 constexpr std::size_t kMaximumDescriptors = 8;
-constexpr std::size_t kDescriptorsWithoutSnapshot = 3;
+constexpr std::size_t kDescriptorsWithoutSnapshot = 4;
 constexpr std::size_t kReceiveBuffer = 4096;
 static_assert(kReceiveBuffer > sizeof(contract::Hello));
 
@@ -42,9 +42,9 @@ bool take(std::span<const std::byte> bytes, Message& message) {
     return message.header.length == sizeof message;
 }
 
-// A sealed memfd that holds the image.
-Result<UniqueFd> sealed_file(std::span<const std::byte> image) {
-    UniqueFd fd(memfd_create("sluice-snapshot", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+// A sealed memfd that holds the image. `what` as in "the snapshot".
+Result<UniqueFd> sealed_file(std::span<const std::byte> image, const std::string& what) {
+    UniqueFd fd(memfd_create("sluice-controlplane", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!fd)
         return Error{ExitStatus::os, last_error("memfd_create")};
     for (std::size_t done = 0; done < image.size();) {
@@ -52,16 +52,17 @@ Result<UniqueFd> sealed_file(std::span<const std::byte> image) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return Error{ExitStatus::os, last_error("no memory for the snapshot")};
+            return Error{ExitStatus::os, last_error(("no memory for " + what).c_str())};
         done += static_cast<std::size_t>(n);
     }
     if (fcntl(fd.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
-        return Error{ExitStatus::os, last_error("sealing the snapshot")};
+        return Error{ExitStatus::os, last_error(("sealing " + what).c_str())};
     return fd;
 }
 
-bool send_with_descriptor(int socket, const contract::Offer& offer, int descriptor) {
-    iovec part{const_cast<contract::Offer*>(&offer), sizeof offer};
+template <typename Message>
+bool send_with_descriptor(int socket, const Message& content, int descriptor) {
+    iovec part{const_cast<Message*>(&content), sizeof content};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
     msghdr message{};
     message.msg_iov = &part;
@@ -74,13 +75,27 @@ bool send_with_descriptor(int socket, const contract::Offer& offer, int descript
     head->cmsg_len = CMSG_LEN(sizeof(int));
     std::memcpy(CMSG_DATA(head), &descriptor, sizeof descriptor);
     return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
-           static_cast<ssize_t>(sizeof offer);
+           static_cast<ssize_t>(sizeof content);
 }
 
 template <typename Message>
 bool send_message(int socket, const Message& message) {
     return send(socket, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
            static_cast<ssize_t>(sizeof message);
+}
+
+// The first bytes of a file, in memory of ours: what is checked cannot change afterwards.
+Result<std::vector<std::byte>> read_file(int fd, std::size_t size) {
+    std::vector<std::byte> bytes(size);
+    for (std::size_t done = 0; done < size;) {
+        const ssize_t n = pread(fd, bytes.data() + done, size - done, static_cast<off_t>(done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return Error{ExitStatus::unavailable, "sluice-dataplane sends less than it says"};
+        done += static_cast<std::size_t>(n);
+    }
+    return bytes;
 }
 
 struct Received {
@@ -214,7 +229,10 @@ void DataplaneLink::readable() {
             return receive_states(received.bytes, std::move(received.descriptors));
         case MessageType::kill_reply:
             return receive_killed(received.bytes);
+        case MessageType::tables_reply:
+            return receive_tables(received.bytes, std::move(received.descriptors));
         case MessageType::offer:
+        case MessageType::tables_request:
         case MessageType::states_request:
         case MessageType::kill_states:
             break;
@@ -230,7 +248,7 @@ void DataplaneLink::receive_hello(std::span<const std::byte> message,
         return close("sluice-dataplane sends a greeting of another format");
     const std::size_t expected = kDescriptorsWithoutSnapshot + (hello.generation != 0 ? 1 : 0);
     if (descriptors.size() != expected || hello.worker_count == 0 || hello.slot_capacity < 2 ||
-        hello.port_count > contract::kMaximumPorts)
+        hello.port_count > contract::kMaximumPorts || hello.table_count > contract::kMaximumTables)
         return close("sluice-dataplane sends a greeting that makes no sense");
     Result<SharedMemory> memory =
         SharedMemory::map(hello, descriptors[0].get(), descriptors[1].get(), descriptors[2].get());
@@ -238,7 +256,19 @@ void DataplaneLink::receive_hello(std::span<const std::byte> message,
         return close(memory.error().message);
     greeting.memory = std::move(*memory);
     if (hello.generation != 0)
-        greeting.snapshot = std::move(descriptors[3]);
+        greeting.snapshot = std::move(descriptors[4]);
+    greeting.tables.resize(hello.table_count);
+    const auto tables =
+        read_file(descriptors[3].get(), hello.table_count * sizeof(contract::TableDescriptor));
+    if (!tables)
+        return close(tables.error().message);
+    if (!tables->empty())
+        std::memcpy(greeting.tables.data(), tables->data(), tables->size());
+    for (contract::TableDescriptor& table : greeting.tables) {
+        table.name[sizeof table.name - 1] = '\0';
+        if (table.type >= contract::TableType::count_ || table.id >= contract::kMaximumTables)
+            return close("sluice-dataplane has a table that makes no sense");
+    }
     for (std::uint32_t i = 0; i < hello.port_count; ++i)
         greeting.interface_names.push_back(text_of(hello.ports[i].name));
     if (answer_timer_)
@@ -313,6 +343,57 @@ void DataplaneLink::receive_killed(std::span<const std::byte> message) {
     callbacks_.killed(reply.count);
 }
 
+Result<TableReply> TableReply::read(std::vector<std::byte> bytes, std::size_t changes) {
+    const Error wrong{ExitStatus::unavailable,
+                      "sluice-dataplane sends an answer about tables that makes no sense"};
+    contract::TableAnswerHeader header;
+    if (bytes.size() < sizeof header)
+        return wrong;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    const std::uint64_t left = bytes.size() - sizeof header;
+    if (header.result_count != changes ||
+        header.entry_count > left / sizeof(contract::TableEntry) ||
+        left != header.result_count * sizeof(contract::TableResult) +
+                    header.entry_count * sizeof(contract::TableEntry) +
+                    header.value_count * sizeof(contract::TableValue))
+        return wrong;
+    TableReply reply;
+    reply.bytes_ = std::move(bytes);
+    const std::byte* at = reply.bytes_.data() + sizeof header;
+    const auto take = [&]<typename T>(std::span<const T>& elements, std::uint64_t count) {
+        elements = {reinterpret_cast<const T*>(at), static_cast<std::size_t>(count)};
+        at += elements.size_bytes();
+    };
+    take(reply.answer_.results, header.result_count);
+    take(reply.answer_.entries, header.entry_count);
+    take(reply.answer_.values, header.value_count);
+    reply.answer_.failed = header.failed != 0;
+    for (const contract::TableResult& result : reply.answer_.results)
+        if (result.status > contract::TableStatus::not_reached ||
+            result.first > header.entry_count || result.entries > header.entry_count - result.first)
+            return wrong;
+    for (const contract::TableEntry& entry : reply.answer_.entries)
+        if (entry.value >= header.value_count)
+            return wrong;
+    return reply;
+}
+
+void DataplaneLink::receive_tables(std::span<const std::byte> message,
+                                   std::vector<UniqueFd> descriptors) {
+    contract::TablesReply reply;
+    if (!take(message, reply) || !take_expectation(MessageType::tables_request))
+        return unexpected();
+    if (descriptors.size() != 1 || reply.size > contract::kMaximumTableBatch)
+        return close("sluice-dataplane sends an answer about tables of another format");
+    auto bytes = read_file(descriptors.front().get(), static_cast<std::size_t>(reply.size));
+    if (!bytes)
+        return close(bytes.error().message);
+    Result<TableReply> answer = TableReply::read(std::move(*bytes), changes_);
+    if (!answer)
+        return close(answer.error().message);
+    callbacks_.tables(std::move(answer));
+}
+
 void DataplaneLink::receive_rejected(std::span<const std::byte> message) {
     contract::Rejected rejected;
     const bool readable = take(message, rejected);
@@ -328,22 +409,43 @@ void DataplaneLink::receive_rejected(std::span<const std::byte> message) {
         return callbacks_.states(refusal);
     if (take_expectation(MessageType::kill_states))
         return callbacks_.killed(refusal);
+    if (take_expectation(MessageType::tables_request))
+        return callbacks_.tables(refusal);
     unexpected();
 }
 
-Result<Done> DataplaneLink::offer(std::span<const std::byte> image, std::uint64_t generation) {
-    Result<UniqueFd> file = sealed_file(image);
+Result<Done> DataplaneLink::offer(std::span<const std::byte> image, std::uint64_t generation,
+                                  Prepared with_tables) {
+    Result<UniqueFd> file = sealed_file(image, "the snapshot");
     if (!file)
         return file.error();
     contract::Offer offer;
     offer.header.length = sizeof offer;
     offer.generation = generation;
     offer.size = image.size();
+    offer.with_tables = with_tables == Prepared::commit ? 1 : 0;
     if (!send_with_descriptor(socket_.get(), offer, file->get()))
         return Error{ExitStatus::unavailable,
                      last_error("the snapshot cannot be handed to sluice-dataplane")};
     offered_ = generation;
     expect(MessageType::offer);
+    return Done{};
+}
+
+Result<Done> DataplaneLink::change_tables(std::span<const std::byte> batch, std::size_t changes,
+                                          contract::TablesMode mode) {
+    Result<UniqueFd> file = sealed_file(batch, "the changes to tables");
+    if (!file)
+        return file.error();
+    contract::TablesRequest request;
+    request.header.length = sizeof request;
+    request.size = batch.size();
+    request.mode = mode;
+    if (!send_with_descriptor(socket_.get(), request, file->get()))
+        return Error{ExitStatus::unavailable,
+                     last_error("the changes to tables cannot be handed to sluice-dataplane")};
+    changes_ = changes;
+    expect(MessageType::tables_request);
     return Done{};
 }
 

@@ -21,6 +21,7 @@
 #include "common/unique_fd.h"
 #include "controlplane/service/event_loop.h"
 #include "controlplane/service/shared_memory.h"
+#include "controlplane/service/table_work.h"
 #include "dataplane/contract/message.h"
 
 namespace sluice::service {
@@ -29,7 +30,22 @@ struct DataplaneGreeting {
     contract::Hello hello;
     std::vector<std::string> interface_names;
     SharedMemory memory;
+    std::vector<contract::TableDescriptor> tables;
     UniqueFd snapshot;  // that is running; none if hello.generation is 0
+};
+
+// What the data plane says about a batch of changes to tables, in memory of ours; move-only.
+class TableReply {
+  public:
+    // An error: the bytes are no answer to a batch of this many changes.
+    static Result<TableReply> read(std::vector<std::byte> bytes, std::size_t changes);
+
+    TableAnswer answer() const { return answer_; }
+    std::span<const std::byte> bytes() const { return bytes_; }
+
+  private:
+    std::vector<std::byte> bytes_;
+    TableAnswer answer_;
 };
 
 // The states that were asked for.
@@ -50,6 +66,7 @@ class DataplaneLink {
         std::function<void(Result<StatesAnswer>)> states;
         // How many.
         std::function<void(Result<std::uint64_t>)> killed;
+        std::function<void(Result<TableReply>)> tables;
     };
 
     DataplaneLink(EventLoop& loop, std::string path, Callbacks callbacks);
@@ -64,12 +81,18 @@ class DataplaneLink {
 
     // Requests. REQUIRES: up, and none is outstanding.
     // Hands an image over.
-    Result<Done> offer(std::span<const std::byte> image, std::uint64_t generation);
+    // `with_tables`: what was prepared of tables takes effect with it.
+    enum class Prepared : std::uint8_t { discard, commit };
+    Result<Done> offer(std::span<const std::byte> image, std::uint64_t generation,
+                       Prepared with_tables = Prepared::discard);
     // The data plane answers in pieces, which are put together. Behind `most_records` the rest is
     // left out.
     Result<Done> request_states(const contract::StateFilter& filter, contract::StatesWanted wanted,
                                 std::size_t most_records);
     Result<Done> kill_states(const contract::StateFilter& filter);
+    // A batch of so many changes (dataplane/contract/table.h).
+    Result<Done> change_tables(std::span<const std::byte> batch, std::size_t changes,
+                               contract::TablesMode mode);
 
     void set_answer_timeout(std::chrono::milliseconds timeout) { answer_timeout_ = timeout; }
 
@@ -82,6 +105,7 @@ class DataplaneLink {
     void receive_states(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     Result<Done> request_piece();
     void receive_killed(std::span<const std::byte> message);
+    void receive_tables(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_rejected(std::span<const std::byte> message);
     void unexpected();
     void expect(contract::MessageType request);
@@ -99,7 +123,8 @@ class DataplaneLink {
     std::uint64_t offered_ = 0;                         // if it is an offer: its generation
     contract::StatesRequest states_request_;            // if it asks for states
     std::size_t most_records_ = 0;
-    StatesAnswer states_;  // what has come of the answer
+    StatesAnswer states_;      // what has come of the answer
+    std::size_t changes_ = 0;  // if it is about tables: in the batch
     std::optional<EventLoop::TimerId> retry_timer_;
     std::optional<EventLoop::TimerId> answer_timer_;
 };

@@ -5,6 +5,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "dataplane/contract/table.h"
+
 namespace sluice::service {
 namespace {
 
@@ -101,6 +103,48 @@ struct OperationWriter {
         object["do"] = "write";
         object["name"] = write.name;
         object["value"] = write.value;
+    }
+    void operator()(const TableOperation& operation) const {
+        const language::TableCommand& table = operation.command;
+        object["do"] = "table";
+        object["verb"] = static_cast<unsigned>(table.verb);
+        object["table"] = table.table;
+        const auto put = [&](const char* name, const auto& value, bool given) {
+            if (given)
+                object[name] = value;
+        };
+        put("set", table.set, table.set != 0);
+        put("quiet", true, operation.quiet);
+        put("counters", true, operation.counters);
+        put("addresses", true, operation.values_as_addresses);
+        if (table.type)
+            object["type"] = static_cast<unsigned>(*table.type);
+        put("flow", table.flow_fields, !table.flow_fields.empty());
+        if (!table.value_types.empty()) {
+            json& types = object["values"] = json::array();
+            for (const language::TableValueType type : table.value_types)
+                types.push_back(static_cast<unsigned>(type));
+        }
+        put("algorithm", table.algorithm, !table.algorithm.empty());
+        if (table.limit)
+            object["limit"] = *table.limit;
+        put("locked", true, table.locked);
+        put("missing", true, table.missing);
+        put("or_flush", true, table.or_flush);
+        if (!table.records.empty()) {
+            // Key, value, key, value …
+            json& records = object["records"] = json::array();
+            for (const language::TableRecord& record : table.records) {
+                records.push_back(record.key);
+                records.push_back(record.value);
+            }
+        }
+        put("atomic", true, table.atomic);
+        if (table.ttl_s)
+            object["ttl"] = *table.ttl_s;
+        put("other", table.other, !table.other.empty());
+        put("file", table.file, !table.file.empty());
+        put("content", table.content, !table.content.empty());
     }
 };
 
@@ -283,6 +327,49 @@ StateOperation read_state_operation(std::size_t kind, Reader& in) {
     return {static_cast<StateOperation::Kind>(kind), read_filter(in)};
 }
 
+TableOperation read_table_operation(Reader& in) {
+    using Verb = language::TableCommand::Verb;
+    TableOperation operation;
+    language::TableCommand& table = operation.command;
+    table.verb = static_cast<Verb>(in.number("verb", static_cast<std::uint64_t>(Verb::load)));
+    table.table = in.string("table");
+    table.set = static_cast<std::uint8_t>(in.number("set", language::kSetCount - 1));
+    operation.quiet = in.boolean("quiet");
+    operation.counters = in.boolean("counters");
+    operation.values_as_addresses = in.boolean("addresses");
+    if (in.field("type") != nullptr)
+        table.type = static_cast<language::TableType>(
+            in.number("type", static_cast<std::uint64_t>(language::TableType::mac)));
+    table.flow_fields = in.strings("flow");
+    table.value_types = in.numbers<language::TableValueType>(
+        "values", static_cast<std::uint64_t>(language::TableValueType::mark));
+    table.algorithm = in.string("algorithm");
+    if (in.field("limit") != nullptr)
+        table.limit = static_cast<std::uint32_t>(in.number("limit", kMaximum32));
+    table.locked = in.boolean("locked");
+    table.missing = in.boolean("missing");
+    table.or_flush = in.boolean("or_flush");
+    std::vector<std::string> words = in.strings("records");
+    for (std::size_t i = 0; i + 1 < words.size(); i += 2)
+        table.records.push_back({std::move(words[i]), std::move(words[i + 1])});
+    const bool wants_records =
+        table.verb == Verb::add || table.verb == Verb::remove || table.verb == Verb::lookup;
+    if (words.size() % 2 != 0 || (wants_records && words.empty()))
+        in.fail("records");
+    table.atomic = in.boolean("atomic");
+    if (in.field("ttl") != nullptr)
+        table.ttl_s = static_cast<std::uint32_t>(in.number("ttl", kMaximum32));
+    table.other = in.string("other");
+    table.file = in.string("file");
+    table.content = in.string("content");
+    const auto is_name = [](const std::string& name) {
+        return !name.empty() && name.size() < contract::kTableNameSize;
+    };
+    if (!is_name(table.table) || (table.verb == Verb::swap && !is_name(table.other)))
+        in.fail("the name of a table");
+    return operation;
+}
+
 Operation read_operation(const json& value, std::string& problem) {
     Reader in(value, problem);
     Operation operation;
@@ -336,6 +423,8 @@ Operation read_operation(const json& value, std::string& problem) {
                state != std::end(kStateVerbs)) {
         operation.what =
             read_state_operation(static_cast<std::size_t>(state - std::begin(kStateVerbs)), in);
+    } else if (verb == "table") {
+        operation.what = read_table_operation(in);
     } else if (verb == "read") {
         operation.what = ReadSysctlOperation{in.strings("names")};
     } else if (verb == "write") {
@@ -507,6 +596,12 @@ json result_json(const OperationResult& result) {
 bool changes_something(const Operation& operation) {
     if (const auto* states = std::get_if<StateOperation>(&operation.what))
         return states->kind == StateOperation::Kind::kill;
+    if (const auto* table = std::get_if<TableOperation>(&operation.what)) {
+        using Verb = language::TableCommand::Verb;
+        const Verb verb = table->command.verb;
+        return verb != Verb::list && verb != Verb::info && verb != Verb::detail &&
+               verb != Verb::lookup;
+    }
     return !std::holds_alternative<ListOperation>(operation.what) &&
            !std::holds_alternative<ShowSetsOperation>(operation.what) &&
            !std::holds_alternative<ReadSysctlOperation>(operation.what);

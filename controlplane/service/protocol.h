@@ -25,7 +25,7 @@
 
 namespace sluice::service {
 
-inline constexpr int kProtocolVersion = 2;
+inline constexpr int kProtocolVersion = 3;
 inline constexpr std::size_t kMaximumMessageSize = std::size_t{64} << 20;
 inline constexpr char kDefaultControlSocket[] = "/run/sluice/control.sock";
 inline constexpr char kControlSocketVariable[] = "SLUICE_CONTROL_SOCKET";
@@ -86,13 +86,22 @@ struct WriteSysctlOperation {
     bool operator==(const WriteSysctlOperation&) const = default;
 };
 
+// Contents are the data plane's: it is asked. Keys and values travel as they were given.
+struct TableOperation {
+    language::TableCommand command;
+    bool quiet = false;                // -q: what is there is updated, what is not there is fine
+    bool counters = false;             // -a: list says how often each entry was found
+    bool values_as_addresses = false;  // -i
+    bool operator==(const TableOperation&) const = default;
+};
+
 struct Operation {
     std::uint32_t line = 0;  // of the rule file, 0: none
     bool forgive = false;    // -f or -q: a target that is not there is no failure
     std::variant<AddOperation, language::DeleteCommand, language::FlushCommand,
                  language::ZeroCommand, language::SetEnableCommand, language::SetMoveCommand,
                  language::SetSwapCommand, ListOperation, ShowSetsOperation, ReadSysctlOperation,
-                 WriteSysctlOperation, StateOperation>
+                 WriteSysctlOperation, StateOperation, TableOperation>
         what;
     bool operator==(const Operation&) const = default;
 };

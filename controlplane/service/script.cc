@@ -76,7 +76,12 @@ Error too_many() {
 class Script {
   public:
     Script(const Ruleset& current, const CounterReader& counters, const DataplaneStates& states)
-        : outcome_{.ruleset = current, .changed = false, .clear = {}, .kills = {}, .results = {}},
+        : outcome_{.ruleset = current,
+                   .changed = false,
+                   .clear = {},
+                   .kills = {},
+                   .tables = {},
+                   .results = {}},
           counters_(counters),
           states_(states) {}
 
@@ -91,6 +96,8 @@ class Script {
         const Result<RulePointer> added = outcome_.ruleset.add(std::move(*rule));
         if (!added)
             return added.error();
+        for (const contract::TableDescriptor& table : outcome_.ruleset.tables().take_made())
+            outcome_.tables.create(table);
         outcome_.changed = true;
         OperationResult result;
         result.rules.push_back(listed(**added));
@@ -265,8 +272,19 @@ class Script {
         return result;
     }
 
+    Result<OperationResult> operator()(const TableOperation& table) {
+        OperationResult result;
+        if (const Result<Done> added =
+                outcome_.tables.add(table, line, outcome_.results.size(), outcome_.ruleset, result);
+            !added)
+            return added.error();
+        return result;
+    }
+
     ScriptOutcome outcome_;
-    bool forgive = false;  // of the operation that is being carried out
+    // Of the operation that is being carried out.
+    bool forgive = false;
+    std::uint32_t line = 0;
 
   private:
     bool deleted(std::size_t count) {
@@ -389,8 +407,10 @@ Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Rule
                                               const CounterReader& counters,
                                               const DataplaneStates& states) {
     Script script(current, counters, states);
+    script.outcome_.tables.as_a_whole = script.outcome_.tables.request_as_a_whole = request.whole;
     for (const Operation& operation : request.operations) {
         script.forgive = operation.forgive;
+        script.line = operation.line;
         Result<OperationResult> result = std::visit(script, operation.what);
         if (!result)
             return ScriptError{operation.line, result.error()};

@@ -15,6 +15,7 @@
 #include "common/result.h"
 #include "controlplane/ruleset/ruleset.h"
 #include "controlplane/service/protocol.h"
+#include "controlplane/service/table_work.h"
 #include "dataplane/contract/message.h"
 
 namespace sluice::service {
@@ -49,6 +50,8 @@ struct ScriptOutcome {
     bool changed = false;  // the ruleset, or a sysctl: a new snapshot is due
     std::vector<ClearOrder> clear;
     std::vector<KillOrder> kills;
+    // What the data plane has to do with tables first; its answer completes the results.
+    TableWork tables;
     std::vector<OperationResult> results;
 };
 

@@ -1,15 +1,12 @@
 #include "controlplane/service/script_builder.h"
 
 #include "controlplane/language/printer.h"
+#include "controlplane/service/table_file.h"
 
 namespace sluice::service {
 namespace {
 
 using Operations = std::vector<Operation>;
-
-Error not_yet(const std::string& what) {
-    return {ExitStatus::unavailable, "not supported yet: " + what};
-}
 
 struct Builder {
     const language::Flags& flags;
@@ -82,7 +79,22 @@ struct Builder {
             return Operations{};
         return one(WriteSysctlOperation{command.sysctl, command.on ? "1" : "0"});
     }
-    Result<Operations> operator()(const language::TableCommand&) const { return not_yet("tables"); }
+    Result<Operations> operator()(const language::TableCommand& table) const {
+        TableOperation operation{.command = table,
+                                 .quiet = flags.quiet,
+                                 .counters = flags.counters,
+                                 .values_as_addresses = flags.values_as_addresses};
+        if (table.verb == language::TableCommand::Verb::load) {
+            Result<std::string> content = read_table_file(table.file);
+            if (!content)
+                return content.error();
+            operation.command.content = std::move(*content);
+        }
+        // -f forgives what is not there, but not a record that could not be put in.
+        Operations operations = one(std::move(operation));
+        operations.front().forgive = flags.quiet;
+        return operations;
+    }
     Result<Operations> operator()(const language::SysctlCommand& command) const {
         Operations operations;
         if (command.all)

@@ -144,10 +144,9 @@ Received receive(int client, Buffer& buffer) {
     return received;
 }
 
-// A memfd with the records, that nobody can change any more.
-Result<UniqueFd> file_of(std::span<const contract::StateRecord> records) {
-    UniqueFd file(memfd_create("sluice states", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    auto bytes = std::as_bytes(records);
+// A memfd with the bytes, that nobody can change any more. `what` is for the message.
+Result<UniqueFd> file_of(std::span<const std::byte> bytes, const std::string& what) {
+    UniqueFd file(memfd_create("sluice answer", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     while (file && !bytes.empty()) {
         const ssize_t written = write(file.get(), bytes.data(), bytes.size());
         if (written <= 0)
@@ -157,8 +156,7 @@ Result<UniqueFd> file_of(std::span<const contract::StateRecord> records) {
     }
     constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
     if (!file || fcntl(file.get(), F_ADD_SEALS, kSeals) != 0)
-        return Error{ExitStatus::os, "there is no memory for a list of " +
-                                         std::to_string(records.size()) + " states"};
+        return Error{ExitStatus::os, "there is no memory for " + what};
     return file;
 }
 
@@ -251,8 +249,17 @@ void ContractServer::greet() {
     contract::Hello hello = callbacks_.describe();
     hello.header.length = sizeof hello;
     hello.generation = generation_;
+    const std::vector<contract::TableDescriptor> tables = callbacks_.list_tables();
+    hello.table_count = static_cast<std::uint32_t>(tables.size());
+    const auto table_file = file_of(std::as_bytes(std::span(tables)), "the list of tables");
+    if (!table_file) {
+        const contract::Rejected rejected = rejection(0, table_file.error().message);
+        send_message(client_.get(), &rejected, sizeof rejected);
+        client_.reset();
+        return;
+    }
     std::vector<int> descriptors = {descriptors_.counters, descriptors_.log_rings,
-                                    descriptors_.annotations};
+                                    descriptors_.annotations, table_file->get()};
     if (image_)
         descriptors.push_back(image_.get());
     if (!send_message(client_.get(), &hello, sizeof hello, descriptors))
@@ -277,6 +284,8 @@ void ContractServer::on_client() {
         sent = answer(*offer, std::move(received.descriptors.front()));
     else if (const auto* states = std::get_if<contract::StatesRequest>(&*request))
         sent = answer(*states);
+    else if (const auto* tables = std::get_if<contract::TablesRequest>(&*request))
+        sent = answer(*tables, std::move(received.descriptors.front()));
     else
         sent = answer(std::get<contract::KillStates>(*request));
     if (!sent)
@@ -304,7 +313,10 @@ Result<Done> ContractServer::take(const contract::Offer& offer, UniqueFd image) 
         return Error{ExitStatus::data, "the snapshot holds generation " +
                                            std::to_string(header.generation) + ", the offer says " +
                                            std::to_string(offer.generation)};
-    if (auto published = callbacks_.publish(mapping.bytes()); !published)
+    using Prepared = Callbacks::Prepared;
+    if (auto published = callbacks_.publish(
+            mapping.bytes(), offer.with_tables != 0 ? Prepared::commit : Prepared::discard);
+        !published)
         return published.error();
     image_ = std::move(image);
     generation_ = offer.generation;
@@ -330,7 +342,8 @@ bool ContractServer::answer(const contract::StatesRequest& request) {
     reply.next = piece.next;
     if (piece.records.empty())
         return send_message(client_.get(), &reply, sizeof reply);
-    const auto file = file_of(piece.records);
+    const auto file = file_of(std::as_bytes(std::span(piece.records)),
+                              "a list of " + std::to_string(piece.records.size()) + " states");
     if (!file)
         return refuse(generation_, file.error());
     return send_message(client_.get(), &reply, sizeof reply, {file->get()});
@@ -344,6 +357,30 @@ bool ContractServer::answer(const contract::KillStates& order) {
     reply.header.length = sizeof reply;
     reply.count = *killed;
     return send_message(client_.get(), &reply, sizeof reply);
+}
+
+Result<std::vector<std::byte>> ContractServer::carry_out(const contract::TablesRequest& request,
+                                                         UniqueFd batch) {
+    if (auto checked = check_image_file(batch.get(), request.size, "the batch"); !checked)
+        return checked.error();
+    const Mapping mapping(batch.get(), request.size);
+    if (!mapping)
+        return Error{ExitStatus::os,
+                     std::string("the batch cannot be mapped: ") + std::strerror(errno)};
+    return callbacks_.change_tables(mapping.bytes(), request.mode);
+}
+
+bool ContractServer::answer(const contract::TablesRequest& request, UniqueFd batch) {
+    const auto bytes = carry_out(request, std::move(batch));
+    if (!bytes)
+        return refuse(generation_, bytes.error());
+    const auto file = file_of(*bytes, "an answer about tables");
+    if (!file)
+        return refuse(generation_, file.error());
+    contract::TablesReply reply;
+    reply.header.length = sizeof reply;
+    reply.size = bytes->size();
+    return send_message(client_.get(), &reply, sizeof reply, {file->get()});
 }
 
 bool ContractServer::refuse(std::uint64_t generation, const Error& error) {

@@ -20,6 +20,7 @@
 #include "common/unique_fd.h"
 #include "dataplane/app/states_piece.h"
 #include "dataplane/contract/message.h"
+#include "dataplane/contract/table.h"
 
 namespace sluice::dataplane {
 
@@ -28,12 +29,19 @@ class ContractServer {
     struct Callbacks {
         // Everything of Hello but the header.
         std::function<contract::Hello()> describe;
-        // Makes the workers run the image. An error means that nothing has changed.
-        std::function<Result<Done>(std::span<const std::byte> image)> publish;
+        // Makes the workers run the image, and what was prepared of tables take effect or not.
+        // An error means that nothing has changed.
+        enum class Prepared : std::uint8_t { discard, commit };
+        std::function<Result<Done>(std::span<const std::byte> image, Prepared tables)> publish;
         // A piece of the states that are asked for.
         std::function<StatesPiece(const contract::StatesRequest&)> list_states;
         // Kills them and returns how many they were.
         std::function<Result<std::uint64_t>(const contract::StateFilter&)> kill_states;
+        // Carries a batch of changes to tables out and returns the answer as bytes.
+        std::function<Result<std::vector<std::byte>>(std::span<const std::byte> batch,
+                                                     contract::TablesMode mode)>
+            change_tables;
+        std::function<std::vector<contract::TableDescriptor>()> list_tables;
     };
 
     // The descriptors belong to somebody else and stay open as long as the server lives.
@@ -69,6 +77,9 @@ class ContractServer {
     bool answer(const contract::Offer& offer, UniqueFd image);
     bool answer(const contract::StatesRequest& request);
     bool answer(const contract::KillStates& order);
+    bool answer(const contract::TablesRequest& request, UniqueFd batch);
+    Result<std::vector<std::byte>> carry_out(const contract::TablesRequest& request,
+                                             UniqueFd batch);
     bool refuse(std::uint64_t generation, const Error& error);
 
     std::string path_;

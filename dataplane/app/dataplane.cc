@@ -16,6 +16,7 @@
 #include "dataplane/app/contract_server.h"
 #include "dataplane/app/notify.h"
 #include "dataplane/app/state_memory.h"
+#include "dataplane/app/table_memory.h"
 #include "dataplane/program/runtime.h"
 #include "dataplane/worker/bridge.h"
 #include "dataplane/worker/clock.h"
@@ -113,7 +114,7 @@ bool shall_stop(int signals) {
     return false;
 }
 
-void serve(ContractServer& server, worker::Bridge& bridge, int signals) {
+void serve(ContractServer& server, worker::Bridge& bridge, TableMemory& tables, int signals) {
     for (;;) {
         pollfd sources[] = {{.fd = signals, .events = POLLIN, .revents = 0},
                             {.fd = server.listener(), .events = POLLIN, .revents = 0},
@@ -130,21 +131,29 @@ void serve(ContractServer& server, worker::Bridge& bridge, int signals) {
             server.on_listener();
         bridge.refresh_links();
         bridge.runtime().collect();
+        tables.tend(worker::uptime_s());
     }
 }
 
 // What is named here outlives the server.
 Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& bridge,
                               const ContractMemory& memory, const StateMemory& states,
-                              const packet::Environment& environment) {
+                              TableMemory& tables, const packet::Environment& environment) {
     const config::DataPlane& dataplane = settings.dataplane;
     const std::uint64_t boot_id = random_number();
     ContractServer::Callbacks callbacks;
     callbacks.describe = [&, boot_id] { return describe(settings, bridge, states, boot_id); };
-    callbacks.publish = [&](std::span<const std::byte> image) -> Result<Done> {
+    using Prepared = ContractServer::Callbacks::Prepared;
+    callbacks.publish = [&](std::span<const std::byte> image, Prepared prepared) -> Result<Done> {
         auto runtime = program::Runtime::create(image, environment, dataplane.slot_capacity);
+        if (!runtime || prepared == Prepared::discard)
+            tables.discard();
         if (!runtime)
             return runtime.error();
+        if (prepared == Prepared::commit && !tables.prepared())
+            return Error{ExitStatus::data, "no changes to tables are prepared"};
+        // First the tables: rules that ask them must not find them empty.
+        tables.commit();
         return bridge.runtime().replace(std::move(*runtime), dataplane.reload_timeout_ms);
     };
     callbacks.list_states = [&](const contract::StatesRequest& request) {
@@ -153,6 +162,10 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
     callbacks.kill_states = [&](const contract::StateFilter& filter) {
         return bridge.kill_orders().kill(filter, dataplane.reload_timeout_ms);
     };
+    callbacks.change_tables = [&](std::span<const std::byte> batch, contract::TablesMode mode) {
+        return tables.change(batch, mode, worker::uptime_s());
+    };
+    callbacks.list_tables = [&] { return tables.descriptors(); };
     return ContractServer::listen(dataplane.socket,
                                   {.counters = memory.counters(),
                                    .log_rings = memory.log_rings(),
@@ -180,7 +193,16 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
         {random_number(), random_number(), random_number(), random_number()}, worker_memory);
     if (!states)
         return states.error();
-    auto server = listen(settings, bridge, *memory, *states, environment);
+    std::vector<std::string> interface_names;
+    for (const config::Port& port : settings.ports)
+        interface_names.push_back(port.name);
+    TableMemory tables(bridge.runtime(), std::move(interface_names), bridge.worker_count(),
+                       random_number());
+    for (std::size_t i = 0; i < worker_memory.size(); ++i) {
+        worker_memory[i].outputs.tables = &tables.store();
+        worker_memory[i].outputs.worker = static_cast<unsigned>(i);
+    }
+    auto server = listen(settings, bridge, *memory, *states, tables, environment);
     if (!server)
         return server.error();
     if (auto started = bridge.start(worker_memory); !started)
@@ -196,7 +218,7 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
                  settings.dataplane.socket.c_str());
     worker::print_dpdk_messages(true);
     notify_service_manager("READY=1");
-    serve(*server, bridge, signals);
+    serve(*server, bridge, tables, signals);
     notify_service_manager("STOPPING=1");
     bridge.stop();
     return Done{};

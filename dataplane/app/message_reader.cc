@@ -7,6 +7,7 @@
 #include <string>
 
 #include "dataplane/contract/snapshot.h"
+#include "dataplane/contract/table.h"
 
 namespace sluice::dataplane {
 
@@ -90,7 +91,25 @@ Result<Request> read_offer(std::span<const std::byte> message, std::size_t descr
     if (offer.size < sizeof(contract::SnapshotHeader) ||
         offer.size > contract::kSnapshotMaximumSize)
         return refuse("a snapshot cannot have " + std::to_string(offer.size) + " bytes");
+    if (offer.with_tables > 1)
+        return refuse("an offer does not say clearly whether tables change with it");
     return Request(offer);
+}
+
+Result<Request> read_tables_request(std::span<const std::byte> message, std::size_t descriptors) {
+    contract::TablesRequest request;
+    if (auto taken = take(message, "a request about tables", request); !taken)
+        return taken.error();
+    if (descriptors != 1)
+        return refuse("a request about tables comes with one descriptor, not " +
+                      std::to_string(descriptors));
+    if (request.size < sizeof(contract::TableBatchHeader) ||
+        request.size > contract::kMaximumTableBatch)
+        return refuse("a batch of changes to tables cannot have " + std::to_string(request.size) +
+                      " bytes");
+    if (request.mode >= contract::TablesMode::count_)
+        return refuse("a request about tables is of an unknown mode");
+    return Request(request);
 }
 
 }  // namespace
@@ -107,7 +126,10 @@ Result<Request> read_request(std::span<const std::byte> message, std::size_t des
         case contract::MessageType::kill_states:
             return read_filtered<contract::KillStates>(message, descriptors,
                                                        "an order to kill states");
+        case contract::MessageType::tables_request:
+            return read_tables_request(message, descriptors);
         case contract::MessageType::hello:
+        case contract::MessageType::tables_reply:
         case contract::MessageType::accepted:
         case contract::MessageType::rejected:
         case contract::MessageType::states_reply:
@@ -118,16 +140,16 @@ Result<Request> read_request(std::span<const std::byte> message, std::size_t des
                   " is not expected here");
 }
 
-Result<Done> check_image_file(int descriptor, std::uint64_t size) {
+Result<Done> check_image_file(int descriptor, std::uint64_t size, const std::string& name) {
     constexpr int kNeeded = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
     const int seals = fcntl(descriptor, F_GET_SEALS);
     if (seals < 0 || (seals & kNeeded) != kNeeded)
-        return refuse(
-            "the snapshot is not in a memfd sealed against writing, growing, shrinking "
-            "and further seals");
+        return refuse(name +
+                      " is not in a memfd sealed against writing, growing, shrinking "
+                      "and further seals");
     struct stat status;
     if (fstat(descriptor, &status) != 0 || static_cast<std::uint64_t>(status.st_size) != size)
-        return refuse("the snapshot is not as large as the offer says");
+        return refuse(name + " is not as large as the message says");
     return Done{};
 }
 

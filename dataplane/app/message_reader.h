@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <span>
+#include <string>
 #include <variant>
 
 #include "common/result.h"
@@ -11,13 +12,16 @@
 
 namespace sluice::dataplane {
 
-using Request = std::variant<contract::Offer, contract::StatesRequest, contract::KillStates>;
+using Request = std::variant<contract::Offer, contract::StatesRequest, contract::KillStates,
+                             contract::TablesRequest>;
 
 // `message` is one whole datagram, `descriptors` the number of descriptors that came with it: one
-// with an offer, none with anything else.
+// with an offer or a batch of changes to tables, none with anything else.
 Result<Request> read_request(std::span<const std::byte> message, std::size_t descriptors);
 
-// The descriptor is a memfd that nobody can change any more, and as large as the offer says.
-Result<Done> check_image_file(int descriptor, std::uint64_t size);
+// The descriptor is a memfd that nobody can change any more, and as large as the message says.
+// `name` as in "the snapshot".
+Result<Done> check_image_file(int descriptor, std::uint64_t size,
+                              const std::string& name = "the snapshot");
 
 }  // namespace sluice::dataplane

@@ -297,6 +297,15 @@ bool HeaderTests::test_matches(const Instruction& test, const Packet& packet) co
         case Opcode::mark:
         case Opcode::fib:
         case Opcode::not_expired:
+        case Opcode::table_source:
+        case Opcode::table_destination:
+        case Opcode::table_source_mac:
+        case Opcode::table_destination_mac:
+        case Opcode::table_via:
+        case Opcode::table_recv:
+        case Opcode::table_xmit:
+        case Opcode::table_flow:
+        case Opcode::table_lookup:
         case Opcode::count_:
             break;
     }

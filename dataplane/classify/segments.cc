@@ -23,11 +23,19 @@ bool lets_the_walk_go_on(const RuleRecord& rule) {
     }
 }
 
+// A jump to the number that the packet's table entry says.
+bool may_jump_anywhere(const RuleRecord& rule) {
+    return (rule.flags & contract::rule_flag::table_argument) != 0 &&
+           (rule.action == RuleAction::skipto || rule.action == RuleAction::call);
+}
+
 }  // namespace
 
 std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
     const auto live = view.rules();
-    std::vector<std::uint32_t> begins(live.size());  // 1: a segment begins here
+    const auto all = view.all_rules();
+    const bool anywhere = std::any_of(all.begin(), all.end(), may_jump_anywhere);
+    std::vector<std::uint32_t> begins(live.size(), anywhere ? 1 : 0);  // 1: a segment begins here
     const auto begin_at = [&](std::size_t index) {
         if (index < begins.size())
             begins[index] = 1;
@@ -54,7 +62,7 @@ std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
             (lets_the_walk_go_on(rule) || rule.tag != 0))
             begin_at(i + 1);
     }
-    for (const RuleRecord& rule : view.all_rules().subspan(live.size())) {
+    for (const RuleRecord& rule : all.subspan(live.size())) {
         begin_at(rule.target);
         const auto behind = std::upper_bound(
             live.begin(), live.end(), rule.number,

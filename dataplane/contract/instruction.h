@@ -74,6 +74,17 @@ enum class Opcode : std::uint8_t {
     mark,                         // argument: value, data: mask
     fib,                          // argument: value
     not_expired,                  // argument: the first second since 1970 that does not match
+    // Of tables. argument: id of the table; flag kTableValue: data: the value that it must have.
+    table_source,                 // address
+    table_destination,            //
+    table_source_mac,             //
+    table_destination_mac,        //
+    table_via,                    // interface
+    table_recv,                   //
+    table_xmit,                   //
+    table_flow,                   // addresses, protocol and ports
+    table_lookup,                 // detail: LookupField; count: 0, or 4 words of mask from data on
+                                  // in section words, in the byte order of the packet
     count_
 };
 // clang-format on
@@ -82,13 +93,35 @@ constexpr bool is_residual(Opcode opcode) {
     return opcode >= Opcode::probability;
 }
 
+constexpr bool is_table_test(Opcode opcode) {
+    return opcode >= Opcode::table_source && opcode <= Opcode::table_lookup;
+}
+
+// What `lookup` looks for in a table.
+enum class LookupField : std::uint16_t {
+    source_address,  // of the version of the packet
+    destination_address,
+    source_address4,  // IPv4 packets only
+    destination_address4,
+    source_address6,
+    destination_address6,
+    source_port,
+    destination_port,
+    source_mac,
+    destination_mac,
+    dscp,
+    rule_number,
+    count_
+};
+
 inline constexpr std::uint8_t kNegated = 1;  // the test itself is inverted
 inline constexpr std::uint8_t kOrNext = 2;   // the next instruction is an alternative to this one
+inline constexpr std::uint8_t kTableValue = 4;  // table tests but table_lookup: compare the value
 
 struct Instruction {
     Opcode opcode = Opcode::always;
     std::uint8_t flags = 0;
-    std::uint16_t reserved = 0;
+    std::uint16_t detail = 0;
     std::uint32_t argument = 0;
     std::uint32_t data = 0;
     std::uint32_t count = 0;

@@ -5,8 +5,9 @@
 // and closed. Every message starts with MessageHeader and has the length of its struct; another
 // version or length is answered with Rejected in words, and nothing changes.
 //
-//     data plane → Hello     descriptors: counters (read-only), log rings, annotations, and the
-//                            running snapshot if there is one. Sent once after accept.
+//     data plane → Hello     descriptors: counters (read-only), log rings, annotations, memfd of
+//                            TableDescriptor[table_count], and the running snapshot if there is
+//                            one. Sent once after accept.
 //     control plane → Offer  descriptor: sealed memfd with a snapshot
 //     data plane → Accepted  all workers run this generation
 //                | Rejected  the old generation stays; reason in words
@@ -16,6 +17,9 @@
 //                | Rejected
 //     control plane → KillStates
 //     data plane → KillReply    the states are gone
+//                | Rejected
+//     control plane → TablesRequest  descriptor: sealed memfd with a batch of changes (table.h)
+//     data plane → TablesReply       descriptor: memfd with the answer
 //                | Rejected
 //
 // One request is outstanding at a time. Strings are NUL-terminated inside their arrays.
@@ -45,6 +49,8 @@ enum class MessageType : std::uint16_t {
     states_reply = 6,
     kill_states = 7,
     kill_reply = 8,
+    tables_request = 9,
+    tables_reply = 10,
 };
 
 struct MessageHeader {
@@ -73,14 +79,15 @@ struct Hello {
     std::uint32_t state_capacity = 0;     // IPv4 states that there is memory for, all workers
     std::uint64_t state_memory = 0;       // bytes taken for states at start
     std::uint32_t state_buckets = 0;      // of the hash tables of all workers
-    std::uint32_t reserved = 0;
+    std::uint32_t table_count = 0;
     PortDescription ports[kMaximumPorts];
 };
 
 struct Offer {
     MessageHeader header{.type = MessageType::offer, .length = 0};
-    std::uint64_t generation = 0;  // as in the image: > the running one, < kGenerationLimit
-    std::uint64_t size = 0;        // of the image in bytes
+    std::uint64_t generation = 0;   // as in the image: > the running one, < kGenerationLimit
+    std::uint64_t size = 0;         // of the image in bytes
+    std::uint64_t with_tables = 0;  // 1: the changes that were prepared take effect with it
 };
 
 struct Accepted {
@@ -170,6 +177,28 @@ struct KillReply {
     std::uint64_t count = 0;  // states that were killed
 };
 
+enum class TablesMode : std::uint32_t {
+    skip,     // a change that fails is left out
+    stop,     // a change that fails undoes the batch
+    prepare,  // the same, and nobody sees it before the next offer, which says whether to keep it
+    count_
+};
+
+struct TablesRequest {
+    MessageHeader header{.type = MessageType::tables_request, .length = 0};
+    std::uint64_t size = 0;  // of the batch in bytes
+    TablesMode mode = TablesMode::skip;
+    std::uint32_t reserved = 0;
+};
+
+struct TablesReply {
+    MessageHeader header{.type = MessageType::tables_reply, .length = 0};
+    std::uint64_t size = 0;  // of the answer in bytes
+};
+
+inline constexpr std::uint64_t kMaximumTableBatch = std::uint64_t{1} << 31;
+
+static_assert(std::has_unique_object_representations_v<TablesRequest>);
 static_assert(std::has_unique_object_representations_v<StatesRequest>);
 static_assert(std::has_unique_object_representations_v<StatesReply>);
 static_assert(std::has_unique_object_representations_v<StateRecord>);

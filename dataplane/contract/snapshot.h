@@ -73,6 +73,10 @@ inline constexpr std::uint16_t disabled = 32;  // its set is disabled; only its 
 inline constexpr std::uint16_t orphan = 64;    // deleted; only its states use it (dyn_keep_states)
 inline constexpr std::uint16_t untag = 128;    // `tag` is taken off, not put on
 inline constexpr std::uint16_t expires = 256;  // a residual test says when; so do its states
+// The number of the action, or its next hop, is that of the entry which the rule found last in a
+// table; so is state_limit. What stands in the record is 0 then, or 1 for state_limit.
+inline constexpr std::uint16_t table_argument = 512;
+inline constexpr std::uint16_t table_limit = 1024;
 }  // namespace rule_flag
 
 struct RuleRecord {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "dataplane/contract/annotations.h"
+#include "dataplane/contract/table.h"
 
 namespace sluice::contract {
 
@@ -88,8 +89,28 @@ std::size_t list_size(const SnapshotView& view, Opcode opcode) {
     }
 }
 
+bool valid_table_test(const SnapshotView& view, const Instruction& instruction) {
+    constexpr std::uint32_t kMaskWords = 4;
+    if (instruction.argument >= kMaximumTables)
+        return false;
+    if (instruction.opcode != Opcode::table_lookup)
+        return instruction.detail == 0 && instruction.count == 0 &&
+               (instruction.data == 0 || (instruction.flags & kTableValue) != 0);
+    return instruction.detail < static_cast<std::uint16_t>(LookupField::count_) &&
+           (instruction.flags & kTableValue) == 0 &&
+           (instruction.count == 0
+                ? instruction.data == 0
+                : instruction.count == kMaskWords &&
+                      std::uint64_t{instruction.data} + kMaskWords <= view.words().size());
+}
+
 bool valid_instruction(const SnapshotView& view, const Instruction& instruction) {
-    if (instruction.opcode >= Opcode::count_ || (instruction.flags & ~(kNegated | kOrNext)) != 0)
+    if (instruction.opcode >= Opcode::count_ ||
+        (instruction.flags & ~(kNegated | kOrNext | kTableValue)) != 0)
+        return false;
+    if (is_table_test(instruction.opcode))
+        return valid_table_test(view, instruction);
+    if ((instruction.flags & kTableValue) != 0 || instruction.detail != 0)
         return false;
     switch (instruction.opcode) {
         case Opcode::source_set:

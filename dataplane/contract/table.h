@@ -167,6 +167,8 @@ struct TableAnswerHeader {
     std::uint32_t result_count = 0;
     std::uint32_t value_count = 0;
     std::uint64_t entry_count = 0;
+    std::uint32_t failed = 0;  // 1: nothing was changed
+    std::uint32_t reserved = 0;
 };
 
 static_assert(sizeof(TableValue) == 64 && sizeof(TableKey) == 48 && sizeof(TableChange) == 64);

@@ -9,6 +9,7 @@
 #include "dataplane/program/actions.h"
 #include "dataplane/program/log_record.h"
 #include "dataplane/program/states.h"
+#include "dataplane/program/table_tests.h"
 
 namespace sluice::program {
 
@@ -134,17 +135,23 @@ struct Walk {
     unsigned tees = 0;                   // met before
     const RuleRecord* parent = nullptr;  // of the last state that was hit
     bool forward = true;                 // the packet went the way of the state's first one
+    TableArgument argument{};            // `tablearg` of the rule that is looked at
 };
 
 }  // namespace
 
 struct Engine::Impl {
     Impl(const EngineOutputs& where, std::uint64_t seed, RandomSource* random_source)
-        : outputs(where), generator(seed), random(random_source), logged(where.slot_capacity) {}
+        : outputs(where),
+          generator(seed),
+          random(random_source),
+          tables(where.tables, where.worker),
+          logged(where.slot_capacity) {}
 
     EngineOutputs outputs;
     SplitMix generator;
     RandomSource* random;
+    TableTests tables;
     std::vector<LoggedHere> logged;
     // By ordinal of the name: the walk that looked for it last.
     std::array<std::uint64_t, Runtime::kMaximumStateNames> looked_for{};
@@ -346,6 +353,7 @@ struct Engine::Impl {
         ++walk_number;
         if (walk.marks.has_dscp)
             see_changes(walk.marks, headers_to_change(walk));
+        tables.begin_packet();
         walk.names_left = walk.has_flow ? runtime.state_name_count() : 0;
         // Every turn moves forward, but for a state that was hit: that happens once for each name.
         for (std::uint32_t index = from;; ++index) {
@@ -451,6 +459,7 @@ struct Engine::Impl {
         const RuleRecord& parent = walk.runtime.view().all_rules()[hit->rule];
         outputs.states->hit(hit->state, walk.packet, lifetimes.with(parent.state_lifetime_s));
         walk.parent = &parent;
+        walk.argument = {};  // a state has found no entry
         walk.forward = hit->state.forward;
         walk.next_probe = 0;  // the walk may go back
         return hit->rule;
@@ -481,8 +490,12 @@ struct Engine::Impl {
         if (find_state(walk.runtime, walk.packet, walk.key, walk.hash, walk.guess, rule.state_name))
             return std::nullopt;
         const contract::Sysctls& sysctls = walk.runtime.view().sysctls();
-        const state::Creation result = outputs.states->create(
-            walk.key, walk.hash, rule, walk.packet, sysctls, lifetimes.with(rule.state_lifetime_s));
+        std::optional<RuleRecord> limited;
+        if ((rule.flags & contract::rule_flag::table_limit) != 0)
+            limited = with_table_limit(walk, rule);
+        const state::Creation result =
+            outputs.states->create(walk.key, walk.hash, limited ? *limited : rule, walk.packet,
+                                   sysctls, lifetimes.with(rule.state_lifetime_s));
         if (result == state::Creation::made)
             return std::nullopt;
         // The rule that ends the walk is counted, although its action is not carried out.
@@ -497,6 +510,12 @@ struct Engine::Impl {
                                        : contract::DropReason::state_table_full,
                        .rule_number = rule.number,
                        .rule_index = index};
+    }
+
+    static RuleRecord with_table_limit(const Walk& walk, RuleRecord rule) {
+        rule.state_limit = static_cast<std::uint16_t>(
+            std::min(walk.argument.of(contract::TableField::limit), 65535u));
+        return rule;
     }
 
     void log_refused_state(const Packet& packet, const RuleRecord& rule, contract::LogKind kind) {
@@ -542,7 +561,11 @@ struct Engine::Impl {
     // Log, counters and action of a rule that has matched, or that made the state that was hit.
     Step perform(Walk& walk, std::uint32_t index) {
         const auto rules = walk.runtime.view().all_rules();
-        const RuleRecord& rule = rules[index];
+        const bool from_table = (rules[index].flags & contract::rule_flag::table_argument) != 0;
+        std::optional<RuleRecord> replaced;
+        if (from_table)
+            replaced = with_argument(rules[index], walk.argument, walk.packet);
+        const RuleRecord& rule = replaced ? *replaced : rules[index];
         PacketMarks& marks = walk.marks;
         Step step{.verdict = std::nullopt, .next = behind(walk.runtime, index)};
         if ((rule.flags & contract::rule_flag::log) != 0)
@@ -559,7 +582,7 @@ struct Engine::Impl {
             case RuleAction::count:
                 return step;
             case RuleAction::skipto:
-                step.next = rule.target;
+                step.next = target_of(walk.runtime, rule, from_table);
                 return step;
             case RuleAction::call:
                 if (marks.calls == kMaximumCallsInAll) {
@@ -568,7 +591,7 @@ struct Engine::Impl {
                 }
                 ++marks.calls;
                 marks.callers[marks.call_depth++] = rule.number;
-                go_to(walk, step, rule.target);
+                go_to(walk, step, target_of(walk.runtime, rule, from_table));
                 return step;
             case RuleAction::return_:
                 // Behind all rules of the caller's number.
@@ -588,6 +611,10 @@ struct Engine::Impl {
                 break;
         }
         step.verdict = verdict_of(rule, index);
+        if (from_table && rule.action == RuleAction::fwd) {
+            step.verdict->next_hop = rule.next_hop;
+            step.verdict->next_hop_family = static_cast<std::uint8_t>(rule.next_hop_family);
+        }
         if (rule.action == RuleAction::tee)
             step.verdict->tees = static_cast<std::uint8_t>(walk.tees + 1);
         if (step.verdict->tees == kMaximumTees) {
@@ -595,7 +622,7 @@ struct Engine::Impl {
             step.verdict->reason = contract::DropReason::too_many_tees;
         }
         // The way back of a forwarded flow needs no help.
-        if (rule.action == RuleAction::fwd && walk.parent == &rule && !walk.forward)
+        if (rule.action == RuleAction::fwd && walk.parent == &rules[index] && !walk.forward)
             step.verdict->kind = Verdict::Kind::accept;
         return step;
     }
@@ -640,9 +667,21 @@ struct Engine::Impl {
         return changed;
     }
 
+    // As the compiler finds it for a number that is written out: skipto never goes back.
+    static std::uint32_t target_of(const Runtime& runtime, const RuleRecord& rule,
+                                   bool from_table) {
+        if (!from_table)
+            return rule.target;
+        return runtime.first_rule_from(
+            rule.action == RuleAction::call
+                ? rule.action_number
+                : std::max<unsigned>(rule.action_number, rule.number + 1u));
+    }
+
     // ---- Tests that headers do not decide ------------------------------------------------------
 
     bool residual_matches(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
+        walk.argument = {};
         const auto tests = residual_tests(walk.runtime, rule);
         for (std::size_t i = 0; i < tests.size(); ++i) {
             bool matched = test_matches(walk, tests[i], index);
@@ -697,7 +736,11 @@ struct Engine::Impl {
                 matched = lowered_mss_in(walk.marks, ranges(walk, test));
                 break;
             default:
-                return walk.runtime.classifier().tests().matches(test, packet);
+                if (!contract::is_table_test(test.opcode))
+                    return walk.runtime.classifier().tests().matches(test, packet);
+                matched = tables.matches(walk.runtime.view(), test, packet,
+                                         walk.runtime.view().all_rules()[index], walk.argument);
+                break;
         }
         return matched != ((test.flags & contract::kNegated) != 0);
     }
@@ -807,6 +850,7 @@ Engine::Engine(Engine&&) noexcept = default;
 
 void Engine::filter(const Runtime& runtime, std::span<const Packet> packets,
                     std::span<Verdict> verdicts, std::span<PacketMarks> marks) {
+    impl_->tables.begin_burst();
     const bool stateful = runtime.uses_states() && impl_->outputs.states != nullptr;
     const bool states_first = stateful && !runtime.probes().empty() &&
                               runtime.probes().front().rule == 0 &&
@@ -832,6 +876,7 @@ Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdi
     if (verdict.kind == Verdict::Kind::divert)
         while (index + 1 < live && runtime.view().rules()[index].number == rule.number)
             ++index;
+    impl_->tables.begin_burst();
     impl_->classify(runtime, {&packet, 1});
     Walk walk{.runtime = runtime,
               .packet = packet,

@@ -23,6 +23,7 @@
 #include "dataplane/program/packet_marks.h"
 #include "dataplane/program/runtime.h"
 #include "dataplane/state/state_table.h"
+#include "dataplane/table/table_store.h"
 
 namespace sluice::program {
 
@@ -36,7 +37,7 @@ struct Verdict {
         reset6,
         divert,  // argument: port; continues behind `rule` when it comes back
         tee,     // argument: port; a copy goes there, then call `resume`
-        fwd,     // next hop in the rule record
+        fwd,     // next hop in the rule record, or, if it is tablearg, here
     };
     Kind kind = Kind::deny;
     contract::DropReason reason = contract::DropReason::none;  // when no rule decided
@@ -46,6 +47,8 @@ struct Verdict {
     std::int32_t rule_number =
         -1;                        // -1: dropped before any rule; 0: passed, not judged by any rule
     std::uint32_t rule_index = 0;  // of the deciding rule in the snapshot; valid if rule_number > 0
+    std::uint8_t next_hop_family = 0;  // 4 or 6: fwd tablearg, and the next hop is this one
+    Ipv6 next_hop{};                   // the first 4 bytes for family 4
 };
 
 // Where an engine writes. The memory outlives the engine.
@@ -57,6 +60,9 @@ struct EngineOutputs {
     std::uint64_t* log_dropped = nullptr;
     // The worker's shard. Null: no state can be made, and none is found.
     state::StateTable* states = nullptr;
+    // Null: no table has any entry.
+    const table::Store* tables = nullptr;
+    unsigned worker = 0;  // whose hits are counted
 };
 
 // The numbers that `prob` draws, 31 bits each.

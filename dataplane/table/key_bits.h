@@ -64,10 +64,12 @@ inline contract::TableKey mac_key(std::uint64_t bits, unsigned length) {
     return key;
 }
 
-// Clears what the parts of a flow do not name.
+// Clears what the parts of a flow do not name. Without addresses it is the same for both versions.
 inline void keep_parts(contract::TableKey& key, std::uint8_t parts) {
     namespace part = contract::flow_part;
     key.prefix_length = 0;
+    if ((parts & (part::source_address | part::destination_address)) == 0)
+        key.ip_version = 4;
     if ((parts & part::source_address) == 0)
         key.bytes = {};
     if ((parts & part::destination_address) == 0)

@@ -92,6 +92,11 @@ Reference Store::find_address6(const View& view, const Ipv6& address) const {
     return Trie128::find(heap_.memory(), view.root6, bits_of(address));
 }
 
+Reference Store::find_last_address(const View& view, std::uint8_t version) const {
+    return version == 4 ? Trie32::get(heap_.memory(), view.root, ~std::uint32_t{0}, 32)
+                        : Trie128::get(heap_.memory(), view.root6, ~Bits128{0}, 128);
+}
+
 Reference Store::find_mac(const View& view, const MacAddress& address) const {
     return Trie64::find(heap_.memory(), view.root, bits_of(address));
 }

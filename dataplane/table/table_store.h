@@ -101,6 +101,8 @@ class Store {
         return PrefixTrie<std::uint32_t>::find(heap_.memory(), view.root, address4);
     }
     Reference find_address6(const View& view, const Ipv6& address) const;
+    // The entry of 255.255.255.255/32 or ffff:…:ffff/128 alone.
+    Reference find_last_address(const View& view, std::uint8_t version) const;
     Reference find_number(const View& view, std::uint32_t number) const {
         return PrefixTrie<std::uint32_t>::find(heap_.memory(), view.root, number);
     }

@@ -85,6 +85,14 @@ Result<Done> ActiveRuntime::replace(std::unique_ptr<const program::Runtime> next
                                               " ms, the old ruleset stays"};
 }
 
+std::uint64_t ActiveRuntime::begin_period() const {
+    return rte_rcu_qsbr_start(qsbr_.get());
+}
+
+bool ActiveRuntime::period_over(std::uint64_t period) const {
+    return rte_rcu_qsbr_check(qsbr_.get(), period, false) == 1;
+}
+
 void ActiveRuntime::collect() {
     std::erase_if(retired_, [&](const Retired& retired) {
         return rte_rcu_qsbr_check(qsbr_.get(), retired.token, false) == 1;

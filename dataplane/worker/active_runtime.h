@@ -42,6 +42,9 @@ class ActiveRuntime {
     Result<Done> replace(std::unique_ptr<const program::Runtime> next, unsigned timeout_ms);
     // Frees what nobody can use any more.
     void collect();
+    // A grace period begins now; it is over when every worker that is online has been quiescent.
+    std::uint64_t begin_period() const;
+    bool period_over(std::uint64_t period) const;
     // Null: no ruleset yet. Valid until the next `replace`.
     const program::Runtime* current() const { return owned_.get(); }
     std::uint64_t generation() const { return owned_ == nullptr ? 0 : owned_->generation(); }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <deque>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -18,6 +19,8 @@
 #include "replay/environment_file.h"
 #include "replay/meta_file.h"
 #include "replay/replay.h"
+#include "replay/rules_file.h"
+#include "replay/simulation.h"
 #include "tests/conformance/normalise.h"
 #include "tests/reference/slow_engine.h"
 
@@ -161,6 +164,7 @@ std::vector<Case> find_cases(const fs::path& root, const std::string& prefix) {
         for (std::string feature; features >> feature;) {
             test.draws_chances = test.draws_chances || feature == "prob";
             test.names_flow_labels = test.names_flow_labels || feature == "flow-id";
+            test.disables_sets = test.disables_sets || feature == "disable";
         }
         cases.push_back(test);
     }
@@ -169,7 +173,79 @@ std::vector<Case> find_cases(const fs::path& root, const std::string& prefix) {
     return cases;
 }
 
+// What the original drew, packet by packet.
+std::map<std::uint64_t, std::deque<std::uint32_t>> draws_of(const Case& test) {
+    std::map<std::uint64_t, std::deque<std::uint32_t>> draws;
+    for (const std::string& line : read_lines(test.folder / "events.csv")) {
+        std::istringstream fields(line);
+        std::string index, kind, value;
+        std::getline(fields, index, ',');
+        std::getline(fields, kind, ',');
+        std::getline(fields, value, ',');
+        if (kind == "random")
+            draws[std::stoull(index)].push_back(static_cast<std::uint32_t>(std::stoul(value)));
+    }
+    return draws;
+}
+
+// The original draws at every rule with `prob` that it comes to, our engine only where the rest of
+// the headers matches. So the reference engine, which comes to the same rules, says which draw
+// belongs to which rule.
+class ReplayedDraws final : public program::RandomSource {
+  public:
+    // By packet and place among the rules that are walked.
+    std::map<std::pair<std::uint64_t, std::size_t>, std::uint32_t> draws;
+    std::uint32_t draw(const packet::Packet& packet, std::uint32_t rule_index) override {
+        const auto found = draws.find({packet.sequence, rule_index});
+        return found == draws.end() ? 0 : found->second;
+    }
+};
+
+Answers answers_of_simulation(const Case& test, unsigned workers) {
+    ReplayedDraws draws;
+    if (const Answers reference = answers_of_reference(test, &draws.draws); reference.not_yet)
+        return reference;
+    const auto environment =
+        value_of(test, replay::parse_environment(read_text(test.folder / "env.conf"), "env.conf"));
+    const auto frames = value_of(test, replay::read_capture(test.folder / "packets.pcap"));
+    const auto metas = value_of(test, replay::parse_meta(read_text(test.folder / "meta.csv"),
+                                                         "meta.csv", environment.environment));
+    const auto rules = value_of(test, replay::parse_rules(read_text(test.folder / "rules.ipfw"),
+                                                          "rules.ipfw", environment, workers));
+    const auto simulation =
+        value_of(test, replay::Simulation::create(rules.ruleset, environment.environment, workers,
+                                                  0, rules.tables, &draws));
+    Answers answers;
+    answers.verdicts.push_back("index,verdict,rule");
+    for (std::size_t i = 0; i < frames.size(); ++i) {
+        std::vector<std::string> log;
+        const auto outcome =
+            simulation->pass(frames[i].bytes, metas.at(i).passage, i, metas.at(i).time_ms, log);
+        answers.verdicts.push_back(std::to_string(i) + "," +
+                                   replay::to_text(outcome, simulation->runtime()) + "," +
+                                   std::to_string(outcome.verdict.rule_number));
+        for (const std::string& line : log)
+            answers.log.push_back(std::to_string(i) + " " + line);
+    }
+    const auto states = value_of(test, simulation->states());
+    const auto lines_of = [](const std::string& text) {
+        std::vector<std::string> lines;
+        std::istringstream stream(text);
+        for (std::string line; std::getline(stream, line);)
+            lines.push_back(line);
+        return lines;
+    };
+    answers.show = lines_of(ruleset::format_listing(simulation->listing(), {.counters = true}));
+    answers.dynamic =
+        lines_of(ruleset::format_listing(simulation->listing(), {.counters = true}, states));
+    for (const state::Keepalive& keepalive : simulation->keepalives())
+        answers.events.push_back("-1," + replay::to_text(keepalive));
+    return answers;
+}
+
 Answers answers_of_replay(const Case& test, unsigned workers) {
+    if (test.draws_chances)
+        return answers_of_simulation(test, workers);
     const TemporaryFolder out;
     std::vector<std::string> words = {"--rules",    test.folder / "rules.ipfw",
                                       "--env",      test.folder / "env.conf",
@@ -200,7 +276,7 @@ Answers answers_of_replay(const Case& test, unsigned workers) {
     return answers;
 }
 
-Answers answers_of_reference(const Case& test) {
+Answers answers_of_reference(const Case& test, DrawsByRule* draws) {
     const auto environment =
         value_of(test, replay::parse_environment(read_text(test.folder / "env.conf"), "env.conf"));
     const TemporaryFolder folder;
@@ -221,25 +297,47 @@ Answers answers_of_reference(const Case& test) {
     for (const language::FileError& error : file.errors)
         give_up(test, error.text());
     std::uint32_t disabled_sets = 0;
+    std::vector<language::TableCommand> tables;
     for (const language::FileLine& line : file.lines) {
+        if (const auto* table = std::get_if<language::TableCommand>(&line.invocation.command)) {
+            tables.push_back(*table);
+            continue;
+        }
         if (const auto* sets = std::get_if<language::SetEnableCommand>(&line.invocation.command)) {
             disabled_sets = (disabled_sets | sets->disable) & ~sets->enable;
             continue;
         }
         const auto* add = std::get_if<language::AddCommand>(&line.invocation.command);
         if (add == nullptr)
-            return not_yet("the reference engine takes rules and sets only");
+            return not_yet("the reference engine takes rules, sets and tables only");
         if (auto why = compiler::unsupported(add->rule))
             return not_yet(*why);
         value_of(test, ruleset.add(add->rule));
     }
 
     std::vector<language::Rule> rules;
-    for (const ruleset::RulePointer& stored : ruleset.rules())
+    std::vector<std::size_t> live_index;
+    std::size_t live = 0;
+    for (const ruleset::RulePointer& stored : ruleset.rules()) {
         rules.push_back(stored->rule);
+        live_index.push_back((disabled_sets >> stored->rule.set & 1) != 0 ? live : live++);
+    }
+    auto drawn = draws_of(test);
     reference::SlowEngine engine(
         rules, environment.default_accept, environment.environment, ruleset.sysctls(),
-        [](std::uint64_t, std::size_t) { return 0u; }, disabled_sets);
+        [&](std::uint64_t packet, std::size_t rule) {
+            std::deque<std::uint32_t>& left = drawn[packet];
+            if (left.empty())
+                return 0u;
+            const std::uint32_t draw = left.front();
+            left.pop_front();
+            if (draws != nullptr)
+                (*draws)[{packet, live_index[rule]}] = draw;
+            return draw;
+        },
+        disabled_sets);
+    for (const language::TableCommand& table : tables)
+        engine.change_table(table);
     Answers answers;
     answers.verdicts.push_back("index,verdict,rule");
     for (std::size_t i = 0; i < frames.size(); ++i) {
@@ -282,10 +380,13 @@ std::vector<std::string> disagreements(const Case& test, const Answers& answers)
     };
     compare("verdict", mapped(read_lines(test.folder / "expected.csv"), normalised_verdict),
             mapped(answers.verdicts, normalised_verdict));
-    compare("list", mapped(read_lines(test.folder / "list.txt"), normalised_rule),
-            mapped(mapped(answers.show, without_counters), normalised_rule));
-    compare("show", mapped(read_lines(test.folder / "show.txt"), normalised_rule),
-            mapped(answers.show, normalised_rule));
+    const auto listed = [&](std::vector<std::string> lines) {
+        lines = mapped(std::move(lines), normalised_rule);
+        return test.disables_sets ? without_repeats(lines) : lines;
+    };
+    compare("list", listed(read_lines(test.folder / "list.txt")),
+            listed(mapped(answers.show, without_counters)));
+    compare("show", listed(read_lines(test.folder / "show.txt")), listed(answers.show));
     compare("log", normalised_log(read_lines(test.folder / "log.txt")),
             normalised_log(answers.log));
     compare("states", normalised_states(read_lines(test.folder / "dyn.txt")),

@@ -7,9 +7,12 @@
 // `Answers` is what an engine of ours makes of it, in the same texts; `disagreements` compares.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice::conformance {
@@ -19,6 +22,7 @@ struct Case {
     std::string name;
     bool draws_chances = false;      // uses `prob`
     bool names_flow_labels = false;  // uses `flow-id`
+    bool disables_sets = false;
 };
 
 // The cases below `root` whose name begins with `prefix`, sorted.
@@ -38,8 +42,11 @@ struct Answers {
 // a construct that is not carried out.
 Answers answers_of_replay(const Case& test, unsigned workers);
 
-// The slow engine of tests/reference.
-Answers answers_of_reference(const Case& test);
+// What was drawn for a packet at a rule, by its place among those of enabled sets.
+using DrawsByRule = std::map<std::pair<std::uint64_t, std::size_t>, std::uint32_t>;
+
+// The slow engine of tests/reference. It draws what the original drew; `draws` collects that.
+Answers answers_of_reference(const Case& test, DrawsByRule* draws = nullptr);
 
 // One sentence for verdicts, list, show, log, states and keepalives each, empty if all agree.
 std::vector<std::string> disagreements(const Case& test, const Answers& answers);

@@ -24,11 +24,16 @@ struct Expectation {
 
 constexpr Expectation kPacked[] = {
     {"classic-stateless-", 30},
-    {"modern-stateless-", 10},
+    {"modern-stateless-", 22},
     {"classic-stateful-", 20},
-    {"modern-stateful-", 7},
+    {"modern-stateful-", 19},
 };
-constexpr Expectation kReal = {"", 29};
+constexpr Expectation kReal = {"", 32};
+
+// The original of 2014 forgot the IPv6 header when it computed tcpdatalen; today's ipfw does not.
+// So three verdicts of this case and the counters of the rules that they are by are others.
+constexpr const char* kMendedSince = "modern-stateless-014";
+constexpr std::size_t kMendedTexts = 2;  // verdicts, and what `show` prints
 
 fs::path shared_folder() {
     const char* variable = std::getenv("SLUICE_SHARED");
@@ -40,12 +45,15 @@ void run(const fs::path& root, const Expectation& expectation, Engine engine) {
     unsigned passed = 0, failed = 0, not_yet = 0;
     for (const Case& test : find_cases(root, expectation.prefix)) {
         const Answers answers = engine(test);
-        // Chance cannot be compared: the original's draws are not ours.
-        if (answers.not_yet || test.draws_chances) {
+        if (answers.not_yet) {
             ++not_yet;
             continue;
         }
         const auto complaints = disagreements(test, answers);
+        if (test.name == kMendedSince) {
+            EXPECT_EQ(complaints.size(), kMendedTexts);
+            continue;
+        }
         for (const std::string& complaint : complaints)
             ADD_FAILURE() << complaint;
         ++(complaints.empty() ? passed : failed);
@@ -78,7 +86,7 @@ TEST(Conformance, FourWorkersAnswerAsOne) {
 
 // The oracle of the differential test is held to the same answers.
 TEST(Conformance, ReferenceEngineAnswersAsFreeBsd) {
-    run_all(answers_of_reference);
+    run_all([](const Case& test) { return answers_of_reference(test); });
 }
 
 }  // namespace

@@ -34,7 +34,8 @@ std::string with_names_of_today(const std::string& line) {
 // `from { A or B } C to any` for what we print as `from { A or B } to any src-ip C`.
 std::string without_address_words(const std::string& line) {
     static const std::string address = R"((?:not )?(?:\{[^}]*\}|(?!not )[^ {]\S*))";
-    static const std::regex source("( from " + address + ") to any src-ip (\\S+)");
+    static const std::regex source("( from " + address +
+                                   R"((?: (?:not )?[0-9][0-9,:-]*)?) to any src-ip (\S+))");
     static const std::regex destination("( to " + address + ") (?:src|dst)-ip ");
     const std::string text = std::regex_replace(line, source, "$1 $2 to any");
     return std::regex_replace(text, destination, "$1 ");
@@ -67,6 +68,12 @@ std::string normalised_rule(const std::string& line) {
     // An `ip6` was put in front of icmp6types.
     text = std::regex_replace(text, icmp6, "icmp6types");
     return text;
+}
+
+std::vector<std::string> without_repeats(const std::vector<std::string>& lines) {
+    std::vector<std::string> result = lines;
+    result.erase(std::unique(result.begin(), result.end()), result.end());
+    return result;
 }
 
 std::string normalised_verdict(const std::string& line) {

@@ -10,6 +10,10 @@ namespace sluice::conformance {
 // A line of `ipfw list` or, with counters in front, `ipfw show`.
 std::string normalised_rule(const std::string& line);
 
+// Lines of a listing in which sets are disabled: in place of a hidden rule the original prints the
+// line before once more.
+std::vector<std::string> without_repeats(const std::vector<std::string>& lines);
+
 // A line of an expected.csv or of a replay's verdicts.
 std::string normalised_verdict(const std::string& line);
 

@@ -149,7 +149,6 @@ DIFFERENT = {
     "delete 12345 (stdin not a tty, or -f)": (69, "-f was not typed"),
     "add allow ip from not any to any": (65, "it would mean something else than it says"),
     "add allow ip from any to any { in": (64, "the brace is not closed"),
-    "table T add 1.2.3.4 (twice)": (69, "no tables yet"),
 }
 
 

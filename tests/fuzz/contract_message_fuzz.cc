@@ -38,6 +38,10 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
             states->wanted > contract::StatesWanted::count)
             std::abort();
         check_filter(states->filter);
+    } else if (const auto* tables = std::get_if<contract::TablesRequest>(&*request)) {
+        if (descriptors != 1 || message.size() != sizeof *tables ||
+            tables->mode >= contract::TablesMode::count_)
+            std::abort();
     } else {
         const auto& kill = std::get<contract::KillStates>(*request);
         if (descriptors != 0 || message.size() != sizeof kill)

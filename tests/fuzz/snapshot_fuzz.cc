@@ -31,10 +31,14 @@ struct Fixture {
         for (const language::Rule& rule : rules)
             inputs.push_back(
                 {.rule = &rule, .slot = static_cast<std::uint32_t>(inputs.size() + 1)});
+        ruleset::TableCatalogue tables;
+        for (const language::Rule& rule : rules)
+            if (!tables.make_for(rule))
+                std::abort();
         contract::Sysctls sysctls;
         sysctls.verbose = 1;
-        auto compiled =
-            compiler::compile({.rules = inputs, .default_slot = kSlots - 1, .sysctls = sysctls});
+        auto compiled = compiler::compile(
+            {.rules = inputs, .default_slot = kSlots - 1, .sysctls = sysctls, .tables = &tables});
         if (!compiled)
             std::abort();
         image = *compiled;

@@ -6,6 +6,7 @@
 
 #include "controlplane/language/expiry.h"
 #include "controlplane/language/names.h"
+#include "controlplane/language/rule_file.h"
 #include "controlplane/language/rule_parser.h"
 
 namespace sluice::reference {
@@ -39,6 +40,13 @@ const Texts kInterfaces = {"em0", "em1",   "em10", "igb0",    "vlan100",  "lo0",
 const Texts kProtocols = {"ip",   "ip",   "all", "tcp",  "tcp",       "tcp", "udp",
                           "udp",  "icmp", "ip4", "ip6",  "ipv6-icmp", "gre", "esp",
                           "sctp", "136",  "udp", "ipv4", "ospf"};
+
+const Texts kTables = {"1", "2", "3"};  // of addresses
+const Texts kValues = {"0", "1", "7", "300", "1500", "2500", "4000", "65000", "70000", "10.0.0.9"};
+
+std::string in_table(Random& random, const std::string& name) {
+    return "table(" + name + (random.one_in(4) ? "," + std::to_string(random.below(3)) : "") + ")";
+}
 
 std::string list(Random& random, const Texts& from, unsigned most) {
     std::string text = random.pick(from);
@@ -101,6 +109,8 @@ std::string port_list(Random& random) {
 }
 
 std::string plain_address(Random& random, bool v6) {
+    if (random.one_in(6))
+        return in_table(random, random.pick(kTables));
     switch (random.below(8)) {
         case 0:
             return v6 ? "me6" : "me";
@@ -152,7 +162,25 @@ std::string option(Random& random) {
     auto word = [](const char* name, const std::string& value) {
         return std::string(name) + " " + value;
     };
-    switch (random.below(43)) {
+    switch (random.below(48)) {
+        case 43:
+            return (random.one_in(2) ? "src-mac " : "dst-mac ") + in_table(random, "macs");
+        case 44:
+            return "flow " + in_table(random, "flows");
+        case 45:
+            return word(random.pick(Texts{"via", "recv", "xmit"}).c_str(),
+                        in_table(random, "ports_of_mine"));
+        case 46:
+            return "lookup " +
+                   random.pick(Texts{"dst-port", "src-port", "dst-port:0x1f", "dscp", "rulenum",
+                                     "rulenum:32", "src-port:255"}) +
+                   " numbers";
+        case 47:
+            return "lookup " +
+                   random.pick(Texts{"src-ip 1", "dst-ip 2", "src-ip4 3", "dst-ip6 1",
+                                     "src-ip:255.255.253.0 1", "dst-ip:255.0.255.255 2",
+                                     "src-ip6:ffff:ffff:ffff::ff 2", "dst-ip4 1", "src-ip6 3",
+                                     "src-mac macs", "dst-mac:ff:ff:00:00:00:0f macs"});
         case 0:
             return "in";
         case 1:
@@ -265,7 +293,7 @@ std::string options(Random& random) {
 }
 
 std::string action(Random& random) {
-    switch (random.below(25)) {
+    switch (random.below(30)) {
         case 18:
         case 19:
             return "call " + std::to_string(random.between(1, 65534) % 4000 + 1);
@@ -279,6 +307,16 @@ std::string action(Random& random) {
             return "setfib " + std::to_string(random.below(3));
         case 24:
             return "setmark " + random.pick(Texts{"5", "0x13", "0", "0xffffffff"});
+        case 25:
+            return random.one_in(2) ? "divert tablearg" : "tee tablearg";
+        case 26:
+            return random.one_in(2) ? "fwd tablearg" : "fwd tablearg,8080";
+        case 27:
+            return "skipto tablearg";
+        case 28:
+            return "call tablearg";
+        case 29:
+            return random.pick(Texts{"setfib", "setdscp", "setmark"}) + " tablearg";
         case 0:
         case 1:
             return "allow";
@@ -324,7 +362,9 @@ std::string state(Random& random) {
         for (unsigned bit = 0; bit < keys.size(); ++bit)
             if ((mask >> bit & 1) != 0)
                 text += " " + keys[bit];
-        text += " " + std::to_string(random.one_in(8) ? 65534 : random.between(1, 3));
+        text += " " + (random.one_in(6)
+                           ? std::string("tablearg")
+                           : std::to_string(random.one_in(8) ? 65534 : random.between(1, 3)));
     }
     text += state_name(random);
     if (random.one_in(5))
@@ -414,6 +454,77 @@ std::vector<std::string> random_ruleset(Random& random, unsigned rule_count) {
     if (random.one_in(3))
         add_labels(random, lines);
     return lines;
+}
+
+std::vector<std::string> random_tables(Random& random, unsigned command_count) {
+    std::vector<std::string> commands = {"table macs create type mac",
+                                         "table flows create type flow",
+                                         "table ports_of_mine create type iface",
+                                         "table numbers create type number",
+                                         "table 1 create",
+                                         "table 2 create",
+                                         "table 3 create"};
+    for (unsigned i = 0; i < command_count; ++i) {
+        const bool removes = random.one_in(5);
+        std::string table, key;
+        switch (random.below(8)) {
+            case 0:
+                table = "macs";
+                key = random.pick(Texts{"02:00:00:00:00:01", "02:00:00:00:00:00/40",
+                                        "00:00:00:00:00:00/0", "01:00:5e:00:00:01",
+                                        "02:00:00:00:00:02"});
+                break;
+            case 1:
+                table = "flows";
+                key = random.pick(Texts{"10.0.0.1,", "10.0.0.2,", "10.0.5.77,", "192.168.10.1,"}) +
+                      random.pick(Texts{"6,", "17,", "1,"}) +
+                      random.pick(Texts{"0,", "1024,", "53,", "80,"}) +
+                      random.pick(Texts{"10.0.0.1,", "10.0.0.2,", "203.0.113.1,"}) +
+                      random.pick(Texts{"0", "53", "80", "443"});
+                break;
+            case 2:
+                table = "ports_of_mine";
+                key = random.pick(Texts{"em0", "em1", "em10", "igb0", "vlan100", "lo0", "absent"});
+                break;
+            case 3:
+                table = "numbers";
+                key = std::to_string(random.one_in(2)
+                                         ? random.below(70)
+                                         : static_cast<unsigned>(std::stoul(random.pick(kPorts))));
+                break;
+            default:
+                table = random.pick(kTables);
+                key = random.pick(random.one_in(3) ? kV6 : kV4);
+                if (key.find(':') != std::string::npos && key.find('.') != std::string::npos)
+                    key = "10.0.0.0/8";  // a mask, which no table takes
+                if (key.find("/ffff") != std::string::npos)
+                    key = "255.255.255.255";
+                break;
+        }
+        if (random.one_in(25))
+            commands.push_back("table " + table + " flush");
+        else if (random.one_in(25))
+            commands.push_back("table 1 swap 2");
+        else if (removes)
+            commands.push_back("table " + table + " delete " + key);
+        else
+            commands.push_back("table " + table + " add " + key +
+                               (random.one_in(4) ? "" : " " + random.pick(kValues)));
+    }
+    return commands;
+}
+
+std::vector<language::TableCommand> parse_tables(const std::vector<std::string>& commands) {
+    std::vector<language::TableCommand> result;
+    for (const std::string& text : commands) {
+        const language::RuleFile file = language::parse_file(text, language::refusing_resolver());
+        if (!file.errors.empty() || file.lines.size() != 1) {
+            std::fprintf(stderr, "a generated command does not parse: %s\n", text.c_str());
+            std::abort();
+        }
+        result.push_back(std::get<language::TableCommand>(file.lines[0].invocation.command));
+    }
+    return result;
 }
 
 packet::Environment world(unsigned variant) {

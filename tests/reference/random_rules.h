@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "controlplane/language/model.h"
+#include "controlplane/language/table_command.h"
 #include "dataplane/packet/environment.h"
 #include "tests/reference/random_source.h"
 
@@ -16,6 +17,10 @@ std::string random_rule_text(Random& random);
 
 // `NUMBER RULE` lines with ascending numbers, some of them equal.
 std::vector<std::string> random_ruleset(Random& random, unsigned rule_count);
+
+// Commands that fill the tables which random rules name; some fail, as that of a key that is there.
+std::vector<std::string> random_tables(Random& random, unsigned command_count);
+std::vector<language::TableCommand> parse_tables(const std::vector<std::string>& commands);
 
 // Interfaces, addresses and routes of that world; `variant` 0, 1, …
 packet::Environment world(unsigned variant);

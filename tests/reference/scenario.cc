@@ -8,6 +8,7 @@
 #include "controlplane/log/log_limiter.h"
 #include "controlplane/log/log_line.h"
 #include "controlplane/ruleset/state_listing.h"
+#include "controlplane/service/table_work.h"
 #include "dataplane/program/engine.h"
 #include "dataplane/program/states.h"
 #include "replay/simulation.h"
@@ -41,6 +42,11 @@ struct Answers {
     std::vector<std::string> keepalives;  // sorted
 };
 
+// The packets before this one find what `tables` says, the others what `later` makes of it.
+std::size_t place_of_change(const Scenario& scenario) {
+    return scenario.packets.size() / 2;
+}
+
 Answers run_slow(const Scenario& scenario, const std::vector<language::Rule>& rules) {
     // Rules of disabled sets have no place in a snapshot.
     std::vector<std::size_t> live_index;
@@ -53,11 +59,17 @@ Answers run_slow(const Scenario& scenario, const std::vector<language::Rule>& ru
             return shared_draw(scenario.draw_seed, sequence, live_index[rule]);
         },
         scenario.disabled_sets);
+    for (const language::TableCommand& command : parse_tables(scenario.tables))
+        engine.change_table(command);
     Answers answers;
-    for (std::size_t i = 0; i < scenario.packets.size(); ++i)
+    for (std::size_t i = 0; i < scenario.packets.size(); ++i) {
+        if (i == place_of_change(scenario))
+            for (const language::TableCommand& command : parse_tables(scenario.later))
+                engine.change_table(command);
         answers.outcomes.push_back(engine.pass(scenario.packets[i].frame,
                                                scenario.packets[i].passage, i,
                                                scenario.packets[i].time_ms));
+    }
     answers.counters = engine.counters();
     answers.states = engine.state_lines();
     answers.keepalives = engine.states().keepalives();
@@ -98,12 +110,26 @@ class Keepalives final : public state::KeepaliveSink {
     std::vector<std::string> lines;
 };
 
+// What the control plane makes of the commands, carried out.
+void change_tables(const std::vector<std::string>& commands, ruleset::Ruleset& rules,
+                   table::Store& store) {
+    service::TableWork work;
+    for (const contract::TableDescriptor& made : rules.tables().take_made())
+        work.create(made);
+    std::vector<service::OperationResult> results(1);
+    for (const language::TableCommand& command : parse_tables(commands))
+        if (!work.add({.command = command}, 0, 0, rules, results[0]))
+            std::abort();
+    store.apply({work.changes(), work.values(), work.descriptors()}, table::Failures::skip, 0);
+}
+
 class FastRun {
   public:
-    FastRun(const Scenario& scenario, const ruleset::Ruleset& rules,
-            const program::Runtime& runtime, std::uint32_t slots)
+    FastRun(const Scenario& scenario, ruleset::Ruleset& rules, const program::Runtime& runtime,
+            table::Store& tables, std::uint32_t slots)
         : scenario_(scenario),
           rules_(rules),
+          tables_(tables),
           runtime_(runtime),
           counters_(slots),
           annotations_(slots),
@@ -119,7 +145,8 @@ class FastRun {
                    .annotations = annotations_.data(),
                    .slot_capacity = slots,
                    .log = ring_,
-                   .states = states_.get()},
+                   .states = states_.get(),
+                   .tables = &tables},
                   1, &draws_) {
         for (const packet::Interface& interface : runtime.environment().interfaces)
             interface_names_.push_back(interface.name);
@@ -129,9 +156,12 @@ class FastRun {
         answers_.outcomes.resize(scenario_.packets.size());
         for (std::size_t at = 0; at < scenario_.packets.size();) {
             const std::uint64_t second = scenario_.packets[at].time_ms / 1000;
+            const std::size_t change = place_of_change(scenario_);
+            if (at == change)
+                change_tables(scenario_.later, rules_, tables_);
             std::size_t count = 1;
             while (count < scenario_.burst && at + count < scenario_.packets.size() &&
-                   scenario_.packets[at + count].time_ms / 1000 == second)
+                   at + count != change && scenario_.packets[at + count].time_ms / 1000 == second)
                 ++count;
             advance_to(static_cast<std::uint32_t>(second));
             pass(at, count);
@@ -216,7 +246,8 @@ class FastRun {
     }
 
     const Scenario& scenario_;
-    const ruleset::Ruleset& rules_;
+    ruleset::Ruleset& rules_;
+    table::Store& tables_;
     const program::Runtime& runtime_;
     contract::WorkerCounters worker_counters_;
     std::vector<contract::RuleCounters> counters_;
@@ -310,6 +341,8 @@ Scenario random_scenario(std::uint64_t seed, unsigned packet_count) {
     Random random(seed);
     Scenario scenario;
     scenario.rules = random_ruleset(random, random.between(1, 40));
+    scenario.tables = random_tables(random, random.between(0, 60));
+    scenario.later = random_tables(random, random.between(0, 20));
     scenario.world = random.below(3);
     scenario.default_accept = random.one_in(2);
     if (random.one_in(3))
@@ -340,9 +373,15 @@ std::optional<std::string> difference(const Scenario& scenario) {
     const std::vector<language::Rule> rules = parse_rules(scenario.rules);
     ruleset::Ruleset ruleset(scenario.default_accept);
     ruleset.sysctls() = scenario.sysctls;
+    table::Store::Spec spec;
+    for (const packet::Interface& interface : world(scenario.world).interfaces)
+        spec.interfaces.push_back(interface.name);
+    table::Store tables(spec);
+    change_tables(scenario.tables, ruleset, tables);
     for (const language::Rule& rule : rules)
         if (const auto added = ruleset.add(rule); !added)
             return "the ruleset refuses a rule: " + added.error().message;
+    change_tables({}, ruleset, tables);
     ruleset.switch_sets(0, scenario.disabled_sets);
     const auto image = compiler::compile(ruleset, 1);
     if (!image)
@@ -353,7 +392,7 @@ std::optional<std::string> difference(const Scenario& scenario) {
         return "the engine refuses the snapshot: " + runtime.error().message;
 
     Answers slow = run_slow(scenario, rules);
-    const Answers fast = FastRun(scenario, ruleset, **runtime, slots).run();
+    const Answers fast = FastRun(scenario, ruleset, **runtime, tables, slots).run();
     for (SlowOutcome& outcome : slow.outcomes)
         outcome.verdict.resize(std::min(outcome.verdict.size(), replay::kMaximumVerdictText));
     for (std::size_t i = 0; i < slow.outcomes.size(); ++i)
@@ -426,6 +465,8 @@ Scenario shrink(Scenario scenario) {
     for (int round = 0; round < 2; ++round) {
         thin_out(&Scenario::packets);
         thin_out(&Scenario::rules);
+        thin_out(&Scenario::tables);
+        thin_out(&Scenario::later);
     }
     return scenario;
 }
@@ -441,8 +482,12 @@ std::string describe(const Scenario& scenario) {
         ", permit_single_frag6 " + std::to_string(scenario.sysctls.permit_single_frag6) +
         ", burst " + std::to_string(scenario.burst) + ", disabled sets " +
         std::to_string(scenario.disabled_sets) + "\n  " + state_settings(scenario.sysctls) + "\n";
+    for (const std::string& table : scenario.tables)
+        text += "  " + table + "\n";
     for (const std::string& rule : scenario.rules)
         text += "  add " + rule + "\n";
+    for (const std::string& table : scenario.later)
+        text += "  later: " + table + "\n";
     const packet::Environment environment = world(scenario.world);
     for (std::size_t i = 0; i < scenario.packets.size(); ++i)
         text += "  packet " + std::to_string(i) + " (" +

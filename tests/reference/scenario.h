@@ -16,8 +16,10 @@
 namespace sluice::reference {
 
 struct Scenario {
-    std::vector<std::string> rules;  // `NUMBER RULE`, ascending
-    unsigned world = 0;              // see world()
+    std::vector<std::string> tables;  // commands, `table 1 add …`
+    std::vector<std::string> rules;   // `NUMBER RULE`, ascending
+    std::vector<std::string> later;   // commands as in `tables`, half-way through the packets
+    unsigned world = 0;               // see world()
     bool default_accept = false;
     std::uint32_t disabled_sets = 0;  // bit N: set N
     contract::Sysctls sysctls;

@@ -19,8 +19,12 @@ using packet::Entry;
 bool names_link_layer(const Rule& rule) {
     for (const Group& group : rule.options)
         for (const Term& term : group.any_of) {
-            if (std::holds_alternative<MacMatch>(term.match))
+            if (std::holds_alternative<MacMatch>(term.match) ||
+                std::holds_alternative<MacTableMatch>(term.match))
                 return true;
+            if (const auto* lookup = std::get_if<LookupMatch>(&term.match))
+                if (lookup->field.ends_with("-mac"))
+                    return true;
             if (const auto* list = std::get_if<ListMatch>(&term.match))
                 if (list->field == ListField::mac_type)
                     return true;
@@ -68,6 +72,27 @@ std::string final_verdict(const Action& action) {
         default:
             return "deny";
     }
+}
+
+// No rule, port or limit has a larger one.
+std::uint32_t as_number(std::uint32_t value) {
+    return value <= 65535 ? value : 0;
+}
+
+// What `tablearg` stands for. There is one number for all uses, and none is an IPv6 address.
+void put_in(Action& action, std::uint32_t value, int version) {
+    if (action.argument.from_table && action.kind == ActionKind::setmark)
+        action.argument.value = value;
+    else if (action.argument.from_table && action.kind == ActionKind::setdscp)
+        action.argument.value = value < 64 ? value : 0;
+    else if (action.argument.from_table)
+        action.argument.value = as_number(value);
+    if (action.kind != ActionKind::fwd || !std::holds_alternative<Any>(action.next_hop.address))
+        return;
+    if (version == 6)
+        action.next_hop.address = Ipv6{};
+    else
+        action.next_hop.address = Ipv4::from_host(value);
 }
 
 // Null: the rule looks for no state. Empty: any will do.
@@ -129,6 +154,7 @@ struct SlowEngine::Walk {
     unsigned tees = 0;
     unsigned calls = 0;
     SlowMarks marks = {};
+    std::uint32_t table_argument = 0;  // of the rule that is looked at
 };
 
 SlowEngine::SlowEngine(std::vector<Rule> rules, bool default_accept,
@@ -159,9 +185,10 @@ bool SlowEngine::wins_chance(const Walk& walk, std::size_t index) const {
     return !rule.probability || draw_(walk.sequence, index) < *rule.probability * 2147483648.0;
 }
 
-bool SlowEngine::tests_match(const Walk& walk, std::size_t index) const {
+bool SlowEngine::tests_match(Walk& walk, std::size_t index) const {
     const Rule& rule = rules_[index];
-    const Situation situation{walk.packet, walk.passage, environment_, walk.marks};
+    const Situation situation{walk.packet, walk.passage, environment_,       walk.marks,
+                              tables_,     rule.number,  walk.table_argument};
     if (rule.body) {
         const Body& body = *rule.body;
         if (!group_matches(situation, body.protocol) || !group_matches(situation, body.source) ||
@@ -210,7 +237,10 @@ bool SlowEngine::makes_state(Walk& walk, std::size_t index) {
     if (walk.packet.version == 0)
         return true;
     states_.forget(walk.packet, rule.state->name, [this](std::size_t i) { return is_over(i); });
-    const SlowStates::Made made = states_.make(walk.packet, *rule.state, index);
+    StateOption option = *rule.state;
+    if (option.limit.from_table)
+        option.limit.value = as_number(walk.table_argument);
+    const SlowStates::Made made = states_.make(walk.packet, option, index);
     if (made == SlowStates::Made::yes || made == SlowStates::Made::there_already)
         return true;
     // The original says that the table is full whether verbose or not.
@@ -254,8 +284,7 @@ bool SlowEngine::is_over(std::size_t index) const {
 
 // Where a skipto or call goes on. A label is one rule, a number the first rule that has it or a
 // higher one.
-std::size_t SlowEngine::jump_target(std::size_t index) const {
-    const Rule& rule = rules_[index];
+std::size_t SlowEngine::jump_target(const Rule& rule) const {
     if (!rule.action.label.empty())
         for (std::size_t i = 0; i < rules_.size(); ++i)
             if (rules_[i].label == rule.action.label)
@@ -314,6 +343,7 @@ SlowOutcome SlowEngine::judge(Walk& walk) {
             continue;
         if (!wins_chance(walk, i))
             continue;
+        walk.table_argument = 0;
         std::optional<SlowStates::Found> found;
         if (const std::string* name = name_to_look_for(visited))
             found = look_up_once(walk, *name);
@@ -334,7 +364,8 @@ SlowOutcome SlowEngine::judge(Walk& walk) {
             if (visited.defer != Defer::none)
                 continue;
         }
-        const Rule& rule = rules_[i];
+        Rule rule = rules_[i];
+        put_in(rule.action, walk.table_argument, packet.version);
         if (rule.log)
             write_log(walk, &rule, rule.log->amount.value_or(sysctls_.verbose_limit), logged_[i]);
         if (rule.tag && rule.tag->kind == Tag::Kind::untag)
@@ -382,7 +413,7 @@ SlowOutcome SlowEngine::judge(Walk& walk) {
                     return outcome;
                 }
                 walk.marks.callers.push_back(rule.number);
-                i = jump_target(i) - 1;
+                i = jump_target(rule) - 1;
                 break;
             case ActionKind::return_:
                 i = first_rule_from(walk.marks.callers.back() + 1) - 1;
@@ -402,7 +433,7 @@ SlowOutcome SlowEngine::judge(Walk& walk) {
                 walk.looked_for_any = false;
                 break;
             case ActionKind::skipto:
-                i = jump_target(i) - 1;
+                i = jump_target(rule) - 1;
                 break;
             case ActionKind::fwd:
                 // What comes back needs no other way.

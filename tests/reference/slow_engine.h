@@ -22,6 +22,7 @@
 #include "dataplane/packet/packet.h"
 #include "tests/reference/slow_packet.h"
 #include "tests/reference/slow_state.h"
+#include "tests/reference/slow_tables.h"
 
 namespace sluice::reference {
 
@@ -54,6 +55,9 @@ class SlowEngine {
     SlowOutcome pass(std::span<const std::byte> frame, const packet::Passage& passage,
                      std::uint64_t sequence, std::uint64_t time_ms);
 
+    // Changes what the rules find in tables from the next packet on.
+    void change_table(const language::TableCommand& command) { tables_.carry_out(command); }
+
     // One per rule, the default rule last.
     const std::vector<SlowCounters>& counters() const { return counters_; }
 
@@ -67,12 +71,12 @@ class SlowEngine {
     struct Walk;
 
     bool wins_chance(const Walk& walk, std::size_t index) const;
-    bool tests_match(const Walk& walk, std::size_t index) const;
+    bool tests_match(Walk& walk, std::size_t index) const;
     std::optional<SlowStates::Found> look_up_once(Walk& walk, const std::string& name);
     void count(const Walk& walk, std::size_t index);
     SlowOutcome judge(Walk& walk);
     bool is_over(std::size_t index) const;
-    std::size_t jump_target(std::size_t index) const;
+    std::size_t jump_target(const language::Rule& rule) const;
     std::size_t first_rule_from(unsigned number) const;
     void complain_of_calls(Walk& walk);
     bool makes_state(Walk& walk, std::size_t index);
@@ -89,6 +93,7 @@ class SlowEngine {
     std::uint32_t disabled_sets_;
     std::uint64_t now_ms_ = 0;
     SlowStates states_;
+    SlowTables tables_;
     std::optional<std::uint64_t> last_complaint_s_;
     std::optional<std::uint64_t> last_call_complaint_s_;
 };

@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 
+#include "tests/reference/slow_state.h"
+
 namespace sluice::reference {
 
 namespace {
@@ -177,6 +179,8 @@ struct Matcher {
         const Bytes& a = address(match.side);
         if (std::holds_alternative<Any>(match.what))
             return true;
+        if (const auto* table = std::get_if<TableReference>(&match.what))
+            return in_table(*table, s.tables.find_prefix(table->name, TableType::addr, a));
         if (std::holds_alternative<Me>(match.what))
             return is_local(a, 0);
         if (std::holds_alternative<Me6>(match.what))
@@ -248,6 +252,9 @@ struct Matcher {
         if (index == packet::kNoInterface)
             return false;
         const packet::Interface& interface = s.environment.interfaces.at(index);
+        if (const auto* table = std::get_if<TableReference>(&match.what))
+            return in_table(*table,
+                            s.tables.find_text(table->name, TableType::iface, interface.name));
         if (const auto* name = std::get_if<InterfaceName>(&match.what))
             return name->is_glob ? fnmatch(name->pattern.c_str(), interface.name.c_str(), 0) == 0
                                  : name->pattern == interface.name;
@@ -453,10 +460,84 @@ struct Matcher {
         return !direct || reverse_path();
     }
 
-    // Constructs that this version refuses never come here; see compiler/support.h.
-    bool operator()(const MacTableMatch&) const { return false; }
-    bool operator()(const LookupMatch&) const { return false; }
-    bool operator()(const FlowTableMatch&) const { return false; }
+    // ---- Tables ----
+
+    // ip_fw2.c: what was found becomes `tablearg` only if its value is the wanted one.
+    bool in_table(const TableReference& table, std::optional<std::uint32_t> found) const {
+        if (!found)
+            return false;
+        if (table.value && std::stoul(*table.value) != *found)
+            return false;
+        s.table_argument = *found;
+        return true;
+    }
+
+    bool operator()(const MacTableMatch& match) const {
+        const MacAddress& mac = match.side == Side::source ? p.source_mac : p.destination_mac;
+        return s.passage.entry != packet::Entry::ip &&
+               in_table(match.table,
+                        s.tables.find_prefix(match.table.name, TableType::mac, bytes_of(mac)));
+    }
+
+    bool operator()(const FlowTableMatch& match) const {
+        if (p.version == 0)
+            return false;
+        const bool ports = p.has_ports();
+        const std::string text = plain_address_text(p.source) + "," + std::to_string(p.protocol) +
+                                 "," + std::to_string(ports ? p.source_port() : 0) + "," +
+                                 plain_address_text(p.destination) + "," +
+                                 std::to_string(ports ? p.destination_port() : 0);
+        return in_table(match.table, s.tables.find_text(match.table.name, TableType::flow, text));
+    }
+
+    bool operator()(const LookupMatch& match) const {
+        const std::string& field = match.field;
+        const bool source = field.starts_with("src");
+        if (field.find("-ip") != std::string::npos) {
+            Bytes key = address(source ? Side::source : Side::destination);
+            const std::size_t size = field.ends_with("4") ? 4 : field.ends_with("6") ? 16 : 0;
+            if (p.version == 0 || (size != 0 && key.size() != size))
+                return false;
+            if (match.mask) {
+                Bytes mask;
+                if (const auto v4 = parse_ipv4(*match.mask))
+                    mask = bytes_of(*v4);
+                else if (const auto v6 = parse_ipv6(*match.mask))
+                    mask = bytes_of(*v6);
+                if (mask.size() != key.size())
+                    return false;
+                for (std::size_t i = 0; i < key.size(); ++i)
+                    key[i] &= mask[i];
+            }
+            return in_table(match.table,
+                            s.tables.find_prefix(match.table.name, TableType::addr, key));
+        }
+        if (field.ends_with("-mac")) {
+            Bytes key = bytes_of(source ? p.source_mac : p.destination_mac);
+            if (match.mask) {
+                const Bytes mask = bytes_of(*parse_mac(*match.mask));
+                for (std::size_t i = 0; i < key.size(); ++i)
+                    key[i] &= mask[i];
+            }
+            return s.passage.entry != packet::Entry::ip &&
+                   in_table(match.table,
+                            s.tables.find_prefix(match.table.name, TableType::mac, key));
+        }
+        std::optional<std::size_t> number;
+        if (field.ends_with("-port")) {
+            if (p.has_ports())
+                number = source ? p.source_port() : p.destination_port();
+        } else if (field == "dscp") {
+            number = when(p.version != 0, p.traffic_class >> 2);
+        } else if (field == "rulenum") {
+            number = s.rule_number;
+        }
+        if (number && match.mask)
+            number = *number & std::stoul(*match.mask, nullptr, 0);
+        return number &&
+               in_table(match.table, s.tables.find_text(match.table.name, TableType::number,
+                                                        std::to_string(*number)));
+    }
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "dataplane/packet/packet.h"
 #include "tests/reference/slow_marks.h"
 #include "tests/reference/slow_packet.h"
+#include "tests/reference/slow_tables.h"
 
 namespace sluice::reference {
 
@@ -14,6 +15,9 @@ struct Situation {
     const packet::Passage& passage;
     const packet::Environment& environment;
     const SlowMarks& marks;
+    const SlowTables& tables;
+    unsigned rule_number = 0;       // of the rule that is tested
+    std::uint32_t& table_argument;  // becomes the value of what was found last
 };
 
 bool term_matches(const Situation& situation, const language::Term& term);

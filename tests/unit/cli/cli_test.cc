@@ -179,7 +179,15 @@ TEST_F(CliTest, ExitStatuses) {
     EXPECT_EQ(status("-q zero 12345"), 0);
     EXPECT_EQ(status("relative.rules"), 64);
     EXPECT_EQ(status("/no/such/file"), 64);
-    EXPECT_EQ(status("table 1 add 1.2.3.4"), 69);
+    EXPECT_EQ(status("table 1 add 1.2.3.4"), 0);
+    EXPECT_EQ(status("table 1 add 1.2.3.4"), 71);
+    EXPECT_EQ(status("-q table 1 add 1.2.3.4"), 0);
+    EXPECT_EQ(status("table 1 delete 1.2.3.5"), 71);
+    EXPECT_EQ(status("-q table 1 delete 1.2.3.5"), 0);
+    EXPECT_EQ(status("table absent add 1.2.3.5"), 71);
+    EXPECT_EQ(status("table absent list"), 71);
+    EXPECT_EQ(status("table 1 lookup 9.9.9.9"), 69);
+    EXPECT_EQ(status("table 1 add 1.2.3.400"), 65);
     EXPECT_EQ(status("set disable 5"), 0);
     EXPECT_EQ(status("set disable 31"), 0);
     EXPECT_EQ(status("set swap 1 2"), 0);
@@ -453,6 +461,133 @@ TEST_F(CliTest, KillingAllStatesOnATerminalIsAskedAbout) {
         EXPECT_EQ(ipfw("state kill").out, "1 state killed.\n");
     }
     EXPECT_EQ(testing::internal::GetCapturedStdout(), "Are you sure? [yn] Are you sure? [yn] ");
+}
+
+// ---- Tables ------------------------------------------------------------------------------------
+
+TEST_F(CliTest, TablesAreFilledAndListed) {
+    start();
+    EXPECT_EQ(ipfw("table 1 add 10.0.0.0/8 5 192.0.2.1 6").out,
+              "added: 10.0.0.0/8 5\nadded: 192.0.2.1/32 6\n");
+    const Output again = ipfw("table 1 add 10.1.2.3/8 7");
+    EXPECT_EQ(again.out, "exists: 10.0.0.0/8 7\n");
+    EXPECT_EQ(again.err, "ipfw: Adding record failed: record already exists\n");
+    EXPECT_EQ(again.status, ExitStatus::os);
+    EXPECT_EQ(ipfw("-q table 1 add 10.0.0.0/8 7").out, "");
+    EXPECT_EQ(ipfw("table 1 list").out, "--- table(1), set(0) ---\n10.0.0.0/8 7\n192.0.2.1/32 6\n");
+    EXPECT_EQ(ipfw("-i table 1 list").out,
+              "--- table(1), set(0) ---\n10.0.0.0/8 0.0.0.7\n192.0.2.1/32 0.0.0.6\n");
+    EXPECT_EQ(ipfw("table 1 lookup 10.9.9.9").out, "10.0.0.0/8 7\n");
+    const Output gone = ipfw("table 1 delete 10.0.0.0/8 10.0.0.0/9");
+    EXPECT_EQ(gone.out, "deleted: 10.0.0.0/8 0\nnotfound: 10.0.0.0/9 0\n");
+    EXPECT_EQ(gone.err, "ipfw: Deleting record failed: record not found\n");
+    EXPECT_EQ(ipfw("table 1 flush").out, "");
+    EXPECT_EQ(ipfw("table 1 list").out, "--- table(1), set(0) ---\n");
+}
+
+TEST_F(CliTest, AnAtomicAddIsMadeAsAWhole) {
+    start();
+    ipfw("table 1 add 10.0.0.0/8");
+    const Output refused = ipfw("table 1 atomic add 11.0.0.0/8 1 10.0.0.0/8 2 12.0.0.0/8 3");
+    EXPECT_EQ(refused.out,
+              "added(reverted): 11.0.0.0/8 1\nexists: 10.0.0.0/8 2\nignored: 12.0.0.0/8 3\n");
+    EXPECT_EQ(refused.status, ExitStatus::os);
+    EXPECT_EQ(ipfw("table 1 list").out, "--- table(1), set(0) ---\n10.0.0.0/8 0\n");
+}
+
+TEST_F(CliTest, TablesAreCreatedLockedAndDestroyed) {
+    start();
+    EXPECT_EQ(status("table web create type addr valtype skipto,fib limit 2"), 0);
+    EXPECT_EQ(status("table web create"), 71);
+    EXPECT_EQ(status("table web create type addr valtype skipto,fib missing"), 0);
+    EXPECT_EQ(status("table web create type number missing"), 71);
+    EXPECT_EQ(status("table web add 10.0.0.0/8 100,2"), 0);
+    EXPECT_EQ(status("table web add 11.0.0.0/8 100"), 65);
+    EXPECT_EQ(status("table web add 11.0.0.0/8 100,3"), 0);
+    EXPECT_EQ(ipfw("table web add 12.0.0.0/8 1,1").err, "ipfw: Adding record failed: limit hit\n");
+    EXPECT_EQ(status("table web lock"), 0);
+    EXPECT_EQ(ipfw("table web delete 10.0.0.0/8").err,
+              "ipfw: Deleting record failed: table is locked\n");
+    EXPECT_EQ(status("table web unlock"), 0);
+    EXPECT_EQ(status("table web modify limit 5"), 0);
+    EXPECT_EQ(status("add 100 skipto tablearg ip from table(web) to any"), 0);
+    const std::string info = ipfw("table web info").out;
+    EXPECT_TRUE(
+        info.starts_with("--- table(web), set(0) ---\n kindex: 0, type: addr\n"
+                         " references: 1, valtype: skipto,fib\n"
+                         " algorithm: addr:radix\n items: 2, size: "))
+        << info;
+    EXPECT_TRUE(info.ends_with("\n limit: 5\n")) << info;
+    EXPECT_EQ(ipfw("table web destroy").err,
+              "ipfw: failed to destroy table web: 1 rule names it\n");
+    EXPECT_EQ(status("delete 100"), 0);
+    EXPECT_EQ(status("table web destroy"), 0);
+    EXPECT_EQ(ipfw("table all list").out, "");
+}
+
+TEST_F(CliTest, EveryTypeOfTableHasItsKeys) {
+    start();
+    ipfw("table i create type iface");
+    ipfw("table n create type number");
+    ipfw("table m create type mac");
+    ipfw("table f create type flow:src-ip,proto,dst-port");
+    EXPECT_EQ(ipfw("table i add em0 4").out, "added: em0 4\n");
+    EXPECT_EQ(ipfw("table n add 0x50").out, "added: 80 0\n");
+    EXPECT_EQ(ipfw("table m add 02:00:00:00:00:ff/40").out, "added: 02:00:00:00:00:00/40 0\n");
+    EXPECT_EQ(ipfw("table f add 10.0.0.1,tcp,443 9").out, "added: 10.0.0.1,6,443 9\n");
+    EXPECT_EQ(ipfw("table all list").out,
+              "--- table(f), set(0) ---\n10.0.0.1,6,443 9\n"
+              "--- table(i), set(0) ---\nem0 4\n"
+              "--- table(m), set(0) ---\n02:00:00:00:00:00/40 0\n"
+              "--- table(n), set(0) ---\n80 0\n");
+    EXPECT_EQ(status("add deny ip from table(i) to any"), 69);
+    EXPECT_EQ(status("add deny ip from any to any recv table(i)"), 0);
+    EXPECT_EQ(status("table i swap n"), 71);
+}
+
+TEST_F(CliTest, ARuleFileChangesTablesAndRulesTogether) {
+    start();
+    ASSERT_EQ(status(file("table 5 add 10.0.0.0/8 200\n"
+                          "add 100 skipto tablearg ip from table(5) to any\n"
+                          "table 6 create type number\n")),
+              0);
+    EXPECT_EQ(ipfw("table 5 list").out, "--- table(5), set(0) ---\n10.0.0.0/8 200\n");
+    // The last line fails: no line of it has happened.
+    const Output failed =
+        ipfw(file("table 5 add 11.0.0.0/8\nadd 200 deny ip from any to any\n"
+                  "table 5 add 10.0.0.0/8\n"));
+    EXPECT_EQ(failed.status, ExitStatus::os);
+    EXPECT_EQ(failed.err, "Line 3: Adding record failed: record already exists\n");
+    EXPECT_EQ(ipfw("table 5 list").out, "--- table(5), set(0) ---\n10.0.0.0/8 200\n");
+    EXPECT_EQ(status("list 200"), 69);
+}
+
+TEST_F(CliTest, AFileIsLoadedByDifference) {
+    start();
+    ipfw("table bad create");
+    ipfw("table bad add 10.0.0.0/8 0 11.0.0.0/8 0");
+    EXPECT_EQ(
+        ipfw("table bad load " + file("# bad people\n10.0.0.0/8\n\n2001:db8::/32 7  # six\n")).out,
+        "loaded: 2 entries, 1 added, 0 changed, 1 removed\n");
+    EXPECT_EQ(ipfw("table bad list").out,
+              "--- table(bad), set(0) ---\n10.0.0.0/8 0\n2001:db8::/32 7\n");
+    const std::string wrong = file("10.0.0.0/8\n  10.0.0.0/33\n");
+    const Output refused = ipfw("table bad load " + wrong);
+    EXPECT_EQ(refused.status, ExitStatus::data);
+    EXPECT_EQ(refused.err, "ipfw: " + wrong +
+                               ":2:3: bad prefix length in \"10.0.0.0/33\"; "
+                               "expected 0 to 32\n");
+    EXPECT_EQ(ipfw("table bad info").out.find("items: 2") == std::string::npos, false);
+}
+
+TEST_F(CliTest, EntriesHaveATimeToLive) {
+    start();
+    EXPECT_EQ(status("table 1 add 10.0.0.0/8 5 ttl 1h"), 0);
+    EXPECT_EQ(status("table 1 add 11.0.0.0/8 ttl 90"), 0);
+    EXPECT_EQ(status("table 1 add 12.0.0.0/8 ttl never"), 65);
+    EXPECT_EQ(ipfw("-a table 1 list").out,
+              "--- table(1), set(0) ---\n10.0.0.0/8 5 hits 0 ttl 3600\n"
+              "11.0.0.0/8 0 hits 0 ttl 90\n");
 }
 
 }  // namespace

@@ -237,15 +237,18 @@ TEST(Compile, TheSameRulesGiveTheSameBytes) {
     options.accept = is_carried_out;
     for (int round = 0; round < 50; ++round) {
         std::vector<language::Rule> rules;
-        for (int i = 0; i < 20; ++i) {
-            rules.push_back(language::random_rule(random, options));
-            rules.back().number = static_cast<std::uint16_t>(i + 1);
+        ruleset::TableCatalogue tables;
+        while (rules.size() < 20) {
+            language::Rule rule = language::random_rule(random, options);
+            rule.number = static_cast<std::uint16_t>(rules.size() + 1);
+            if (tables.make_for(rule))  // else it asks one table as another type than before
+                rules.push_back(std::move(rule));
         }
         std::vector<RuleInput> inputs;
         for (const language::Rule& rule : rules)
             inputs.push_back({.rule = &rule, .slot = 2u + rule.number});
-        const auto first = compile({.rules = inputs});
-        const auto second = compile({.rules = inputs});
+        const auto first = compile({.rules = inputs, .tables = &tables});
+        const auto second = compile({.rules = inputs, .tables = &tables});
         ASSERT_TRUE(first) << first.error().message;
         ASSERT_TRUE(second);
         EXPECT_EQ(*first, *second);

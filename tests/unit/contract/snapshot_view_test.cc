@@ -30,6 +30,13 @@ std::vector<std::byte> changed(const std::function<void(SnapshotParts&)>& change
     return parts.image();
 }
 
+std::size_t residual_of(const SnapshotParts& parts) {
+    for (std::size_t i = 0; i < parts.instructions.size(); ++i)
+        if (is_residual(parts.instructions[i].opcode))
+            return i;
+    return 0;
+}
+
 TEST(SnapshotView, TakesAValidImage) {
     AlignedImage image(SnapshotParts().image());
     const auto view = SnapshotView::validate(image.bytes());
@@ -192,6 +199,37 @@ TEST(SnapshotView, TestDamageIsNamed) {
                    "residual test stands among");
     expect_refused(instruction(3, [](auto& i) { i.flags = kOrNext; }), "not closed");
     expect_refused(instruction(4, [](auto& i) { i.flags = kOrNext; }), "not closed");
+}
+
+TEST(SnapshotView, TableTestsAreChecked) {
+    auto table = [](Opcode opcode, auto change) {
+        return changed([&](SnapshotParts& parts) {
+            Instruction& test = parts.instructions[residual_of(parts)];
+            test = {.opcode = opcode, .flags = 0};
+            change(test);
+        });
+    };
+    const auto good = table(Opcode::table_source, [](auto& i) { i.argument = 65535; });
+    EXPECT_EQ(refusal(good), "");
+    EXPECT_EQ(refusal(table(Opcode::table_via,
+                            [](auto& i) {
+                                i.flags = kTableValue;
+                                i.data = 7;
+                            })),
+              "");
+    EXPECT_EQ(refusal(table(Opcode::table_lookup, [](auto& i) { i.count = 4; })), "");
+    const std::string bad = "a test is not valid";
+    expect_refused(table(Opcode::table_source, [](auto& i) { i.argument = 65536; }), bad);
+    expect_refused(table(Opcode::table_source, [](auto& i) { i.data = 7; }), bad);
+    expect_refused(table(Opcode::table_lookup, [](auto& i) { i.detail = 99; }), bad);
+    expect_refused(table(Opcode::table_lookup, [](auto& i) { i.count = 3; }), bad);
+    expect_refused(table(Opcode::table_lookup,
+                         [](auto& i) {
+                             i.count = 4;
+                             i.data = 6;
+                         }),
+                   bad);
+    expect_refused(table(Opcode::probability, [](auto& i) { i.flags = kTableValue; }), bad);
 }
 
 TEST(SnapshotView, InterfaceTestsMustEndAndBeKnown) {

@@ -243,6 +243,19 @@ TEST(Command, Tables) {
     EXPECT_EQ(command<TableCommand>("table a swap b").other, "b");
     EXPECT_EQ(command<TableCommand>("table a modify limit 5").limit, 5u);
     EXPECT_EQ(command<TableCommand>("table a lookup 1.2.3.4").verb, Verb::lookup);
+    EXPECT_EQ(command<TableCommand>("table a load /tmp/f").file, "/tmp/f");
+    EXPECT_EQ(status("table a load"), 64);
+    table = command<TableCommand>("table 1 add 10.0.0.0/8 ttl 1h");
+    EXPECT_EQ(table.ttl_s, 3600u);
+    EXPECT_EQ(table.records, (std::vector<TableRecord>{{"10.0.0.0/8", ""}}));
+    table = command<TableCommand>("table 1 add 10.0.0.0/8 5 11.0.0.0/8 6 ttl 90");
+    EXPECT_EQ(table.ttl_s, 90u);
+    EXPECT_EQ(table.records.size(), 2u);
+    // An interface may have that name.
+    table = command<TableCommand>("table i add ttl 5");
+    EXPECT_EQ(table.records, (std::vector<TableRecord>{{"ttl", "5"}}));
+    EXPECT_EQ(status("table 1 add 10.0.0.0/8 ttl 0"), 65);
+    EXPECT_EQ(status("table 1 add 10.0.0.0/8 ttl 1w"), 65);
     EXPECT_EQ(command<TableCommand>("set 3 table a flush").set, 3);
     for (const char* verb : {"destroy", "flush", "list", "info", "detail", "lock", "unlock"})
         EXPECT_EQ(status(std::string("table T ") + verb), 0) << verb;

@@ -7,7 +7,7 @@ namespace {
 
 constexpr char kRule[] = "add 100 allow ip from any to any\n";
 
-Result<ruleset::Ruleset> parse(const std::string& lines) {
+Result<RulesFile> parse(const std::string& lines) {
     return parse_rules(kRule + lines, "rules", {});
 }
 
@@ -28,7 +28,7 @@ TEST(RulesFile, ForceAndQuietForgive) {
 TEST(RulesFile, ATestedLineChangesNothing) {
     const auto rules = parse("-n delete 100\n-n flush\n-n add 200 deny ip from any to any");
     ASSERT_TRUE(rules) << rules.error().message;
-    EXPECT_EQ(rules->size(), 1u);
+    EXPECT_EQ(rules->ruleset.size(), 1u);
 }
 
 TEST(RulesFile, ReadingIsAccepted) {

@@ -48,6 +48,12 @@ class DataplaneLinkTest : public testing::Test {
                     [this](Result<std::uint64_t> answer) {
                         answers_.push_back(answer ? std::to_string(*answer) + " killed"
                                                   : answer.error().message);
+                    },
+                .tables =
+                    [this](Result<TableReply> answer) {
+                        answers_.push_back(
+                            answer ? std::to_string(answer->answer().results.size()) + " results"
+                                   : answer.error().message);
                     }});
     }
     ~DataplaneLinkTest() override {

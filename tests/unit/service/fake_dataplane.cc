@@ -9,6 +9,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <span>
+
+#include "dataplane/table/table_batch.h"
 
 namespace sluice::service {
 namespace {
@@ -128,7 +131,14 @@ void FakeDataplane::greet() {
     hello.state_buckets = behaviour.state_buckets;
     std::memcpy(hello.ports[0].name, "em0", 4);
     std::memcpy(hello.ports[1].name, "em1", 4);
-    std::vector<int> descriptors = {counters_fd_.get(), rings_fd_.get(), annotations_fd_.get()};
+    const auto descriptions = tables.descriptors();
+    hello.table_count = static_cast<std::uint32_t>(descriptions.size());
+    const std::size_t size = descriptions.size() * sizeof(contract::TableDescriptor);
+    const UniqueFd tables_fd = memory_file(size);
+    if (pwrite(tables_fd.get(), descriptions.data(), size, 0) != static_cast<ssize_t>(size))
+        std::abort();
+    std::vector<int> descriptors = {counters_fd_.get(), rings_fd_.get(), annotations_fd_.get(),
+                                    tables_fd.get()};
     if (generation_ != 0)
         descriptors.push_back(snapshot_fd_.get());
     send(hello, descriptors);
@@ -140,6 +150,7 @@ void FakeDataplane::readable() {
         contract::Offer offer;
         contract::StatesRequest states;
         contract::KillStates kill;
+        contract::TablesRequest tables;
     } message{};
     iovec part{&message, sizeof message};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
@@ -160,6 +171,11 @@ void FakeDataplane::readable() {
     if (message.header.type == contract::MessageType::kill_states && size == sizeof message.kill)
         return kill_states(message.kill.filter);
     cmsghdr* head = CMSG_FIRSTHDR(&header);
+    if (message.header.type == contract::MessageType::tables_request && head != nullptr) {
+        int fd = -1;
+        std::memcpy(&fd, CMSG_DATA(head), sizeof fd);
+        return change_tables(message.tables, UniqueFd(fd));
+    }
     if (size != sizeof message.offer || head == nullptr ||
         message.header.type != contract::MessageType::offer)
         std::abort();
@@ -217,6 +233,34 @@ void FakeDataplane::kill_states(const contract::StateFilter& filter) {
     send(reply, {});
 }
 
+void FakeDataplane::change_tables(const contract::TablesRequest& request, const UniqueFd& file) {
+    ++table_requests_;
+    if (behaviour.hang_up_on_tables)
+        return disconnect();
+    if (!behaviour.refuse_tables_with.empty())
+        return refuse(0, behaviour.refuse_tables_with);
+    std::vector<std::uint64_t> words(request.size / sizeof(std::uint64_t));
+    if (pread(file.get(), words.data(), request.size, 0) != static_cast<ssize_t>(request.size))
+        std::abort();
+    const auto batch = table::read_batch(std::as_bytes(std::span(words)));
+    if (!batch)
+        return refuse(0, batch.error().message);
+    const table::Answer answer = tables.prepare(
+        *batch,
+        request.mode == contract::TablesMode::skip ? table::Failures::skip : table::Failures::stop,
+        0);
+    if (!answer.failed && request.mode != contract::TablesMode::prepare)
+        tables.commit();
+    const std::vector<std::byte> bytes = table::answer_bytes(answer);
+    const UniqueFd reply_file = memory_file(bytes.size());
+    if (pwrite(reply_file.get(), bytes.data(), bytes.size(), 0) !=
+        static_cast<ssize_t>(bytes.size()))
+        std::abort();
+    contract::TablesReply reply;
+    reply.size = bytes.size();
+    send(reply, {reply_file.get()});
+}
+
 contract::StateRecord FakeDataplane::state_of(std::uint16_t number) const {
     contract::StateRecord record;
     for (const contract::RuleRecord& rule : view_->all_rules()) {
@@ -254,7 +298,12 @@ void FakeDataplane::take_offer(const contract::Offer& offer, UniqueFd file) {
         return disconnect();
     if (behaviour.silent)
         return;
-    const auto reject = [&](const std::string& reason) { refuse(offer.generation, reason); };
+    const auto reject = [&](const std::string& reason) {
+        tables.discard();
+        refuse(offer.generation, reason);
+    };
+    if (offer.with_tables != 0 && !tables.prepared())
+        return reject("nothing of tables is prepared");
     if (!behaviour.reject_with.empty())
         return reject(behaviour.reject_with);
     constexpr int kSeals = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
@@ -278,6 +327,8 @@ void FakeDataplane::take_offer(const contract::Offer& offer, UniqueFd file) {
     image_size_ = offer.size;
     snapshot_fd_ = std::move(file);
     generation_ = offer.generation;
+    if (offer.with_tables != 0)
+        tables.commit();
     contract::Accepted accepted;
     accepted.header.type = contract::MessageType::accepted;
     accepted.generation = generation_;

@@ -15,6 +15,7 @@
 #include "dataplane/contract/log_ring.h"
 #include "dataplane/contract/message.h"
 #include "dataplane/contract/snapshot_view.h"
+#include "dataplane/table/table_store.h"
 
 namespace sluice::service {
 
@@ -34,6 +35,8 @@ class FakeDataplane {
         bool short_states = false;       // promises one more than it sends
         std::uint32_t states_at_once = 100;
         bool stuck_states = false;  // the next piece begins where this one did
+        bool hang_up_on_tables = false;
+        std::string refuse_tables_with;
     };
 
     FakeDataplane(EventLoop& loop, std::string path) : FakeDataplane(loop, path, Behaviour()) {}
@@ -69,6 +72,10 @@ class FakeDataplane {
     const contract::StateFilter& filter() const { return filter_; }
     std::size_t state_requests() const { return state_requests_; }
 
+    // The tables are real.
+    table::Store tables{{.interfaces = {"em0", "em1"}}};
+    std::size_t table_requests() const { return table_requests_; }
+
     // Hangs up without forgetting the snapshot.
     void disconnect();
 
@@ -80,6 +87,7 @@ class FakeDataplane {
     bool answers_about_states(const contract::StateFilter& filter);
     void tell_states(const contract::StatesRequest& request);
     void kill_states(const contract::StateFilter& filter);
+    void change_tables(const contract::TablesRequest& request, const UniqueFd& file);
     std::byte* worker_block(std::uint32_t worker) const;
     template <typename Message>
     void send(Message message, const std::vector<int>& descriptors);
@@ -98,6 +106,7 @@ class FakeDataplane {
     std::size_t offers_ = 0;
     contract::StateFilter filter_;
     std::size_t state_requests_ = 0;
+    std::size_t table_requests_ = 0;
     void* image_ = nullptr;
     std::size_t image_size_ = 0;
     std::unique_ptr<contract::SnapshotView> view_;

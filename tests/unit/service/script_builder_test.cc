@@ -101,8 +101,7 @@ TEST(ScriptBuilder, SetsAreMovedAndSwapped) {
 }
 
 TEST(ScriptBuilder, WhatTheApplianceDoesNotHaveIsRefusedByName) {
-    const std::vector<std::vector<std::string>> commands = {{"table", "1", "add", "1.2.3.4"},
-                                                            {"pipe", "1", "config"}};
+    const std::vector<std::vector<std::string>> commands = {{"pipe", "1", "config"}};
     for (const auto& command : commands) {
         const auto operations = build(command);
         ASSERT_FALSE(operations) << command[0];

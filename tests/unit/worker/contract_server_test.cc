@@ -40,7 +40,9 @@ class ContractServerTest : public testing::Test {
                      hello.boot_id = 77;
                      return hello;
                  },
-             .publish = [this](std::span<const std::byte> image) -> Result<Done> {
+             .publish = [this](std::span<const std::byte> image,
+                               ContractServer::Callbacks::Prepared tables) -> Result<Done> {
+                 with_tables_ = tables == ContractServer::Callbacks::Prepared::commit;
                  published_.emplace_back(image.begin(), image.end());
                  if (!refusal_.empty())
                      return Error{ExitStatus::data, refusal_};
@@ -60,7 +62,14 @@ class ContractServerTest : public testing::Test {
                  if (!refusal_.empty())
                      return Error{ExitStatus::unavailable, refusal_};
                  return records_.size();
-             }});
+             },
+             .change_tables = [this](std::span<const std::byte> batch,
+                                     contract::TablesMode) -> Result<std::vector<std::byte>> {
+                 if (!refusal_.empty())
+                     return Error{ExitStatus::data, refusal_};
+                 return std::vector<std::byte>(batch.begin(), batch.end());
+             },
+             .list_tables = [this] { return tables_; }});
     }
 
     std::string path() const { return folder_ + "/dataplane.sock"; }
@@ -87,6 +96,8 @@ class ContractServerTest : public testing::Test {
     std::string refusal_;
     std::vector<contract::StateRecord> records_;
     std::vector<contract::StateFilter> filters_;
+    std::vector<contract::TableDescriptor> tables_;
+    bool with_tables_ = false;
 };
 
 class Client {
@@ -179,7 +190,7 @@ TEST_F(ContractServerTest, GreetsWithDescriptorsAndTakesOffers) {
         EXPECT_EQ(hello.header.length, sizeof hello);
         EXPECT_EQ(hello.boot_id, 77u);
         EXPECT_EQ(hello.generation, 0u);
-        EXPECT_EQ(client.descriptors().size(), 3u);
+        EXPECT_EQ(client.descriptors().size(), 4u);
         client.offer(5, 5);
         server->on_client();
         const auto accepted = client.read<contract::Accepted>();
@@ -194,9 +205,9 @@ TEST_F(ContractServerTest, GreetsWithDescriptorsAndTakesOffers) {
     Client next(path());
     server->on_listener();
     EXPECT_EQ(next.read<contract::Hello>().generation, 5u);
-    ASSERT_EQ(next.descriptors().size(), 4u);
+    ASSERT_EQ(next.descriptors().size(), 5u);
     contract::SnapshotHeader image;
-    ASSERT_EQ(pread(next.descriptors()[3].get(), &image, sizeof image, 0),
+    ASSERT_EQ(pread(next.descriptors()[4].get(), &image, sizeof image, 0),
               static_cast<ssize_t>(sizeof image));
     EXPECT_EQ(image.generation, 5u);
 }

@@ -78,7 +78,7 @@ TEST(MessageReaderTest, FiltersOfStatesAreReadOrRefused) {
 
 TEST(MessageReaderTest, EveryRefusalSaysWhy) {
     EXPECT_EQ(refusal(good_offer(), 1, 5), "a message of 5 bytes is shorter than its header");
-    EXPECT_EQ(refusal(good_offer(), 1, 24), "the message says that it has 32 bytes and has 24");
+    EXPECT_EQ(refusal(good_offer(), 1, 24), "the message says that it has 40 bytes and has 24");
     EXPECT_EQ(refusal(good_offer(), 0), "an offer comes with one descriptor, not 0");
     EXPECT_EQ(refusal(good_offer(), 2), "an offer comes with one descriptor, not 2");
     contract::Offer offer = good_offer();
@@ -94,12 +94,33 @@ TEST(MessageReaderTest, EveryRefusalSaysWhy) {
     EXPECT_EQ(refusal(offer), "a message of type 1 is not expected here");
     offer = good_offer();
     offer.header.length = 24;
-    EXPECT_EQ(refusal(offer, 1, 24), "an offer has 32 bytes, not 24");
+    EXPECT_EQ(refusal(offer, 1, 24), "an offer has 40 bytes, not 24");
     offer = good_offer();
     offer.size = 8;
     EXPECT_EQ(refusal(offer), "a snapshot cannot have 8 bytes");
     offer.size = UINT64_MAX;
     EXPECT_EQ(refusal(offer), "a snapshot cannot have 18446744073709551615 bytes");
+}
+
+TEST(MessageReaderTest, RequestsAboutTablesAreReadOrRefused) {
+    const auto refusal_with = [](auto change, std::size_t descriptors) {
+        contract::TablesRequest request;
+        request.header.length = sizeof request;
+        request.size = 64;
+        change(request);
+        const auto result = read_request(std::as_bytes(std::span(&request, 1)), descriptors);
+        return result ? "" : result.error().message;
+    };
+    EXPECT_EQ(refusal_with([](auto&) {}, 1), "");
+    EXPECT_EQ(refusal_with([](auto&) {}, 0),
+              "a request about tables comes with one descriptor, not 0");
+    EXPECT_EQ(refusal_with([](auto& r) { r.size = 8; }, 1),
+              "a batch of changes to tables cannot have 8 bytes");
+    EXPECT_EQ(refusal_with([](auto& r) { r.mode = contract::TablesMode::count_; }, 1),
+              "a request about tables is of an unknown mode");
+    contract::Offer offer = good_offer();
+    offer.with_tables = 2;
+    EXPECT_EQ(refusal(offer), "an offer does not say clearly whether tables change with it");
 }
 
 TEST(MessageReaderTest, OnlySealedFilesOfTheRightSizeAreTaken) {
