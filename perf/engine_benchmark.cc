@@ -1,6 +1,8 @@
 // What the filter engine costs a packet: headers parsed, rules walked, counters written, in bursts
 // as a worker does it. `rules` is the number of rules in front of the one that allows the packet;
-// none of them matches it.
+// none of them matches it. `established` is traffic of so many TCP connections, each with its
+// state, in any order: the headers are in the cache, as after receipt, and the states where they
+// may be.
 
 #include <benchmark/benchmark.h>
 
@@ -9,6 +11,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,6 +21,7 @@
 #include "controlplane/ruleset/ruleset.h"
 #include "dataplane/packet/parser.h"
 #include "dataplane/program/engine.h"
+#include "dataplane/state/state_table.h"
 
 namespace {
 
@@ -46,10 +51,9 @@ std::string rule_text(unsigned count) {
     return text + "add allow udp from any to any 53 in\n";
 }
 
-ruleset::Ruleset make_rules(unsigned count) {
+ruleset::Ruleset make_rules(const std::string& text) {
     ruleset::Ruleset rules(false);
-    const language::RuleFile file =
-        language::parse_file(rule_text(count), language::refusing_resolver());
+    const language::RuleFile file = language::parse_file(text, language::refusing_resolver());
     if (!file.errors.empty())
         fail(file.errors.front().text());
     for (const language::FileLine& line : file.lines)
@@ -58,7 +62,8 @@ ruleset::Ruleset make_rules(unsigned count) {
 }
 
 std::unique_ptr<const program::Runtime> make_runtime(const ruleset::Ruleset& rules,
-                                                     std::uint32_t slots) {
+                                                     std::uint32_t slots,
+                                                     const contract::Sysctls& sysctls = {}) {
     const std::vector<ruleset::RulePointer> stored = rules.rules();
     std::vector<compiler::RuleInput> inputs;
     for (const ruleset::RulePointer& rule : stored)
@@ -67,7 +72,7 @@ std::unique_ptr<const program::Runtime> make_runtime(const ruleset::Ruleset& rul
         must(compiler::compile({.rules = inputs,
                                 .default_accept = false,
                                 .default_slot = rules.default_rule()->slot,
-                                .sysctls = {},
+                                .sysctls = sysctls,
                                 .generation = 1}));
     packet::Environment environment;
     environment.interfaces = {{.name = "em0", .addresses = {}}, {.name = "em1", .addresses = {}}};
@@ -105,7 +110,7 @@ std::vector<Frame> make_frames() {
 void filter(benchmark::State& state) {
     const auto rule_count = static_cast<unsigned>(state.range(0));
     const std::uint32_t slots = rule_count + 16;
-    const ruleset::Ruleset rules = make_rules(rule_count);
+    const ruleset::Ruleset rules = make_rules(rule_text(rule_count));
     const auto runtime = make_runtime(rules, slots);
     std::vector<contract::RuleCounters> counters(slots);
     std::vector<contract::SlotAnnotation> annotations(slots);
@@ -139,6 +144,144 @@ void filter(benchmark::State& state) {
                                                    benchmark::Counter::kIsRate);
 }
 BENCHMARK(filter)->ArgName("rules")->Arg(0)->Arg(10)->Arg(100)->Arg(1000);
+
+// Established TCP connections in a table that holds them just so: a client each, all to one server.
+class Connections {
+  public:
+    explicit Connections(std::uint32_t flows)
+        : flows_(flows),
+          rules_(make_rules("add check-state\n"
+                            "add allow tcp from any to any 443 in setup keep-state\n")),
+          runtime_(make_runtime(rules_, kSlots, sysctls_for(flows))),
+          counters_(kSlots),
+          annotations_(kSlots),
+          states_(make_states()),
+          engine_({.counters = counters_.data(),
+                   .annotations = annotations_.data(),
+                   .slot_capacity = kSlots,
+                   .log = {},
+                   .states = states_.get()},
+                  1) {
+        for (std::size_t i = 0; i < kBurst; ++i)
+            put_fixed_part(frames_[i]);
+        for (std::uint32_t flow = 0; flow < flows; flow += kBurst / 2)
+            shake_hands(flow, std::min<std::uint32_t>(kBurst / 2, flows - flow));
+        std::mt19937 random(7);
+        for (std::uint32_t& flow : order_)
+            flow = random() % flows;
+    }
+
+    // A burst of packets of any connections, from the client and from the server in turn.
+    void pass_burst() {
+        for (std::size_t i = 0; i < kBurst; ++i)
+            receive(i, order_[next_++ % order_.size()], i % 2 != 0, kAck);
+        engine_.filter(*runtime_, packets_, verdicts_);
+        benchmark::DoNotOptimize(verdicts_);
+    }
+
+    // Every packet since the start has found its state.
+    void check() const {
+        if (worker_counters_->states_made != flows_ || worker_counters_->states != flows_)
+            fail("the states are not those of the connections");
+        for (const program::Verdict& verdict : verdicts_)
+            if (verdict.kind != program::Verdict::Kind::accept)
+                fail("a packet of a connection was not allowed");
+    }
+
+  private:
+    static constexpr std::uint32_t kSlots = 16;
+    static constexpr std::uint8_t kSyn = 2, kAck = 16;
+
+    static contract::Sysctls sysctls_for(std::uint32_t flows) {
+        contract::Sysctls sysctls;
+        sysctls.dyn_max = flows + 2 * kBurst;
+        sysctls.dyn_established_share = 0;
+        return sysctls;
+    }
+
+    std::unique_ptr<state::StateTable> make_states() {
+        auto states = must(
+            state::StateTable::create({.cells = flows_ + static_cast<state::CellIndex>(2 * kBurst),
+                                       .secret = {0x8c6f5d1be3a90b47, 0x2545f4914f6cdd1d,
+                                                  0xda942042e4dd58b5, 0x9fb21c651e98df25},
+                                       .counters = worker_counters_.get(),
+                                       .rules = counters_}));
+        must(states->populate());
+        return states;
+    }
+
+    static void put_fixed_part(Frame& frame) {
+        frame.fill(std::byte{0});
+        put16(frame, 12, 0x0800);
+        put16(frame, 14, 0x4500);
+        put16(frame, 16, kFrameLength - 14);
+        put16(frame, 22, 0x4006);  // TTL 64, TCP
+        put16(frame, 40, 1);       // sequence number
+        put16(frame, 44, 1);       // acknowledgement
+        put16(frame, 46, 0x5000);  // header of 20 bytes
+    }
+
+    // The client is 10.x.y.z, the server 192.0.2.1.
+    void receive(std::size_t place, std::uint32_t flow, bool from_server, std::uint8_t flags) {
+        Frame& frame = frames_[place];
+        const std::size_t client = from_server ? 30 : 26, server = from_server ? 26 : 30;
+        put16(frame, client, 0x0a00 | flow >> 16);
+        put16(frame, client + 2, flow & 0xffff);
+        put16(frame, server, 0xc000);
+        put16(frame, server + 2, 0x0201);
+        put16(frame, from_server ? 36 : 34, 1024 + flow % 60000);
+        put16(frame, from_server ? 34 : 36, 443);
+        frame[47] = std::byte{flags};
+        packet::Packet& packet = packets_[place];
+        packet = {};
+        packet.uptime_s = 1000;
+        packet.malformed = packet::parse_frame(frame, runtime_->parser_settings(), packet.headers);
+        packet.passage = {.direction = packet::Direction::in,
+                          .entry = packet::Entry::bridge,
+                          .receive_interface = 0};
+    }
+
+    void shake_hands(std::uint32_t first, std::uint32_t count) {
+        for (std::uint32_t i = 0; i < count; ++i) {
+            receive(std::size_t{2} * i, first + i, false, kSyn);
+            receive(std::size_t{2} * i + 1, first + i, true, kSyn | kAck);
+        }
+        engine_.filter(*runtime_, std::span(packets_).first(std::size_t{2} * count), verdicts_);
+    }
+
+    std::uint32_t flows_;
+    ruleset::Ruleset rules_;
+    std::unique_ptr<const program::Runtime> runtime_;
+    std::vector<contract::RuleCounters> counters_;
+    std::vector<contract::SlotAnnotation> annotations_;
+    std::unique_ptr<contract::WorkerCounters> worker_counters_ =
+        std::make_unique<contract::WorkerCounters>();
+    std::unique_ptr<state::StateTable> states_;
+    program::Engine engine_;
+    std::array<Frame, kBurst> frames_;
+    std::array<packet::Packet, kBurst> packets_;
+    std::array<program::Verdict, kBurst> verdicts_;
+    std::vector<std::uint32_t> order_ = std::vector<std::uint32_t>(std::size_t{1} << 21);
+    std::size_t next_ = 0;
+};
+
+void established(benchmark::State& state) {
+    const auto flows = static_cast<std::uint32_t>(state.range(0));
+    // Kept from one call to the next, of which there are many for the same number.
+    static std::unique_ptr<Connections> connections;
+    static std::uint32_t connections_of = 0;
+    if (connections_of != flows) {
+        connections.reset();
+        connections = std::make_unique<Connections>(flows);
+        connections_of = flows;
+    }
+    for (auto _ : state)
+        connections->pass_burst();
+    connections->check();
+    state.counters["packets"] = benchmark::Counter(static_cast<double>(state.iterations() * kBurst),
+                                                   benchmark::Counter::kIsRate);
+}
+BENCHMARK(established)->ArgName("flows")->Arg(1'000)->Arg(1'000'000);
 
 void parse_only(benchmark::State& state) {
     const std::vector<Frame> frames = make_frames();
