@@ -175,7 +175,7 @@ class Connections {
     void pass_burst() {
         for (std::size_t i = 0; i < kBurst; ++i)
             receive(i, order_[next_++ % order_.size()], i % 2 != 0, kAck);
-        engine_.filter(*runtime_, packets_, verdicts_);
+        engine_.filter(*runtime_, packets_, verdicts_, marks_);
         benchmark::DoNotOptimize(verdicts_);
     }
 
@@ -246,7 +246,8 @@ class Connections {
             receive(std::size_t{2} * i, first + i, false, kSyn);
             receive(std::size_t{2} * i + 1, first + i, true, kSyn | kAck);
         }
-        engine_.filter(*runtime_, std::span(packets_).first(std::size_t{2} * count), verdicts_);
+        engine_.filter(*runtime_, std::span(packets_).first(std::size_t{2} * count), verdicts_,
+                       marks_);
     }
 
     std::uint32_t flows_;
@@ -261,6 +262,7 @@ class Connections {
     std::array<Frame, kBurst> frames_;
     std::array<packet::Packet, kBurst> packets_;
     std::array<program::Verdict, kBurst> verdicts_;
+    std::array<program::PacketMarks, kBurst> marks_{};
     std::vector<std::uint32_t> order_ = std::vector<std::uint32_t>(std::size_t{1} << 21);
     std::size_t next_ = 0;
 };
