@@ -32,8 +32,7 @@ std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
         if (index < begins.size())
             begins[index] = 1;
     };
-    const auto behind_number = [&](std::size_t index) {
-        const std::uint16_t number = live[index].number;
+    const auto behind_number = [&](std::size_t index, std::uint16_t number) {
         while (index < live.size() && live[index].number == number)
             ++index;
         return index;
@@ -44,14 +43,17 @@ std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
             begin_at(rule.target);
         if (rule.action == RuleAction::divert || rule.action == RuleAction::tee) {
             begin_at(i + 1);
-            begin_at(behind_number(i));
+            begin_at(behind_number(i, rule.number));
         }
         // A packet that hits a state goes on behind the rule that made it.
         if (rule.state != contract::StateOption::none && lets_the_walk_go_on(rule))
             begin_at(i + 1);
     }
-    for (const RuleRecord& rule : view.all_rules().subspan(live.size()))
+    for (const RuleRecord& rule : view.all_rules().subspan(live.size())) {
         begin_at(rule.target);
+        if (rule.action == RuleAction::divert)
+            begin_at(behind_number(rule.target, rule.number));
+    }
     std::uint32_t segment = 0;
     for (std::uint32_t& entry : begins)
         entry = segment += entry;
