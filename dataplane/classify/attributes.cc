@@ -49,6 +49,22 @@ void set_transport(Headers& headers, std::uint8_t which) {
     headers.transport_offset = kSomeOffset;
 }
 
+// Any IPv4 address that is none of the machine; as an IPv6 address, too.
+Ipv6 foreign_address(const packet::Environment& environment) {
+    const LocalAddresses local(environment);
+    Headers v4, v6;
+    v4.ip_version = 4;
+    v6.ip_version = 6;
+    Ipv6 address;
+    // There are fewer local addresses than there are numbers.
+    for (std::uint32_t number = 0; local.contains(v4, address) || local.contains(v6, address);
+         ++number) {
+        const Be32 word = Be32::from_host(number);
+        std::memcpy(address.bytes.data(), &word, sizeof word);
+    }
+    return address;
+}
+
 // Any address of the machine, of the version.
 std::optional<Ipv6> local_address(const packet::Environment& environment, std::uint8_t version) {
     for (const packet::Interface& interface : environment.interfaces) {
@@ -225,14 +241,14 @@ std::optional<Packet> sample_packet(Domain domain, unsigned value, Family family
                 set_transport(h, protocol::udp);
             break;
         case Domain::source_is_me:
-        case Domain::destination_is_me:
-            if (value != 0) {
-                const auto address = local_address(environment, h.ip_version);
-                if (!address)
-                    return std::nullopt;
-                (domain == Domain::source_is_me ? h.source : h.destination) = *address;
-            }
+        case Domain::destination_is_me: {
+            const auto address = value != 0 ? local_address(environment, h.ip_version)
+                                            : foreign_address(environment);
+            if (!address)
+                return std::nullopt;
+            (domain == Domain::source_is_me ? h.source : h.destination) = *address;
             break;
+        }
         case Domain::count_:
             break;
     }

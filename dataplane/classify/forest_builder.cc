@@ -599,7 +599,13 @@ Items split_wild(const std::vector<Item>& items, Forest& forest) {
             forest.wild_terminal.push_back(rule);
             hidden = item.segment;
         } else {
-            forest.wild_others.push_back(rule | (item.unverified ? Matches::kUnverified : 0));
+            const std::uint32_t entry = rule | (item.unverified ? Matches::kUnverified : 0);
+            std::vector<std::uint32_t>& others = forest.wild_others;
+            // Each rule once, however many boxes it has; a verified one says more.
+            if (!others.empty() && (others.back() & ~Matches::kUnverified) == rule)
+                others.back() &= entry;
+            else
+                others.push_back(entry);
         }
     }
     return rest;

@@ -42,6 +42,13 @@ void add_candidate(Group& group, unsigned packet, std::uint32_t value) {
         ((value & BoxRules::kUnverified) != 0 ? Matches::kUnverified : 0);
     std::uint32_t* list = group.candidates[packet];
     std::uint32_t& count = group.candidate_count[packet];
+    // A rule has any number of boxes, and must not fill the list alone.
+    for (unsigned i = 0; i < count; ++i) {
+        if (index_of(list[i]) == index_of(candidate)) {
+            list[i] &= candidate;  // a verified box says more
+            return;
+        }
+    }
     if (count < kCandidates) {
         list[count++] = candidate;
         return;

@@ -40,8 +40,7 @@ std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
         if (index < begins.size())
             begins[index] = 1;
     };
-    const auto behind_number = [&](std::size_t index) {
-        const std::uint16_t number = live[index].number;
+    const auto behind_number = [&](std::size_t index, std::uint16_t number) {
         while (index < live.size() && live[index].number == number)
             ++index;
         return index;
@@ -54,7 +53,7 @@ std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
         if (rule.action == RuleAction::divert || rule.action == RuleAction::tee ||
             rule.action == RuleAction::call || rule.action == RuleAction::reass) {
             begin_at(i + 1);
-            begin_at(behind_number(i));
+            begin_at(behind_number(i, rule.number));
         }
         // A packet that hits a state may go on behind the rule that made it: if the action says so,
         // or past the action, as ipfw does with some rules that write tags.
@@ -64,10 +63,7 @@ std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
     }
     for (const RuleRecord& rule : all.subspan(live.size())) {
         begin_at(rule.target);
-        const auto behind = std::upper_bound(
-            live.begin(), live.end(), rule.number,
-            [](unsigned number, const RuleRecord& other) { return number < other.number; });
-        begin_at(static_cast<std::size_t>(behind - live.begin()));
+        begin_at(behind_number(rule.target, rule.number));
     }
     std::uint32_t segment = 0;
     for (std::uint32_t& entry : begins)
