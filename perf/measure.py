@@ -163,6 +163,12 @@ def measure_engine(build):
     return {name: Figure(times) for name, times in values.items()}
 
 
+def measure_tables(build):
+    """What table_benchmark prints, a table and a sentence."""
+    return subprocess.run(["taskset", "-c", "1", str(build / "perf/table_benchmark")],
+                          capture_output=True, text=True, check=True).stdout
+
+
 # ---- The report ----------------------------------------------------------------------------------
 
 
@@ -180,7 +186,7 @@ def table(head, rows):
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
 
 
-def report(where, commands, file_load, forwarding, engine):
+def report(where, commands, file_load, forwarding, engine, tables):
     base = forwarding["testpmd, macswap"].median
     empty = engine["filter/rules:0"].median
     return f"""# Measurements
@@ -217,7 +223,14 @@ classifier of this version looks at rule after rule.
     (name.replace("filter/rules:", "parse and filter, rules that do not match: ")
      .replace("parse_only", "parse alone"), f.text("{:.1f}"),
      f"{f.median - empty:+.1f} ns" if name.startswith("filter") else "")
-    for name, f in engine.items()])}"""
+    for name, f in engine.items()])}
+## Tables
+
+`table_benchmark`: one table of addresses, prefixes with the lengths of a routing table, half of the
+look-ups find something; time of one CPU. Bytes are those of nodes, entries and hit counters of one
+worker.
+
+{tables}"""
 
 
 def main():
@@ -231,6 +244,8 @@ def main():
     take_precedence()
     log("the engine")
     engine = measure_engine(options.build)
+    log("tables")
+    tables = measure_tables(options.build)
     log("commands")
     with Bed() as bed, Appliance(bed.middle, options.build) as appliance:
         appliance.start()
@@ -238,7 +253,7 @@ def main():
         file_load = time_file(appliance)
     log("forwarding")
     forwarding = measure_forwarding(options.build)
-    options.output.write_text(report(where, commands, file_load, forwarding, engine))
+    options.output.write_text(report(where, commands, file_load, forwarding, engine, tables))
     log(f"written: {options.output}")
 
 
