@@ -185,6 +185,12 @@ def measure_both_pages(build):
     return states
 
 
+def measure_tables(build):
+    """What table_benchmark prints, a table and a sentence."""
+    return subprocess.run(["taskset", "-c", "1", str(build / "perf/table_benchmark")],
+                          capture_output=True, text=True, check=True).stdout
+
+
 # ---- The report ----------------------------------------------------------------------------------
 
 
@@ -232,7 +238,7 @@ cache): {few.text("{:.0f} ns")} a packet with 1,000 states, {many.text("{:.0f} n
 """
 
 
-def report(where, commands, file_load, forwarding, engine, states):
+def report(where, commands, file_load, forwarding, engine, states, tables):
     base = forwarding["testpmd, macswap"].median
     empty = engine["filter/rules:0"].median
     states_text = state_section(states, engine)
@@ -271,7 +277,14 @@ classifier of this version looks at rule after rule.
      .replace("parse_only", "parse alone"), f.text("{:.1f}"),
      f"{f.median - empty:+.1f} ns" if name.startswith("filter") else "")
     for name, f in engine.items()])}
-{states_text}"""
+{states_text}
+## Tables
+
+`table_benchmark`: one table of addresses, prefixes with the lengths of a routing table, half of the
+look-ups find something; time of one CPU. Bytes are those of nodes, entries and hit counters of one
+worker.
+
+{tables}"""
 
 
 def main():
@@ -287,6 +300,8 @@ def main():
     engine = measure_engine(options.build)
     log("the state table")
     states = measure_both_pages(options.build)
+    log("tables")
+    tables = measure_tables(options.build)
     log("commands")
     with Bed() as bed, Appliance(bed.middle, options.build) as appliance:
         appliance.start()
@@ -295,7 +310,7 @@ def main():
     log("forwarding")
     forwarding = measure_forwarding(options.build)
     write_part(options.output, None,
-               report(where, commands, file_load, forwarding, engine, states))
+               report(where, commands, file_load, forwarding, engine, states, tables))
     log(f"written: {options.output}")
 
 

@@ -23,7 +23,7 @@ COMMAND
     enable|disable WORD                 firewall one_pass debug verbose dyn_keepalive
     table T create [type addr|iface|number|flow|mac] [valtype V,...] [algo A]
                    [limit N] [locked] [missing] [or-flush]
-    table T [atomic] add K [V] ... | delete K ... | lookup K | swap T
+    table T [atomic] add K [V] ... [ttl TIME] | delete K ... | lookup K | swap T | load FILE
     table T|all list|info|detail|flush|destroy
     table T modify limit N | lock | unlock
     sysctl [-an] [-w] NAME[=VALUE] ...  read and write net.inet.ip.fw.*

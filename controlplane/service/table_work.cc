@@ -20,6 +20,9 @@ using Verb = language::TableCommand::Verb;
 
 constexpr char kNoTable[] = "table not found";
 
+// More make too long an answer on the control socket.
+constexpr std::size_t kMaximumListedEntries = 1'200'000;
+
 // In the words of ipfw(8).
 std::string_view reason(TableStatus status, Verb verb) {
     switch (status) {
@@ -380,6 +383,11 @@ std::string TableWork::entry_text(const Item& item, const TableEntry& entry,
 void TableWork::show_entries(const Item& item, const TableAnswer& answer,
                              OperationResult& result) const {
     const TableResult& of = answer.results[item.first];
+    if (answer.entries.size() > kMaximumListedEntries)
+        return complain(result, ExitStatus::unavailable,
+                        std::to_string(answer.entries.size()) +
+                            " entries are too many for one answer; `info` tells how many there "
+                            "are, `lookup` finds one");
     for (std::size_t i = 0; i < of.entries; ++i)
         result.lines.push_back(entry_text(item, answer.entries[of.first + i], answer));
 }

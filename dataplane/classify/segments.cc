@@ -40,10 +40,11 @@ std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
         if (index < begins.size())
             begins[index] = 1;
     };
-    const auto behind_number = [&](std::size_t index, std::uint16_t number) {
-        while (index < live.size() && live[index].number == number)
-            ++index;
-        return index;
+    const auto behind_number = [&](unsigned number) {
+        const auto behind = std::upper_bound(
+            live.begin(), live.end(), number,
+            [](unsigned wanted, const RuleRecord& other) { return wanted < other.number; });
+        return static_cast<std::size_t>(behind - live.begin());
     };
     for (std::size_t i = 0; i < live.size(); ++i) {
         const RuleRecord& rule = live[i];
@@ -53,7 +54,7 @@ std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
         if (rule.action == RuleAction::divert || rule.action == RuleAction::tee ||
             rule.action == RuleAction::call || rule.action == RuleAction::reass) {
             begin_at(i + 1);
-            begin_at(behind_number(i, rule.number));
+            begin_at(behind_number(rule.number));
         }
         // A packet that hits a state may go on behind the rule that made it: if the action says so,
         // or past the action, as ipfw does with some rules that write tags.
@@ -63,7 +64,7 @@ std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
     }
     for (const RuleRecord& rule : all.subspan(live.size())) {
         begin_at(rule.target);
-        begin_at(behind_number(rule.target, rule.number));
+        begin_at(behind_number(rule.number));
     }
     std::uint32_t segment = 0;
     for (std::uint32_t& entry : begins)

@@ -111,10 +111,10 @@ def test_rule_test_of_dummynet(tables):
 
 def test_entries_expire(bed, tables):
     appliance = tables
-    appliance.load("table 1 add 192.0.2.0/24 ttl 2\n"
+    appliance.load("table 1 add 192.0.2.0/24 ttl 10\n"
                    "add 100 deny icmp from table(1) to any\nadd 200 allow ip from any to any\n")
     assert not bed.a.ping(bed.b.ipv4, seconds=1)
-    assert eventually(lambda: entries(appliance, "1") == [], 5)
+    assert eventually(lambda: entries(appliance, "1") == [], 20)
     assert bed.a.ping(bed.b.ipv4)
 
 
