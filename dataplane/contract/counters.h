@@ -52,10 +52,11 @@ struct alignas(64) WorkerCounters {
     std::uint64_t parents = 0;            // counting entries of `limit` in this shard now
     std::uint64_t states_made = 0;
     std::uint64_t keepalives_sent = 0;
-    std::uint64_t handed_over = 0;  // packets given to the worker that owns their flow
-    std::uint64_t misdirected = 0;  // of these: the port's hash should have brought them there
-    std::uint64_t reserved[2] = {};
-    std::uint64_t drops[32] = {};  // by DropReason
+    std::uint64_t handed_over = 0;     // packets given to the worker that owns their flow
+    std::uint64_t misdirected = 0;     // of these: the port's hash should have brought them there
+    std::uint64_t fragments_kept = 0;  // by `reass`
+    std::uint64_t datagrams_reassembled = 0;  // from them
+    std::uint64_t drops[32] = {};             // by DropReason
     PortCounters ports[kMaximumPorts];
 };
 

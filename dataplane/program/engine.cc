@@ -369,6 +369,12 @@ struct Engine::Impl {
             case RuleAction::setmark:
                 mark_packet(rule, walk.packet, marks);
                 return step;
+            case RuleAction::reass:
+                if (!walk.packet.headers.is_fragment())
+                    return step;
+                step.verdict = verdict_of(rule, index);
+                step.verdict->tees = static_cast<std::uint8_t>(walk.tees);
+                return step;
             default:
                 break;
         }
@@ -605,6 +611,9 @@ struct Engine::Impl {
             case RuleAction::fwd:
                 verdict.kind = Verdict::Kind::fwd;
                 break;
+            case RuleAction::reass:
+                verdict.kind = Verdict::Kind::reass;
+                break;
             case RuleAction::deny:
             case RuleAction::count:
             case RuleAction::skipto:
@@ -615,7 +624,6 @@ struct Engine::Impl {
             case RuleAction::setdscp:
             case RuleAction::tcp_setmss:
             case RuleAction::setmark:
-            case RuleAction::reass:
             case RuleAction::count_:
                 verdict.kind = Verdict::Kind::deny;
                 break;

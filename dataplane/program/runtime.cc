@@ -67,6 +67,7 @@ void Runtime::index_rules(std::uint32_t slot_capacity) {
         rule_by_slot_[rule.slot] = i;
         const bool live = i < view_.rules().size();
         const bool probes = (rule.flags & contract::rule_flag::probe) != 0;
+        uses_reassembly_ |= rule.action == contract::RuleAction::reass;
         uses_states_ |= live && (probes || rule.state != contract::StateOption::none);
         if (!live || !probes)
             continue;

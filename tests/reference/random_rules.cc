@@ -265,7 +265,10 @@ std::string options(Random& random) {
 }
 
 std::string action(Random& random) {
-    switch (random.below(25)) {
+    switch (random.below(27)) {
+        case 25:
+        case 26:
+            return "reass";
         case 18:
         case 19:
             return "call " + std::to_string(random.between(1, 65534) % 4000 + 1);

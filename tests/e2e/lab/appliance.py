@@ -25,7 +25,8 @@ COUNTER_MAGIC = 0x31544E4343554C53
 COUNTER_HEADER = struct.Struct("<QIIIIQQ")  # magic, version, workers, slots, -, offset, stride
 WORKER_COUNTERS = ("heartbeat", "generation", "bursts", "log_dropped", "replies_sent",
                    "replies_limited", "non_ip", "states", "unanswered_states", "parents",
-                   "states_made", "keepalives_sent", "handed_over", "misdirected")
+                   "states_made", "keepalives_sent", "handed_over", "misdirected",
+                   "fragments_kept", "datagrams_reassembled")
 DROPS_OFFSET = 16 * 8
 DROPS_ROOM = 32
 
