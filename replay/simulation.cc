@@ -8,6 +8,7 @@
 #include "controlplane/compiler/compile.h"
 #include "controlplane/log/log_line.h"
 #include "controlplane/ruleset/state_listing.h"
+#include "dataplane/forward/rewrite.h"
 #include "dataplane/program/states.h"
 
 namespace sluice::replay {
@@ -60,6 +61,29 @@ state::CellIndex cells_needed(const contract::Sysctls& sysctls) {
 
 }  // namespace
 
+bool reassemble(packet::Reassembler& reassembler, const program::Runtime& runtime,
+                packet::Packet& packet, Outcome& outcome) {
+    // Changes so far are those of the fragment.
+    std::vector<std::byte> frame(packet.headers.frame,
+                                 packet.headers.frame + packet.headers.frame_length);
+    forward::rewrite(frame, packet.headers, outcome.marks);
+    outcome.marks.forget_changes();
+    packet.headers.frame = frame.data();
+    const packet::Reassembler::Outcome result = reassembler.add(packet);
+    if (result.refused != contract::DropReason::none) {
+        outcome.verdict.kind = Verdict::Kind::deny;
+        outcome.verdict.reason = result.refused;
+    }
+    if (result.frame.empty())
+        return false;
+    outcome.tees.push_back({0, outcome.verdict.rule_number});
+    packet.malformed = packet::parse_frame(result.frame, runtime.parser_settings(), packet.headers);
+    if (packet.malformed == contract::DropReason::none)
+        return true;
+    outcome.verdict = {.kind = Verdict::Kind::deny, .reason = packet.malformed};
+    return false;
+}
+
 struct Simulation::Worker {
     Worker(std::uint32_t slots, std::uint32_t log_records)
         : counters(slots),
@@ -76,6 +100,7 @@ struct Simulation::Worker {
     contract::LogRing ring;
     std::unique_ptr<state::StateTable> states;
     std::unique_ptr<program::Engine> engine;
+    packet::Reassembler reassembler;
 };
 
 class Simulation::KeepaliveCollector : public state::KeepaliveSink {
@@ -161,11 +186,14 @@ Outcome Simulation::pass(std::span<const std::byte> frame, const packet::Passage
     Worker& worker = owner_of(packet);
     Outcome outcome;
     worker.engine->filter(*runtime_, {&packet, 1}, {&outcome.verdict, 1}, {&outcome.marks, 1});
-    while (outcome.verdict.kind == Verdict::Kind::tee) {
-        outcome.tees.push_back({outcome.verdict.argument, outcome.verdict.rule_number});
+    while (outcome.verdict.kind == Verdict::Kind::tee ||
+           outcome.verdict.kind == Verdict::Kind::reass) {
+        if (outcome.verdict.kind == Verdict::Kind::tee)
+            outcome.tees.push_back({outcome.verdict.argument, outcome.verdict.rule_number});
+        else if (!reassemble(worker.reassembler, *runtime_, packet, outcome))
+            break;
         drain(worker, log);
-        outcome.verdict =
-            worker.engine->resume(*runtime_, packet, outcome.verdict, outcome.marks);
+        outcome.verdict = worker.engine->resume(*runtime_, packet, outcome.verdict, outcome.marks);
     }
     drain(worker, log);
     return outcome;
@@ -175,8 +203,8 @@ Outcome Simulation::pass(std::span<const std::byte> frame, const packet::Passage
 Simulation::Worker& Simulation::owner_of(const packet::Packet& packet) const {
     if (packet.headers.ip_version == 0)
         return *workers_.front();
-    return *workers_[state::OwnerHash::worker_of(owner_hash_(packet.headers),
-                                                 static_cast<unsigned>(workers_.size()))];
+    return *workers_[runtime_->owner_of(packet.headers, owner_hash_,
+                                        static_cast<unsigned>(workers_.size()))];
 }
 
 // A worker does a bit of what is due in each turn, and has many turns in a second.
@@ -185,6 +213,8 @@ void Simulation::advance_to(std::uint32_t uptime_s) {
         return;
     uptime_s_ = uptime_s;
     KeepaliveCollector collector(keepalives_);
+    for (const auto& worker : workers_)
+        worker->reassembler.expire(uptime_s);
     for (const auto& worker : workers_)
         while (worker->engine->tend_states(*runtime_, uptime_s_, &collector)) {
         }
@@ -275,6 +305,8 @@ std::string verdict_text(const Verdict& verdict, const program::Runtime& runtime
             return "divert" + argument;
         case Verdict::Kind::tee:
             return "tee" + argument;
+        case Verdict::Kind::reass:
+            return "reass";
         case Verdict::Kind::fwd:
             return "fwd:" + next_hop_text(runtime.view().all_rules()[verdict.rule_index], verdict);
     }
@@ -300,7 +332,8 @@ std::string to_text(const state::Keepalive& keepalive) {
 std::string to_text(const Outcome& outcome, const program::Runtime& runtime) {
     std::string text;
     for (const Outcome::Tee& tee : outcome.tees)
-        text += "tee:" + std::to_string(tee.port) + "@" + std::to_string(tee.rule_number) + ">";
+        text += (tee.port != 0 ? "tee:" + std::to_string(tee.port) : "reass") + "@" +
+                std::to_string(tee.rule_number) + ">";
     text += verdict_text(outcome.verdict, runtime);
     text.resize(std::min(text.size(), kMaximumVerdictText));
     return text;

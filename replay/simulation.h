@@ -14,12 +14,14 @@
 #include "controlplane/log/log_limiter.h"
 #include "controlplane/ruleset/listing.h"
 #include "controlplane/ruleset/ruleset.h"
+#include "dataplane/packet/reassembly.h"
 #include "dataplane/program/engine.h"
 
 namespace sluice::replay {
 
 // The way of one packet: the tees that it passed, then the end.
 struct Outcome {
+    // Port 0: no tee, but the datagram became whole at this rule.
     struct Tee {
         std::uint16_t port = 0;
         std::int32_t rule_number = 0;
@@ -28,6 +30,11 @@ struct Outcome {
     program::Verdict verdict;
     program::PacketMarks marks;  // what the rules have made of the packet
 };
+
+// Gives a fragment, whose verdict is `reass`, to the others. True: that was the last one, `packet`
+// is the datagram now, and its walk may be resumed. False: the verdict stands.
+bool reassemble(packet::Reassembler& reassembler, const program::Runtime& runtime,
+                packet::Packet& packet, Outcome& outcome);
 
 class Simulation {
   public:

@@ -83,6 +83,8 @@ Result<Done> set_action(const language::Action& action, RuleRecord& record) {
         case ActionKind::setmark:
             record.mark = action.argument.value;
             return act(RuleAction::setmark);
+        case ActionKind::reass:
+            return act(RuleAction::reass);
         default:
             return Error{
                 ExitStatus::software,

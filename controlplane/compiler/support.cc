@@ -43,7 +43,6 @@ constexpr Refusal kNotCarriedOut[] = {
     {Construct::action_nat64clat, kGateway},
     {Construct::action_nptv6, kGateway},
     {Construct::action_eaction, "modules of the FreeBSD kernel cannot be loaded"},
-    {Construct::action_reass, "fragments are not put together yet"},
     {Construct::tablearg_pipe, kShaping},
     {Construct::tablearg_queue, kShaping},
     {Construct::tablearg_netgraph, kNetgraph},

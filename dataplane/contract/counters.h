@@ -20,7 +20,7 @@
 namespace sluice::contract {
 
 inline constexpr std::uint64_t kCounterMagic = 0x31544e4343554c53;  // "SLUCCNT1"
-inline constexpr std::uint32_t kCounterVersion = 2;
+inline constexpr std::uint32_t kCounterVersion = 3;
 inline constexpr std::size_t kMaximumPorts = 32;
 
 struct alignas(32) RuleCounters {
@@ -56,7 +56,9 @@ struct alignas(64) WorkerCounters {
     std::uint64_t misdirected = 0;  // of these: the port's hash should have brought them there
     std::uint64_t handover_waits =
         0;  // turns that received less, as another worker's queue was full
-    std::uint64_t reserved[1] = {};
+    std::uint64_t fragments_kept = 0;         // by `reass`
+    std::uint64_t datagrams_reassembled = 0;  // from them
+    std::uint64_t reserved[7] = {};
     std::uint64_t drops[32] = {};  // by DropReason
     PortCounters ports[kMaximumPorts];
 };

@@ -32,6 +32,11 @@ enum class DropReason : std::uint8_t {
     too_many_calls,
     too_many_tags,
     cannot_rewrite,
+    bad_fragment,
+    fragment_overlap,
+    too_many_fragments,
+    fragment_evicted,
+    fragment_timeout,
     count_
 };
 
@@ -67,6 +72,11 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts =
     {"too_many_calls", "call rules went on and on: they call each other in a circle"},
     {"too_many_tags", "rules put more tags on the packet than it can carry"},
     {"cannot_rewrite", "a header that a rule changes does not lie in the packet's first buffer"},
+    {"bad_fragment", "reass: a fragment's offset or length contradicts its datagram"},
+    {"fragment_overlap", "reass: a fragment covers bytes that have come already"},
+    {"too_many_fragments", "reass: a datagram has more fragments than are put together"},
+    {"fragment_evicted", "reass: a fragment had to make room for a younger datagram"},
+    {"fragment_timeout", "reass: the rest of a fragment's datagram did not come"},
 }};
 
 constexpr std::string_view label(DropReason reason) {

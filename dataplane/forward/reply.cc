@@ -210,6 +210,7 @@ std::size_t build_reply(const packet::Packet& packet, const Verdict& verdict,
         case Verdict::Kind::deny:
         case Verdict::Kind::divert:
         case Verdict::Kind::tee:
+        case Verdict::Kind::reass:
         case Verdict::Kind::fwd:
             return 0;
     }

@@ -93,6 +93,8 @@ Verdict::Kind verdict_kind(RuleAction action) {
             return Verdict::Kind::tee;
         case RuleAction::fwd:
             return Verdict::Kind::fwd;
+        case RuleAction::reass:
+            return Verdict::Kind::reass;
         case RuleAction::deny:
         case RuleAction::count:
         case RuleAction::skipto:
@@ -103,7 +105,6 @@ Verdict::Kind verdict_kind(RuleAction action) {
         case RuleAction::setdscp:
         case RuleAction::tcp_setmss:
         case RuleAction::setmark:
-        case RuleAction::reass:
         case RuleAction::count_:
             break;
     }
@@ -606,6 +607,12 @@ struct Engine::Impl {
             case RuleAction::tcp_setmss:
             case RuleAction::setmark:
                 mark_packet(rule, walk.packet, marks);
+                return step;
+            case RuleAction::reass:
+                if (!walk.packet.headers.is_fragment())
+                    return step;
+                step.verdict = verdict_of(rule, index);
+                step.verdict->tees = static_cast<std::uint8_t>(walk.tees);
                 return step;
             default:
                 break;

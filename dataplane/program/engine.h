@@ -38,6 +38,7 @@ struct Verdict {
         divert,  // argument: port; continues behind `rule` when it comes back
         tee,     // argument: port; a copy goes there, then call `resume`
         fwd,     // next hop in the rule record, or, if it is tablearg, here
+        reass,   // waits for the rest of its datagram; with the whole one call `resume`
     };
     Kind kind = Kind::deny;
     contract::DropReason reason = contract::DropReason::none;  // when no rule decided

@@ -46,6 +46,12 @@ struct PacketMarks {
 
     bool changes_headers() const { return has_dscp || maximum_segment_size != 0; }
 
+    // They have been made.
+    void forget_changes() {
+        has_dscp = false;
+        maximum_segment_size = 0;
+    }
+
     bool has_tag(std::uint16_t tag) const {
         for (unsigned i = 0; i < tag_count; ++i)
             if (tags[i] == tag)

@@ -96,6 +96,7 @@ void Runtime::index_rules(std::uint32_t slot_capacity) {
         if (live)
             summaries_.push_back(summary_of(rule));
         const bool probes = (rule.flags & contract::rule_flag::probe) != 0;
+        uses_reassembly_ |= rule.action == contract::RuleAction::reass;
         uses_states_ |= live && (probes || rule.state != contract::StateOption::none);
         if (!live || !probes)
             continue;

@@ -17,6 +17,7 @@
 #include "dataplane/packet/environment.h"
 #include "dataplane/packet/parser.h"
 #include "dataplane/program/routes.h"
+#include "dataplane/state/flow_key.h"
 
 namespace sluice::program {
 
@@ -70,6 +71,14 @@ class Runtime {
     std::uint32_t state_name_count() const { return state_name_count_; }
     // Some rule makes states or looks for them. Without one, nobody needs to know flows.
     bool uses_states() const { return uses_states_; }
+    // Some rule puts fragments together. Then all packets between two hosts have one owner.
+    bool uses_reassembly() const { return uses_reassembly_; }
+    // The worker that a packet belongs to. REQUIRES: the packet is IP.
+    unsigned owner_of(const packet::Headers& headers, const state::OwnerHash& hash,
+                      unsigned workers) const {
+        return state::OwnerHash::worker_of(
+            uses_reassembly_ ? hash.of_addresses(headers) : hash(headers), workers);
+    }
     // Index in all_rules() of the rule that a state belongs to; none: it has been deleted.
     std::optional<std::uint32_t> rule_of_state(std::uint32_t slot, std::uint32_t id) const;
     // Index of the first live rule that has this number or a higher one; else of the default rule.
@@ -95,6 +104,7 @@ class Runtime {
     std::vector<Probe> probes_;
     std::uint32_t state_name_count_ = 0;
     bool uses_states_ = false;
+    bool uses_reassembly_ = false;
     std::vector<std::uint32_t> rule_by_slot_;
 };
 

@@ -115,6 +115,12 @@ std::uint32_t OwnerHash::operator()(const packet::Headers& headers) const {
     return upper_[sum >> 8 & 0xff] ^ lower_[sum & 0xff];
 }
 
+std::uint32_t OwnerHash::of_addresses(const packet::Headers& headers) const {
+    const unsigned sum = word_sum(headers.source, headers.ip_version) ^
+                         word_sum(headers.destination, headers.ip_version);
+    return upper_[sum >> 8 & 0xff] ^ lower_[sum & 0xff];
+}
+
 std::array<std::uint8_t, OwnerHash::kKeySize> OwnerHash::key() const {
     std::array<std::uint8_t, kKeySize> bytes{};
     for (std::size_t i = 0; i < bytes.size(); i += 2) {

@@ -145,6 +145,10 @@ class OwnerHash {
     // REQUIRES: the packet is IP.
     std::uint32_t operator()(const packet::Headers& headers) const;
 
+    // Of the addresses alone: the same for all fragments of a datagram and for all flows between
+    // two hosts. REQUIRES: the packet is IP.
+    std::uint32_t of_addresses(const packet::Headers& headers) const;
+
     static unsigned worker_of(std::uint32_t hash, unsigned workers) {
         return (hash % kDirectorySize) % workers;
     }

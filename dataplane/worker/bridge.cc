@@ -142,6 +142,7 @@ WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) {
                               .peer = spec_.ports[i].peer,
                               .pool = pools_[i].get(),
                               .link_up = &link_up_[i],
+                              .mtu = spec_.ports[i].mtu,
                               .spreads_by_owner = ports_[i].spreads_by_owner()});
         const unsigned queues = receive_queues(i);
         const unsigned first = queues == worker_count_ ? 0 : static_cast<unsigned>(i);

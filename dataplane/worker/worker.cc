@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "dataplane/forward/fragment.h"
 #include "dataplane/forward/keepalive.h"
 #include "dataplane/forward/reply.h"
 #include "dataplane/forward/rewrite.h"
@@ -52,6 +53,7 @@ struct Worker::Scratch {
     std::unique_ptr<std::byte[]> frames;
     std::byte reply[forward::kMaximumReply];
     std::byte keepalive[forward::kMaximumKeepalive];
+    std::byte fragment[kLongestFrame];
 };
 
 class Worker::Keepalives final : public state::KeepaliveSink {
@@ -140,6 +142,9 @@ unsigned Worker::turn(const program::Runtime* runtime) {
         Keepalives keepalives(*this);
         has_more_to_do_ |= engine_.tend_states(*runtime, uptime_s_, &keepalives);
     }
+    if (const unsigned late = reassembler_.expire(uptime_s_); late != 0)
+        contract::add(spec_.counters->drops[static_cast<std::size_t>(DropReason::fragment_timeout)],
+                      late);
     for (TransmitBuffer& buffer : transmit_)
         buffer.flush();
     contract::add(spec_.counters->heartbeat, 1);
@@ -164,8 +169,8 @@ void Worker::receive(const ReceiveQueue& queue, unsigned count, const program::R
     }
     for (unsigned i = 0; i < count; ++i)
         parse(i, queue.port, *runtime);
-    if (outboxes_.size() > 1 && runtime->uses_states())
-        count = keep_own(queue.port, count);
+    if (outboxes_.size() > 1 && (runtime->uses_states() || runtime->uses_reassembly()))
+        count = keep_own(queue.port, count, *runtime);
     judge(count, *runtime);
 }
 
@@ -212,15 +217,15 @@ bool Worker::others_have_room() {
 
 // Gives the packets of other workers' flows away and moves the rest together; returns how many
 // those are.
-unsigned Worker::keep_own(std::uint16_t port, unsigned count) {
+unsigned Worker::keep_own(std::uint16_t port, unsigned count, const program::Runtime& runtime) {
     unsigned kept = 0;
     for (unsigned i = 0; i < count; ++i) {
         const packet::Packet& packet = packets_[i];
         if (packet.malformed == DropReason::none && packet.headers.ip_version != 0) {
-            const unsigned owner = state::OwnerHash::worker_of(
-                (*spec_.owner_hash)(packet.headers), static_cast<unsigned>(outboxes_.size()));
+            const unsigned owner = runtime.owner_of(packet.headers, *spec_.owner_hash,
+                                                    static_cast<unsigned>(outboxes_.size()));
             if (owner != spec_.id) {
-                if (spec_.ports[port].spreads_by_owner &&
+                if (spec_.ports[port].spreads_by_owner && !runtime.uses_reassembly() &&
                     should_be_spread_by_hardware(packet.headers))
                     contract::add(spec_.counters->misdirected, 1);
                 mbufs_[i]->port = spec_.ports[port].device;  // not every driver says it
@@ -310,6 +315,9 @@ void Worker::act(unsigned index, const program::Runtime& runtime) {
         case Verdict::Kind::fwd:
             drop(mbuf, port, DropReason::unsupported_on_bridge);
             break;
+        case Verdict::Kind::reass:
+            reassemble(index, runtime);
+            break;
         case Verdict::Kind::tee:
         case Verdict::Kind::deny:
             drop(mbuf, port, verdict.reason);
@@ -336,8 +344,92 @@ void Worker::forward(unsigned index, std::uint16_t port) {
     transmit_[peer].push(mbuf);
 }
 
+void Worker::reassemble(unsigned index, const program::Runtime& runtime) {
+    rte_mbuf* mbuf = mbufs_[index];
+    packet::Packet& packet = packets_[index];
+    program::PacketMarks& marks = marks_[index];
+    const std::uint16_t port = packet.passage.receive_interface;
+    // Changes so far are those of the fragment.
+    if (marks.changes_headers() &&
+        !forward::rewrite({rte_pktmbuf_mtod(mbuf, std::byte*), mbuf->data_len}, packet.headers,
+                          marks))
+        return drop(mbuf, port, DropReason::cannot_rewrite);
+    marks.forget_changes();
+    const packet::Reassembler::Outcome outcome = reassembler_.add(packet);
+    if (outcome.given_up != 0)
+        contract::add(spec_.counters->drops[static_cast<std::size_t>(outcome.reason)],
+                      outcome.given_up);
+    if (outcome.refused != DropReason::none)
+        return drop(mbuf, port, outcome.refused);
+    rte_pktmbuf_free(mbuf);
+    contract::add(spec_.counters->fragments_kept, 1);
+    if (outcome.frame.empty())
+        return;
+    contract::add(spec_.counters->datagrams_reassembled, 1);
+    packet.malformed =
+        packet::parse_frame(outcome.frame, runtime.parser_settings(), packet.headers);
+    if (packet.malformed != DropReason::none)
+        return count_drop(port, packet.malformed);
+    Verdict& verdict = verdicts_[index];
+    do
+        verdict = engine_.resume(runtime, packet, verdict, marks);
+    while (verdict.kind == Verdict::Kind::tee);
+    act_on_whole(index, outcome.frame);
+}
+
+void Worker::act_on_whole(unsigned index, std::span<std::byte> frame) {
+    const std::uint16_t port = packets_[index].passage.receive_interface;
+    const Verdict& verdict = verdicts_[index];
+    switch (verdict.kind) {
+        case Verdict::Kind::accept:
+            return send_whole(index, frame, port);
+        case Verdict::Kind::unreach:
+        case Verdict::Kind::unreach6:
+        case Verdict::Kind::reset:
+        case Verdict::Kind::reset6:
+            reply(index, port);
+            return count_drop(port, verdict.reason);
+        case Verdict::Kind::divert:
+            return count_drop(port, DropReason::divert_without_listener);
+        case Verdict::Kind::fwd:
+            return count_drop(port, DropReason::unsupported_on_bridge);
+        case Verdict::Kind::reass:
+        case Verdict::Kind::tee:
+        case Verdict::Kind::deny:
+            return count_drop(port, verdict.reason);
+    }
+}
+
+void Worker::send_whole(unsigned index, std::span<std::byte> frame, std::uint16_t port) {
+    const packet::Headers& headers = packets_[index].headers;
+    const std::uint16_t peer = spec_.ports[port].peer;
+    if (!spec_.ports[peer].link_up->load(std::memory_order_relaxed))
+        return count_drop(port, DropReason::port_down);
+    if (marks_[index].changes_headers() && !forward::rewrite(frame, headers, marks_[index]))
+        return count_drop(port, DropReason::cannot_rewrite);
+    const unsigned mtu = spec_.ports[peer].mtu;
+    const std::size_t length = std::size_t{headers.network_offset} + headers.ip_length;
+    if (headers.ip_length <= mtu) {
+        if (!send_copy(frame.first(length), peer))
+            count_drop(port, DropReason::transmit_full);
+        return;
+    }
+    for (unsigned number = 0;; ++number) {
+        const std::size_t size =
+            forward::build_fragment(frame, headers, mtu, number, scratch_->fragment);
+        if (size == 0)
+            return;
+        if (!send_copy(std::span(scratch_->fragment).first(size), peer))
+            return count_drop(port, DropReason::transmit_full);
+    }
+}
+
 void Worker::drop(rte_mbuf* mbuf, std::uint16_t port, DropReason reason) {
     rte_pktmbuf_free(mbuf);
+    count_drop(port, reason);
+}
+
+void Worker::count_drop(std::uint16_t port, DropReason reason) {
     contract::add(spec_.counters->ports[port].dropped_packets, 1);
     if (reason != DropReason::none)
         contract::add(spec_.counters->drops[static_cast<std::size_t>(reason)], 1);

@@ -6,12 +6,16 @@
 // reset) leave by the port itself, within the budget of the worker. Everything is sent before the
 // next turn of the loop, nothing waits for company.
 //
-// Flows. While the ruleset uses states and there are other workers, a worker judges the packets of
-// flows that it owns: what else comes to it goes to the owner through a ring (handover.h), and is
-// judged there with the owner's ruleset. While a ring is full nothing is received. All packets of a
-// flow that come in by one queue take the same way and stay in order, but for those in the rings
-// when a reload brings the first states or the last ones go. What is not IP, or malformed, has no
-// owner and stays. Without states, no assumption is made on which packets of a flow a worker sees.
+// Fragments. What `reass` keeps is copied out of its buffer; a datagram that is whole leaves in
+// buffers of its own, cut again to the MTU of the port that it leaves by.
+//
+// Flows. While the ruleset uses states or `reass` and there are other workers, a worker judges the
+// packets of flows that it owns: what else comes to it goes to the owner through a ring
+// (handover.h), and is judged there with the owner's ruleset. While a ring is full nothing is
+// received. All packets of a flow that come in by one queue take the same way and stay in order,
+// but for those in the rings when a reload brings the first states or the last ones go. What is not
+// IP, or malformed, has no owner and stays. Without either, no assumption is made on which packets
+// of a flow a worker sees.
 //
 // Threads: everything in here belongs to the thread that calls `run`, but `Control`, which the main
 // thread writes, and the kill order, which both do in turn. No allocation, lock or log call after
@@ -26,6 +30,7 @@
 #include "dataplane/contract/counters.h"
 #include "dataplane/forward/token_bucket.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/packet/reassembly.h"
 #include "dataplane/program/engine.h"
 #include "dataplane/state/flow_key.h"
 #include "dataplane/worker/active_runtime.h"
@@ -45,6 +50,7 @@ struct WorkerPort {
     std::uint16_t peer = 0;    // index
     rte_mempool* pool = nullptr;
     const std::atomic<bool>* link_up = nullptr;  // writer: the main thread
+    unsigned mtu = 1500;                         // of IP packets that we make
     bool spreads_by_owner = false;  // the port's hash should bring packets to their owners
 };
 
@@ -108,7 +114,7 @@ class Worker {
     void judge_handed_over(unsigned count, const program::Runtime* runtime);
     bool others_have_room();
     void receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime);
-    unsigned keep_own(std::uint16_t port, unsigned count);
+    unsigned keep_own(std::uint16_t port, unsigned count, const program::Runtime& runtime);
     void hand_over(std::uint16_t port);
     void judge(unsigned count, const program::Runtime& runtime);
     void parse(unsigned index, std::uint16_t port, const program::Runtime& runtime);
@@ -116,6 +122,12 @@ class Worker {
     void act(unsigned index, const program::Runtime& runtime);
     // Makes the changes that rules have noted, and sends the packet.
     void forward(unsigned index, std::uint16_t port);
+    // Keeps a fragment; the datagram that it completes goes on.
+    void reassemble(unsigned index, const program::Runtime& runtime);
+    // The same for a packet that lies in no buffer.
+    void act_on_whole(unsigned index, std::span<std::byte> frame);
+    void send_whole(unsigned index, std::span<std::byte> frame, std::uint16_t port);
+    void count_drop(std::uint16_t port, contract::DropReason reason);
     void drop(rte_mbuf* mbuf, std::uint16_t port, contract::DropReason reason);
     void reply(unsigned index, std::uint16_t port);
     void send_keepalive(const state::Keepalive& keepalive);
@@ -126,6 +138,7 @@ class Worker {
 
     WorkerSpec spec_;
     program::Engine engine_;
+    packet::Reassembler reassembler_;
     forward::TokenBucket budget_;
     std::vector<TransmitBuffer> transmit_;  // by port
     std::vector<rte_mbuf*> mbufs_;          // of the burst

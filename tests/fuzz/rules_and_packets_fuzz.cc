@@ -33,8 +33,8 @@ packet::Passage passage(std::uint8_t choice) {
     return passage;
 }
 
-// Numbered by us, so that they ascend. Labels that lead nowhere are refused by the compiler, so only
-// a call to the rule itself may name one.
+// Numbered by us, so that they ascend. Labels that lead nowhere are refused by the compiler, so
+// only a call to the rule itself may name one.
 std::vector<std::string> runnable_rules(const std::string& text) {
     std::vector<std::string> rules;
     std::set<std::string> labels;

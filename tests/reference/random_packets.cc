@@ -401,10 +401,56 @@ void Conversations::step_time() {
         time_ms_ += random_.one_in(4) ? random_.between(100, 900) : random_.below(50);
 }
 
+void Conversations::cut(const RandomPacket& whole) {
+    constexpr std::size_t kInFront = 34;  // Ethernet without tags, IP without options
+    constexpr unsigned kTotalAt = 16, kIdAt = 18, kOffsetAt = 20;
+    const Frame& frame = whole.frame;
+    if (frame.size() < kInFront + 24 || frame[12] != std::byte{8} || frame[13] != std::byte{0} ||
+        frame[14] != std::byte{0x45} || frame[kOffsetAt] != std::byte{0} ||
+        frame[kOffsetAt + 1] != std::byte{0})
+        return;
+    const std::size_t payload = frame.size() - kInFront;
+    const std::size_t step = 8 * random_.between(2, 5);  // not 8: a TCP piece at 8 is refused
+    const unsigned id = random_.below(65536);
+    const auto put = [](Frame& into, std::size_t at, std::size_t value) {
+        into[at] = static_cast<std::byte>(value >> 8);
+        into[at + 1] = static_cast<std::byte>(value);
+    };
+    std::vector<RandomPacket> pieces;
+    for (std::size_t begin = 0; begin < payload; begin += step) {
+        const std::size_t length = std::min(step, payload - begin);
+        const bool more = begin + length < payload;
+        RandomPacket piece = whole;
+        piece.frame.assign(frame.begin(), frame.begin() + kInFront);
+        const auto from = frame.begin() + static_cast<std::ptrdiff_t>(kInFront + begin);
+        piece.frame.insert(piece.frame.end(), from, from + static_cast<std::ptrdiff_t>(length));
+        put(piece.frame, kTotalAt, 20 + length);
+        put(piece.frame, kIdAt, id);
+        put(piece.frame, kOffsetAt, begin / 8 | (more ? 0x2000u : 0u));
+        pieces.push_back(piece);
+        if (random_.one_in(20))
+            pieces.push_back(piece);
+        if (random_.one_in(25))
+            pieces.back().frame.back() ^= std::byte{1};
+    }
+    if (random_.one_in(3))
+        for (std::size_t i = pieces.size(); i > 1; --i)
+            std::swap(pieces[i - 1], pieces[random_.below(static_cast<unsigned>(i))]);
+    if (random_.one_in(8))
+        pieces.pop_back();
+    pieces_.insert(pieces_.end(), pieces.rbegin(), pieces.rend());
+}
+
 RandomPacket Conversations::next() {
     RandomPacket result = random_packet(random_, corners_, interface_count_);
-    if (!random_.one_in(4))
+    if (!pieces_.empty() && !random_.one_in(4)) {
+        result = pieces_.back();
+        pieces_.pop_back();
+    } else if (!random_.one_in(4)) {
         result.frame = packet_of(flows_[random_.below(static_cast<unsigned>(flows_.size()))]);
+        if (random_.one_in(8))
+            cut(result);
+    }
     result.time_ms = time_ms_;
     step_time();
     return result;

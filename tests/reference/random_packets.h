@@ -60,12 +60,15 @@ class Conversations {
     Frame packet_of(Flow& flow);
     void plan_tcp(FramePlan& plan, Flow& flow, unsigned& from);
     void step_time();
+    // A packet of some flow in pieces, out of order at times, which come between the others.
+    void cut(const RandomPacket& whole);
 
     Random& random_;
     const Corners& corners_;
     unsigned interface_count_;
     std::vector<Flow> flows_;
     std::uint64_t time_ms_;
+    std::vector<RandomPacket> pieces_;  // still to come, the next one last
 };
 
 }  // namespace sluice::reference

@@ -293,7 +293,10 @@ std::string options(Random& random) {
 }
 
 std::string action(Random& random) {
-    switch (random.below(30)) {
+    switch (random.below(32)) {
+        case 30:
+        case 31:
+            return "reass";
         case 18:
         case 19:
             return "call " + std::to_string(random.between(1, 65534) % 4000 + 1);

@@ -53,8 +53,8 @@ std::vector<Style> styles_of(const std::string& policy) {
         EXPECT_TRUE(rules) << rules.error().message;
         if (!rules)
             continue;
-        auto simulation = replay::Simulation::create(rules->ruleset, three_interfaces(), 1, 1,
-                                                     rules->tables);
+        auto simulation =
+            replay::Simulation::create(rules->ruleset, three_interfaces(), 1, 1, rules->tables);
         EXPECT_TRUE(simulation) << simulation.error().message;
         if (simulation)
             styles.push_back({name, rules->ruleset, std::move(*simulation)});

@@ -184,6 +184,7 @@ class FastRun {
     void advance_to(std::uint32_t second) {
         while (now_s_ < second) {
             ++now_s_;
+            reassembler_.expire(now_s_);
             while (engine_.tend_states(runtime_, now_s_, &keepalives_)) {
             }
         }
@@ -205,14 +206,20 @@ class FastRun {
         engine_.filter(runtime_, packets, verdicts, marks);
         for (std::size_t i = 0; i < count; ++i) {
             replay::Outcome outcome{.tees = {}, .verdict = verdicts[i], .marks = {}};
-            while (outcome.verdict.kind == program::Verdict::Kind::tee) {
-                outcome.tees.push_back({outcome.verdict.argument, outcome.verdict.rule_number});
-                outcome.verdict = engine_.resume(runtime_, packets[i], outcome.verdict, marks[i]);
+            outcome.marks = marks[i];
+            while (outcome.verdict.kind == program::Verdict::Kind::tee ||
+                   outcome.verdict.kind == program::Verdict::Kind::reass) {
+                if (outcome.verdict.kind == program::Verdict::Kind::tee)
+                    outcome.tees.push_back({outcome.verdict.argument, outcome.verdict.rule_number});
+                else if (!replay::reassemble(reassembler_, runtime_, packets[i], outcome))
+                    break;
+                outcome.verdict =
+                    engine_.resume(runtime_, packets[i], outcome.verdict, outcome.marks);
             }
             SlowOutcome& answer = answers_.outcomes[first + i];
             answer.verdict = replay::to_text(outcome, runtime_);
             answer.rule_number = outcome.verdict.rule_number;
-            answer.marks = marks_text(packets[i].headers, marks[i]);
+            answer.marks = marks_text(packets[i].headers, outcome.marks);
         }
         for (contract::LogRecord record; ring_.pop(record);) {
             std::vector<std::string>& log = answers_.outcomes[record.sequence].log;
@@ -258,6 +265,7 @@ class FastRun {
     std::unique_ptr<state::StateTable> states_;
     SharedDraws draws_;
     program::Engine engine_;
+    packet::Reassembler reassembler_;
     Keepalives keepalives_;
     std::uint32_t now_s_ = 0;
     std::vector<std::string> interface_names_;
@@ -355,9 +363,11 @@ Scenario random_scenario(std::uint64_t seed, unsigned packet_count) {
         std::any_of(scenario.rules.begin(), scenario.rules.end(),
                     [](const std::string& rule) { return rule.find("tee ") != std::string::npos; });
     // Calls make a packet log again and again: the ring is emptied behind each.
-    const bool has_call = std::any_of(
-        scenario.rules.begin(), scenario.rules.end(),
-        [](const std::string& rule) { return rule.find("call ") != std::string::npos; });
+    const bool has_call =
+        std::any_of(scenario.rules.begin(), scenario.rules.end(), [](const std::string& rule) {
+            return rule.find("call ") != std::string::npos ||
+                   rule.find("reass") != std::string::npos;
+        });
     // And the engine looks once in a burst how full the table is.
     const bool adapts = scenario.sysctls.dyn_adaptive_start != 0;
     scenario.burst = has_tee || has_call || adapts ? 1 : random.between(1, 64);
@@ -420,8 +430,10 @@ std::set<std::string> events_of(const Scenario& scenario) {
     const Answers answers = run_slow(scenario, parse_rules(scenario.rules));
     for (const SlowOutcome& outcome : answers.outcomes) {
         const std::size_t tee = outcome.verdict.rfind('>');
-        if (tee != std::string::npos)
+        if (outcome.verdict.find("tee:") != std::string::npos)
             kinds.insert("tee");
+        if (outcome.verdict.find("reass@") != std::string::npos)
+            kinds.insert("reassembled");
         const std::string last = outcome.verdict.substr(tee == std::string::npos ? 0 : tee + 1);
         kinds.insert(last.substr(0, last.find(':')));
         for (const std::string& line : outcome.log) {

@@ -155,6 +155,8 @@ struct SlowEngine::Walk {
     unsigned calls = 0;
     SlowMarks marks = {};
     std::uint32_t table_argument = 0;  // of the rule that is looked at
+    Frame frame = {};
+    SlowPacket came_as = {};  // or was put together to
 };
 
 SlowEngine::SlowEngine(std::vector<Rule> rules, bool default_accept,
@@ -267,15 +269,18 @@ SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Pas
                              std::uint64_t sequence, std::uint64_t time_ms) {
     states_.advance_to(time_ms);
     now_ms_ = time_ms;
-    Walk walk{decode(frame, {.deny_unknown_extension_headers = sysctls_.deny_unknown_exthdrs != 0,
-                             .permit_single_fragment6 = sysctls_.permit_single_frag6 != 0}),
-              passage,
-              sequence,
-              {}};
-    const SlowPacket before = walk.packet;
+    reassembly_.advance_to(states_.uptime_s());
+    Walk walk{decode(frame, decode_settings()), passage, sequence, {}};
+    walk.frame.assign(frame.begin(), frame.end());
+    walk.came_as = walk.packet;
     SlowOutcome outcome = judge(walk);
-    outcome.marks = marks_text(before, walk.packet, walk.marks);
+    outcome.marks = marks_text(walk.came_as, walk.packet, walk.marks);
     return outcome;
+}
+
+DecodeSettings SlowEngine::decode_settings() const {
+    return {.deny_unknown_extension_headers = sysctls_.deny_unknown_exthdrs != 0,
+            .permit_single_fragment6 = sysctls_.permit_single_frag6 != 0};
 }
 
 bool SlowEngine::is_over(std::size_t index) const {
@@ -384,6 +389,9 @@ SlowOutcome SlowEngine::judge(Walk& walk) {
             continue;
         if (rule.action.kind == ActionKind::setdscp && packet.version == 0)
             continue;
+        if (rule.action.kind == ActionKind::reass &&
+            (packet.version != 4 || passage.entry == Entry::layer2))
+            continue;
         if (rule.action.kind == ActionKind::call && walk.marks.callers.size() == kCallStack) {
             complain_of_calls(walk);
             continue;
@@ -394,6 +402,31 @@ SlowOutcome SlowEngine::judge(Walk& walk) {
         switch (rule.action.kind) {
             case ActionKind::count:
                 break;
+            case ActionKind::reass: {
+                if (packet.fragment_offset == 0 && !packet.more_fragments)
+                    break;
+                const std::string number = std::to_string(rule.number);
+                const auto result = reassembly_.add(walk.frame, packet, passage.receive_interface,
+                                                    states_.uptime_s());
+                outcome.rule_number = rule.number;
+                if (!result.whole) {
+                    // What rules have changed has been changed, and is no news any more.
+                    walk.came_as = walk.packet;
+                    outcome.verdict += result.refused ? "deny" : "reass";
+                    return outcome;
+                }
+                outcome.verdict += "reass@" + number + ">";
+                walk.frame = *result.whole;
+                walk.packet = walk.came_as = decode(walk.frame, decode_settings());
+                if (packet.fate != SlowPacket::Fate::judged) {
+                    outcome.verdict += "deny";
+                    outcome.rule_number = -1;
+                    return outcome;
+                }
+                walk.looked_for.clear();
+                walk.looked_for_any = false;
+                break;
+            }
             case ActionKind::setdscp:
                 set_dscp(walk.packet, rule.action.argument.value);
                 break;

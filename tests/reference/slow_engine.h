@@ -21,6 +21,7 @@
 #include "dataplane/packet/environment.h"
 #include "dataplane/packet/packet.h"
 #include "tests/reference/slow_packet.h"
+#include "tests/reference/slow_reassembly.h"
 #include "tests/reference/slow_state.h"
 #include "tests/reference/slow_tables.h"
 
@@ -75,6 +76,7 @@ class SlowEngine {
     std::optional<SlowStates::Found> look_up_once(Walk& walk, const std::string& name);
     void count(const Walk& walk, std::size_t index);
     SlowOutcome judge(Walk& walk);
+    DecodeSettings decode_settings() const;
     bool is_over(std::size_t index) const;
     std::size_t jump_target(const language::Rule& rule) const;
     std::size_t first_rule_from(unsigned number) const;
@@ -94,6 +96,7 @@ class SlowEngine {
     std::uint64_t now_ms_ = 0;
     SlowStates states_;
     SlowTables tables_;
+    SlowReassembly reassembly_;
     std::optional<std::uint64_t> last_complaint_s_;
     std::optional<std::uint64_t> last_call_complaint_s_;
 };

@@ -70,6 +70,8 @@ std::string action_text(const Action& action) {
             std::snprintf(text, sizeof text, "SetMark 0x%x", action.argument.value);
             return text;
         }
+        case ActionKind::reass:
+            return "Reass";
         case ActionKind::tcp_setmss:
             return "Eaction tcp-setmss";
         default:

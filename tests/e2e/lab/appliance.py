@@ -26,8 +26,8 @@ COUNTER_HEADER = struct.Struct("<QIIIIQQ")  # magic, version, workers, slots, -,
 WORKER_COUNTERS = ("heartbeat", "generation", "bursts", "log_dropped", "replies_sent",
                    "replies_limited", "non_ip", "states", "unanswered_states", "parents",
                    "states_made", "keepalives_sent", "handed_over", "misdirected",
-                   "handover_waits")
-DROPS_OFFSET = 16 * 8
+                   "handover_waits", "fragments_kept", "datagrams_reassembled")
+DROPS_OFFSET = 24 * 8
 DROPS_ROOM = 32
 PORTS_OFFSET = DROPS_OFFSET + DROPS_ROOM * 8
 PORT_COUNTERS = ("received_packets", "received_bytes", "sent_packets", "sent_bytes",

@@ -207,6 +207,33 @@ TEST(Expiry, ACheckStateEndsToo) {
     EXPECT_EQ(bench.pass(marked, kIn), "unreach:1 60");
 }
 
+TEST(Reassembly, TheDatagramGoesOnAtTheNextRule) {
+    FramePlan first = udp(), second = udp();
+    first.flags = 1;
+    first.payload = 8;
+    second.protocol = 17;
+    second.fragment_bytes = 16;
+    second.payload = 20;
+    Bench bench({"100 reass log ip from any to any", "200 deny ip from any to any frag",
+                 "300 allow udp from any to any 53"});
+    EXPECT_EQ(bench.pass(first, kIn), "reass 100");
+    EXPECT_EQ(bench.pass(second, kIn).substr(0, 10), "reass@100>");
+    EXPECT_EQ(bench.pass(udp(), kIn), "accept 300");
+    EXPECT_EQ(bench.counters(0).substr(0, 2), "3 ");
+    EXPECT_EQ(bench.counters(1), "0 0");
+    EXPECT_EQ(bench.counters(2).substr(0, 2), "2 ");
+    EXPECT_EQ(bench.log.front().substr(0, 22), "ipfw: 100 Reass UDP 1.");
+}
+
+// "IPv6 is not supported yet" in ipfw; at layer 2 there is no IP to put together.
+TEST(Reassembly, IsForIpv4) {
+    FramePlan plan = ip6(0);
+    plan.extensions.push_back({.header = 44, .fragment_bytes = 0, .more = true, .id = 7});
+    Bench bench({"100 reass ip from any to any", "200 allow ip from any to any"});
+    EXPECT_EQ(bench.pass(plan, kIn), "accept 200");
+    EXPECT_EQ(bench.counters(0), "0 0");
+}
+
 TEST(Marks, AFlowLabelIsMatchedInIpv6) {
     Bench bench({"100 allow ip from any to any flow-id 0xbaad,7"});
     EXPECT_EQ(bench.pass(ip6(0xbaad), kIn), "accept 100");

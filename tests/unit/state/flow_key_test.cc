@@ -172,6 +172,20 @@ TEST(OwnerHash, SpreadsEvenPortsOverTwoWorkers) {
     }
 }
 
+// Fragments show ports or not; two hosts have one owner all the same.
+TEST(OwnerHash, OfAddressesKnowsNoPortsAndNoDirection) {
+    const OwnerHash owner(0x6d5a);
+    for (const unsigned version : {4u, 6u}) {
+        const End a{0x0a000001, 1000}, b{0xc0a80001, 443};
+        const auto there = make_packet(a, b, kTcp, 0, version).headers;
+        const auto back = make_packet(b, a, kTcp, 0, version).headers;
+        const auto later = make_packet({a.address, 0}, {b.address, 0}, kTcp, 0, version).headers;
+        EXPECT_EQ(owner.of_addresses(there), owner.of_addresses(back));
+        EXPECT_EQ(owner.of_addresses(there), owner.of_addresses(later));
+        EXPECT_EQ(owner.of_addresses(there), owner(later));
+    }
+}
+
 TEST(OwnerHash, SpreadsClientsOverWorkers) {
     const OwnerHash owner(0x6d5a);
     for (const unsigned workers : {2u, 3u, 4u, 8u}) {

@@ -189,6 +189,66 @@ TEST_F(WorkerTest, HeadersThatRulesChangeAreChangedOnTheWayOut) {
     EXPECT_EQ(b_.sent(), plain);
 }
 
+// A piece of the payload of an IPv4 frame.
+Bytes piece_of(const Bytes& frame, std::size_t begin, std::size_t length, bool more) {
+    Bytes piece(frame.begin(), frame.begin() + 34);
+    piece.insert(piece.end(), frame.begin() + static_cast<std::ptrdiff_t>(34 + begin),
+                 frame.begin() + static_cast<std::ptrdiff_t>(34 + begin + length));
+    piece[16] = static_cast<std::uint8_t>((20 + length) >> 8);
+    piece[17] = static_cast<std::uint8_t>(20 + length);
+    piece[20] = static_cast<std::uint8_t>(begin / 8 >> 8 | (more ? 0x20 : 0));
+    piece[21] = static_cast<std::uint8_t>(begin / 8);
+    return piece;
+}
+
+TEST_F(WorkerTest, FragmentsArePutTogetherAndGoOnAsOne) {
+    const auto runtime =
+        runtime_of({"100 reass ip from any to any in", "200 deny ip from any to any frag",
+                    "300 allow udp from any to any 7"});
+    const Bytes whole = udp_frame(7, 400);
+    a_.receive(piece_of(whole, 200, 208, false));
+    a_.receive(piece_of(whole, 0, 200, true));
+    worker().turn(runtime.get());
+    Bytes sent = b_.sent();
+    ASSERT_EQ(sent.size(), whole.size());
+    sent[24] = whole[24];  // the checksum, which the test frame has not
+    sent[25] = whole[25];
+    EXPECT_EQ(sent, whole);
+    EXPECT_EQ(counters_.fragments_kept, 2u);
+    EXPECT_EQ(counters_.datagrams_reassembled, 1u);
+    EXPECT_EQ(counters_.ports[0].dropped_packets, 0u);
+    EXPECT_EQ(b_.sent_count(), 0u);
+}
+
+TEST_F(WorkerTest, WhatIsTooLongForThePortIsCutAgain) {
+    const auto runtime =
+        runtime_of({"100 reass ip from any to any in", "200 allow udp from any to any 7"});
+    const Bytes whole = udp_frame(7, 1900);
+    a_.receive(piece_of(whole, 0, 960, true));
+    a_.receive(piece_of(whole, 960, 948, false));
+    worker().turn(runtime.get());
+    ASSERT_EQ(b_.sent_count(), 2u);
+    const Bytes first = b_.sent(), second = b_.sent();
+    EXPECT_EQ(first.size(), 14u + 1500);
+    EXPECT_EQ(first[20], 0x20);
+    EXPECT_EQ(second.size(), 34u + 1908 - 1480);
+    EXPECT_EQ(second[21], 185);
+    EXPECT_TRUE(std::equal(first.begin() + 34, first.end(), whole.begin() + 34));
+    EXPECT_TRUE(std::equal(second.begin() + 34, second.end(), whole.begin() + 34 + 1480));
+}
+
+TEST_F(WorkerTest, FragmentsThatDoNotFitAreDroppedByReason) {
+    const auto runtime =
+        runtime_of({"100 reass ip from any to any in", "200 allow ip from any to any"});
+    const Bytes whole = udp_frame(7, 400);
+    a_.receive(piece_of(whole, 0, 200, true));
+    a_.receive(piece_of(whole, 192, 200, true));
+    worker().turn(runtime.get());
+    EXPECT_EQ(b_.sent_count(), 0u);
+    EXPECT_EQ(drops(DropReason::fragment_overlap), 2u);
+    EXPECT_EQ(counters_.ports[0].dropped_packets, 1u);
+}
+
 TEST_F(WorkerTest, MalformedPacketsAreCountedByReason) {
     const auto runtime = runtime_of({"100 allow ip from any to any"});
     Bytes truncated = udp_frame(53, 0);
