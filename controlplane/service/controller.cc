@@ -408,7 +408,7 @@ void Controller::ask_for_image() {
 }
 
 void Controller::restore_tables() {
-    const TableMirror::Restoration restoration = mirror_.restoration();
+    const TableMirror::Restoration restoration = mirror_.restoration(ruleset_.tables());
     restoring_ = true;
     if (const Result<Done> sent =
             link_.change_tables(restoration.batch, restoration.changes, contract::TablesMode::skip);

@@ -128,8 +128,11 @@ void TableMirror::take_image(TableReply reply) {
     changes_ = 0;
 }
 
-TableMirror::Restoration TableMirror::restoration() const {
+TableMirror::Restoration TableMirror::restoration(const ruleset::TableCatalogue& tables) const {
     Parts parts;
+    if (!complete_)
+        for (const TableDescriptor& table : tables.all())
+            parts.create(table);
     if (image_) {
         const TableAnswer image = image_->answer();
         parts.values.assign(image.values.begin(), image.values.end());

@@ -33,11 +33,12 @@ class TableMirror {
     void take_image(TableReply reply);
 
     // A batch that makes all tables in a data plane that has none, and how many changes it has.
+    // Those whose contents were not known in time are empty then.
     struct Restoration {
         std::vector<std::byte> batch;
         std::size_t changes = 0;
     };
-    Restoration restoration() const;
+    Restoration restoration(const ruleset::TableCatalogue& tables) const;
 
   private:
     std::vector<contract::TableDescriptor> asked_;
