@@ -76,7 +76,7 @@ bool reassemble(packet::Reassembler& reassembler, const program::Runtime& runtim
     }
     if (result.frame.empty())
         return false;
-    outcome.tees.push_back({0, outcome.verdict.rule_number});
+    outcome.tees.push_back({std::nullopt, outcome.verdict.rule_number});
     packet.malformed = packet::parse_frame(result.frame, runtime.parser_settings(), packet.headers);
     if (packet.malformed == contract::DropReason::none)
         return true;
@@ -332,7 +332,7 @@ std::string to_text(const state::Keepalive& keepalive) {
 std::string to_text(const Outcome& outcome, const program::Runtime& runtime) {
     std::string text;
     for (const Outcome::Tee& tee : outcome.tees)
-        text += (tee.port != 0 ? "tee:" + std::to_string(tee.port) : "reass") + "@" +
+        text += (tee.port ? "tee:" + std::to_string(*tee.port) : "reass") + "@" +
                 std::to_string(tee.rule_number) + ">";
     text += verdict_text(outcome.verdict, runtime);
     text.resize(std::min(text.size(), kMaximumVerdictText));

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,9 +22,8 @@ namespace sluice::replay {
 
 // The way of one packet: the tees that it passed, then the end.
 struct Outcome {
-    // Port 0: no tee, but the datagram became whole at this rule.
     struct Tee {
-        std::uint16_t port = 0;
+        std::optional<std::uint16_t> port;  // none: no tee, but the datagram became whole there
         std::int32_t rule_number = 0;
     };
     std::vector<Tee> tees;

@@ -135,7 +135,10 @@ bool tcp_mss_matches(const SnapshotView& view, const Instruction& test, const He
 bool tcp_data_length_matches(const SnapshotView& view, const Instruction& test, const Headers& h) {
     if (!is_tcp(h))
         return false;
-    const unsigned headers = h.ip_header_length + h.tcp_header_length;
+    // ip_fw2.c reads the length of the IP header where IPv4 has it, in IPv6 too: there these are
+    // the upper bits of the traffic class.
+    const unsigned ip_header = h.ip_version == 6 ? (h.traffic_class >> 4) * 4u : h.ip_header_length;
+    const unsigned headers = ip_header + h.tcp_header_length;
     return h.ip_length >= headers && in_ranges(view, test, h.ip_length - headers);
 }
 

@@ -335,7 +335,10 @@ struct Matcher {
             case ListField::tcp_data_length: {
                 if (!tcp())
                     return std::nullopt;
-                const std::size_t headers = p.upper + (p.upper8(12) >> 4) * 4;
+                // The original takes the low half of the first byte for the length of the IP
+                // header, in IPv6 as well.
+                const std::size_t ip_header = p.version == 6 ? p.traffic_class / 16 * 4 : p.upper;
+                const std::size_t headers = ip_header + (p.upper8(12) >> 4) * 4;
                 return when(headers <= p.ip.size(), p.ip.size() - headers);
             }
             case ListField::tcp_mss:
