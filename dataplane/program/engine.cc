@@ -611,6 +611,8 @@ struct Engine::Impl {
             case RuleAction::reass:
                 if (!walk.packet.headers.is_fragment())
                     return step;
+                // ip_fw2.c counts a fragment when it meets the rule, and when it is kept.
+                count(walk.packet, rule.slot);
                 step.verdict = verdict_of(rule, index);
                 step.verdict->tees = static_cast<std::uint8_t>(walk.tees);
                 return step;

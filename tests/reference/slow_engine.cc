@@ -405,6 +405,8 @@ SlowOutcome SlowEngine::judge(Walk& walk) {
             case ActionKind::reass: {
                 if (packet.fragment_offset == 0 && !packet.more_fragments)
                     break;
+                // The original counts a fragment when it meets the rule, and when it is kept.
+                count(walk, i);
                 const std::string number = std::to_string(rule.number);
                 const auto result = reassembly_.add(walk.frame, packet, passage.receive_interface,
                                                     states_.uptime_s());
