@@ -15,8 +15,17 @@ constexpr std::chrono::seconds kLossInterval{10};
 constexpr std::size_t kMaximumWaiting = 256;
 
 bool needs_data_plane(const Operation& operation) {
-    return changes_something(operation) || std::holds_alternative<StateOperation>(operation.what);
+    return changes_something(operation) || std::holds_alternative<StateOperation>(operation.what) ||
+           std::holds_alternative<ShowCostOperation>(operation.what);
 }
+
+bool is_cut_short(const contract::RulesetCost& cost) {
+    return (cost.v4.cut_short | cost.v6.cut_short | cost.other.cut_short) != 0;
+}
+
+constexpr char kCutShort[] =
+    "the rules overlap so much that finding them takes more memory than they may have: packets are "
+    "looked up more slowly; `ipfw show --cost` says how long the way is";
 
 }  // namespace
 
@@ -28,7 +37,7 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
       link_(loop, options.dataplane_socket,
             {.up = [this](DataplaneGreeting greeting) { on_up(std::move(greeting)); },
              .down = [this](const std::string& reason, bool was_up) { on_down(reason, was_up); },
-             .answered = [this](Result<std::uint64_t> answer) { on_answered(answer); },
+             .answered = [this](Result<contract::Accepted> answer) { on_answered(answer); },
              .states = [this](Result<StateRecords> answer) { on_states(answer); },
              .killed = [this](Result<std::uint64_t> answer) { on_killed(answer); }}),
       ruleset_(options.default_accept),
@@ -78,6 +87,7 @@ void Controller::on_up(DataplaneGreeting greeting) {
     memory_ = std::move(greeting.memory);
     state_capacity_ = hello.state_capacity;
     state_buckets_ = hello.state_buckets;
+    cost_ = {};
     limiter_ = log::LogLimiter(memory_.annotations());
     interface_names_ = std::move(greeting.interface_names);
     // A control plane that has just started says how many were lost before it came.
@@ -95,6 +105,7 @@ void Controller::on_up(DataplaneGreeting greeting) {
         }
         greeted_ = true;
         generation_ = hello.generation;
+        cost_ = hello.cost;
         report_("connected to sluice-dataplane; its ruleset of " +
                 std::to_string(ruleset_.size() + 1) + " rules, generation " +
                 std::to_string(generation_) + ", has been taken over");
@@ -110,6 +121,7 @@ void Controller::on_up(DataplaneGreeting greeting) {
     const bool in_step = greeted_ && !restarted && hello.generation == generation_;
     greeted_ = true;
     if (in_step) {
+        cost_ = hello.cost;
         report_("connected to sluice-dataplane again, generation " + std::to_string(generation_));
         return;
     }
@@ -172,7 +184,8 @@ void Controller::push() {
                                         .clear = {},
                                         .kills = {},
                                         .results = {},
-                                        .reply = {}});
+                                        .reply = {},
+                                        .whole = false});
     if (!offered)
         report_("the ruleset cannot be given to sluice-dataplane: " + offered.error().message);
 }
@@ -254,7 +267,7 @@ void Controller::change(const Request& request, const Reply& reply,
                         std::span<const contract::StateRecord> records) {
     Result<ScriptOutcome, ScriptError> outcome =
         run_script(request, ruleset_, [this](std::uint32_t slot) { return memory_.totals(slot); },
-                   {.facts = state_facts(), .records = records});
+                   {.facts = state_facts(), .records = records, .cost = cost_});
     if (!outcome)
         return reply(refused(outcome.error().error, outcome.error().line));
     if (!outcome->changed) {
@@ -266,7 +279,8 @@ void Controller::change(const Request& request, const Reply& reply,
                                         .clear = std::move(outcome->clear),
                                         .kills = std::move(outcome->kills),
                                         .results = std::move(outcome->results),
-                                        .reply = reply});
+                                        .reply = reply,
+                                        .whole = request.whole});
     if (!offered)
         reply(refused(offered.error()));
 }
@@ -294,7 +308,20 @@ Result<Done> Controller::offer(Pending pending) {
     return Done{};
 }
 
-void Controller::on_answered(const Result<std::uint64_t>& answer) {
+// For the operator: once, when it begins.
+void Controller::take_cost(const contract::RulesetCost& cost) {
+    if (is_cut_short(cost) && !is_cut_short(cost_))
+        report_(kCutShort);
+    cost_ = cost;
+}
+
+// For the client.
+void Controller::warn_of_cost(std::vector<OperationResult>& results) const {
+    if (!results.empty())
+        results.back().complaints.push_back(std::string("warning: ") + kCutShort);
+}
+
+void Controller::on_answered(const Result<contract::Accepted>& answer) {
     Pending done = std::move(*std::exchange(pending_, std::nullopt));
     if (!answer) {
         const std::string sentence =
@@ -304,7 +331,11 @@ void Controller::on_answered(const Result<std::uint64_t>& answer) {
             done.reply(refused({ExitStatus::unavailable, sentence}));
         return next_change();
     }
-    generation_ = *answer;
+    generation_ = answer->generation;
+    // Whoever adds to such rules one by one is not told every time.
+    if (is_cut_short(answer->cost) && (done.whole || !is_cut_short(cost_)))
+        warn_of_cost(done.results);
+    take_cost(answer->cost);
     ruleset_ = std::move(done.ruleset);
     ruleset_.published();
     clear(done.clear);

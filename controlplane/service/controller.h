@@ -68,6 +68,7 @@ class Controller {
         std::vector<KillOrder> kills;
         std::vector<OperationResult> results;
         Reply reply;
+        bool whole = false;  // as in Request
     };
     // What has taken effect, but for the states that are being killed.
     struct Killing {
@@ -80,7 +81,7 @@ class Controller {
 
     void on_up(DataplaneGreeting greeting);
     void on_down(const std::string& reason, bool was_up);
-    void on_answered(const Result<std::uint64_t>& answer);
+    void on_answered(const Result<contract::Accepted>& answer);
     Result<Done> adopt(const contract::Hello& hello, int snapshot);
     void push();
     void on_states(const Result<StateRecords>& answer);
@@ -95,6 +96,8 @@ class Controller {
                 const Reply& reply);
     Result<Done> kill_next();
     ruleset::StateFacts state_facts() const;
+    void take_cost(const contract::RulesetCost& cost);
+    void warn_of_cost(std::vector<OperationResult>& results) const;
     void report_small_table() const;
     void clear(const std::vector<ClearOrder>& orders);
     std::uint64_t lost_in_rings();
@@ -114,6 +117,7 @@ class Controller {
     ruleset::Ruleset ruleset_;
     bool default_accept_;           // from the settings
     std::uint64_t generation_ = 0;  // that runs; 0: none yet
+    contract::RulesetCost cost_;    // of that generation; meaningful while the link is up
     std::uint64_t last_offered_ = 0;
     bool greeted_ = false;  // the ruleset is the data plane's, or was given to it once
     std::optional<std::string> foreign_;  // why the running snapshot could not be read back

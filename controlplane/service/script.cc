@@ -93,7 +93,8 @@ class Script {
             return added.error();
         outcome_.changed = true;
         OperationResult result;
-        result.rules.push_back(listed(**added));
+        if (!brief)
+            result.rules.push_back(listed(**added));
         return result;
     }
 
@@ -178,6 +179,12 @@ class Script {
         return result;
     }
 
+    Result<OperationResult> operator()(const ShowCostOperation&) {
+        OperationResult result;
+        result.cost = states_.cost;
+        return result;
+    }
+
     Result<OperationResult> operator()(const language::SetEnableCommand& sets) {
         outcome_.changed |= outcome_.ruleset.switch_sets(sets.enable, sets.disable);
         return OperationResult{};
@@ -249,6 +256,7 @@ class Script {
 
     ScriptOutcome outcome_;
     bool forgive = false;  // of the operation that is being carried out
+    bool brief = false;    // of the request
 
   private:
     bool deleted(std::size_t count) {
@@ -368,6 +376,7 @@ Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Rule
                                               const CounterReader& counters,
                                               const DataplaneStates& states) {
     Script script(current, counters, states);
+    script.brief = request.brief;
     for (const Operation& operation : request.operations) {
         script.forgive = operation.forgive;
         Result<OperationResult> result = std::visit(script, operation.what);

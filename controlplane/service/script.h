@@ -57,6 +57,7 @@ struct ScriptOutcome {
 struct DataplaneStates {
     ruleset::StateFacts facts;
     std::span<const contract::StateRecord> records;
+    contract::RulesetCost cost{};  // of the running ruleset
 };
 
 // More than this many make too long an answer.

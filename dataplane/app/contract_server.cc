@@ -251,6 +251,7 @@ void ContractServer::greet() {
     contract::Hello hello = callbacks_.describe();
     hello.header.length = sizeof hello;
     hello.generation = generation_;
+    hello.cost = cost_;
     std::vector<int> descriptors = {descriptors_.counters, descriptors_.log_rings,
                                     descriptors_.annotations};
     if (image_)
@@ -304,8 +305,10 @@ Result<Done> ContractServer::take(const contract::Offer& offer, UniqueFd image) 
         return Error{ExitStatus::data, "the snapshot holds generation " +
                                            std::to_string(header.generation) + ", the offer says " +
                                            std::to_string(offer.generation)};
-    if (auto published = callbacks_.publish(mapping.bytes()); !published)
+    const Result<contract::RulesetCost> published = callbacks_.publish(mapping.bytes());
+    if (!published)
         return published.error();
+    cost_ = *published;
     image_ = std::move(image);
     generation_ = offer.generation;
     return Done{};
@@ -317,6 +320,7 @@ bool ContractServer::answer(const contract::Offer& offer, UniqueFd image) {
     contract::Accepted accepted;
     accepted.header.length = sizeof accepted;
     accepted.generation = offer.generation;
+    accepted.cost = cost_;
     return send_message(client_.get(), &accepted, sizeof accepted);
 }
 

@@ -25,10 +25,11 @@ namespace sluice::dataplane {
 class ContractServer {
   public:
     struct Callbacks {
-        // Everything of Hello but the header.
+        // Everything of Hello but the header, the generation and its cost.
         std::function<contract::Hello()> describe;
-        // Makes the workers run the image. An error means that nothing has changed.
-        std::function<Result<Done>(std::span<const std::byte> image)> publish;
+        // Makes the workers run the image and says what it costs. An error means that nothing has
+        // changed.
+        std::function<Result<contract::RulesetCost>(std::span<const std::byte> image)> publish;
         // The states that the filter means.
         std::function<std::vector<contract::StateRecord>(const contract::StateFilter&)> list_states;
         // Kills them and returns how many they were.
@@ -79,6 +80,7 @@ class ContractServer {
     Callbacks callbacks_;
     UniqueFd image_;  // of the running ruleset
     std::uint64_t generation_ = 0;
+    contract::RulesetCost cost_;
 };
 
 }  // namespace sluice::dataplane

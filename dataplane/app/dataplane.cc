@@ -103,6 +103,32 @@ contract::Hello describe(const config::Settings& settings, const worker::Bridge&
     return hello;
 }
 
+contract::FamilyCost family_cost(const classify::ForestCost& cost) {
+    return {.bytes = cost.bytes,
+            .boxes = static_cast<std::uint32_t>(cost.boxes),
+            .trees = cost.trees,
+            .worst_nodes = cost.worst_nodes,
+            .worst_blocks = cost.worst_blocks,
+            .cut_short = cost.cut_short ? 1u : 0u};
+}
+
+contract::RulesetCost cost_of(const program::Runtime& runtime) {
+    const classify::Cost& cost = runtime.classifier().cost();
+    const auto family = [&](classify::Family which) {
+        return family_cost(cost.families[static_cast<std::size_t>(which)]);
+    };
+    contract::RulesetCost result;
+    result.bytes = cost.bytes;
+    result.build_us = cost.build_us;
+    result.rules = static_cast<std::uint32_t>(runtime.view().rules().size());
+    std::strncpy(result.instructions, classify::name_of(classify::best_instruction_set()),
+                 sizeof result.instructions - 1);
+    result.v4 = family(classify::Family::v4);
+    result.v6 = family(classify::Family::v6);
+    result.other = family(classify::Family::other);
+    return result;
+}
+
 // SIGHUP means "read your files again" to other daemons; this one has none that may change.
 bool shall_stop(int signals) {
     signalfd_siginfo info;
@@ -140,11 +166,15 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
     const std::uint64_t boot_id = random_number();
     ContractServer::Callbacks callbacks;
     callbacks.describe = [&, boot_id] { return describe(settings, bridge, states, boot_id); };
-    callbacks.publish = [&](std::span<const std::byte> image) -> Result<Done> {
+    callbacks.publish = [&](std::span<const std::byte> image) -> Result<contract::RulesetCost> {
         auto runtime = program::Runtime::create(image, environment, dataplane.slot_capacity);
         if (!runtime)
             return runtime.error();
-        return bridge.runtime().replace(std::move(*runtime), dataplane.reload_timeout_ms);
+        const contract::RulesetCost cost = cost_of(**runtime);
+        auto replaced = bridge.runtime().replace(std::move(*runtime), dataplane.reload_timeout_ms);
+        if (!replaced)
+            return replaced.error();
+        return cost;
     };
     callbacks.list_states = [&](const contract::StateFilter& filter) {
         return states.list(filter, bridge.runtime().current(), worker::uptime_s());

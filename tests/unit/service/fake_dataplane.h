@@ -32,6 +32,7 @@ class FakeDataplane {
         bool hang_up_on_states = false;  // whatever is asked about states
         std::string refuse_states_with;  // not empty: so is that, in these words
         bool short_states = false;       // promises one more than it sends
+        contract::RulesetCost cost;      // of whatever it runs
     };
 
     FakeDataplane(EventLoop& loop, std::string path) : FakeDataplane(loop, path, Behaviour()) {}
