@@ -2,6 +2,7 @@
 
 #include "controlplane/cli/client.h"
 #include "controlplane/cli/confirm.h"
+#include "controlplane/cli/cost_command.h"
 #include "controlplane/cli/rule_source.h"
 #include "controlplane/cli/state_command.h"
 #include "controlplane/compiler/support.h"
@@ -146,7 +147,7 @@ void run_file(const language::FileCommand& file, const Flags& flags, Output& out
     if (output.status != ExitStatus::ok)
         return;
 
-    Request request{.whole = true, .operations = {}};
+    Request request{.whole = true, .brief = flags.quiet, .operations = {}};
     std::vector<Step> steps;
     for (const language::FileLine& entry : rules.lines) {
         const auto line = static_cast<std::uint32_t>(entry.line);
@@ -199,7 +200,8 @@ void run_command(const Invocation& invocation, Output& output) {
         return;
     const std::size_t count = operations->size();
     Response response;
-    if (carry_out({.whole = false, .operations = std::move(*operations)}, response, output))
+    if (carry_out({.whole = false, .brief = flags.quiet, .operations = std::move(*operations)},
+                  response, output))
         finish({&invocation, flags, 0, 0, count}, response, output);
 }
 
@@ -222,6 +224,22 @@ void run_state_command(const std::vector<std::string>& arguments, Output& output
         show_states(*command, response.results.front(), output);
 }
 
+void run_cost_command(const std::vector<std::string>& arguments, Output& output) {
+    const auto command = parse_cost_command(arguments);
+    if (!command) {
+        output.complain(command.error().text());
+        output.status = command.error().status;
+        return;
+    }
+    Request request;
+    request.operations.push_back(
+        {.line = 0, .forgive = false, .what = service::ShowCostOperation{}});
+    Response response;
+    if (carry_out(request, response, output))
+        show_cost(*command, response.results.front().cost.value_or(contract::RulesetCost()),
+                  output);
+}
+
 }  // namespace
 
 Output execute(const std::vector<std::string>& arguments) {
@@ -237,6 +255,10 @@ Output execute(const std::vector<std::string>& arguments) {
     }
     if (is_state_command(arguments)) {
         run_state_command(arguments, output);
+        return output;
+    }
+    if (is_cost_command(arguments)) {
+        run_cost_command(arguments, output);
         return output;
     }
     const auto invocation = language::parse_command_line(arguments, language::system_resolver());

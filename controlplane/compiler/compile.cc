@@ -237,7 +237,7 @@ Result<RuleRecord> compile_rule(const RuleInput& input, const TestContext& conte
         record.flags |= contract::rule_flag::table_argument;
     if (Result<Done> tests = compile_tests(rule, context, sections, record); !tests)
         return tests.error();
-    set_text(language::print_rule(rule), sections, record);
+    set_text(input.text != nullptr ? *input.text : language::print_rule(rule), sections, record);
     return record;
 }
 
@@ -269,8 +269,9 @@ struct Compilation {
     Labels labels;
 
     Result<RuleRecord> translate(const RuleInput& input) {
-        if (auto why = unsupported(*input.rule))
-            return Error{ExitStatus::unavailable, *why};
+        if (input.text == nullptr)
+            if (auto why = unsupported(*input.rule))
+                return Error{ExitStatus::unavailable, *why};
         if (Result<Done> told_apart = names.add_all(*input.rule); !told_apart)
             return told_apart.error();
         return compile_rule(input, context, sections);
@@ -360,7 +361,8 @@ Result<std::vector<std::byte>> compile(const ruleset::Ruleset& ruleset, std::uin
             result.push_back({.rule = &rule->rule,
                               .slot = rule->slot,
                               .log_limit = rule->log_limit,
-                              .id = rule->id});
+                              .id = rule->id,
+                              .text = &rule->text});
         return result;
     };
     const std::vector<ruleset::RulePointer> rules = ruleset.rules(), orphans = ruleset.orphans();

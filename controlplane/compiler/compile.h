@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "common/result.h"
@@ -24,6 +25,8 @@ struct RuleInput {
     std::uint32_t slot = 0;                // of its counters, never 0
     std::uint32_t log_limit = 0;           // lines, 0: no limit
     std::uint32_t id = 0;                  // 0: the slot, for a ruleset that is compiled only once
+    // The canonical text of a rule that is known to be carried out. Null: nobody has looked yet.
+    const std::string* text = nullptr;
 };
 
 struct Input {
@@ -48,7 +51,9 @@ struct Input {
 // same one.
 Result<std::vector<std::byte>> compile(const Input& input);
 
-// The same of a whole ruleset, with its disabled sets and orphans.
+// The same of a whole ruleset, with its disabled sets and orphans. REQUIRES: its rules are carried
+// out; scripts and read-back snapshots are checked rule by rule, so that adding one rule to many
+// does not look at the many again.
 Result<std::vector<std::byte>> compile(const ruleset::Ruleset& ruleset, std::uint64_t generation);
 
 }  // namespace sluice::compiler

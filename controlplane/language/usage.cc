@@ -28,6 +28,7 @@ COMMAND
     table T modify limit N | lock | unlock
     sysctl [-an] [-w] NAME[=VALUE] ...  read and write net.inet.ip.fw.*
     [-fq] state list|kill|count [FILTER ...] [--json]
+    show --cost [--json]
                                         dynamic rules; FILTER is host ADDR[/LEN], port N,
                                         proto P, rule N, name :NAME or age SECONDS
 

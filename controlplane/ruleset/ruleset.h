@@ -19,8 +19,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -174,7 +174,7 @@ class Ruleset {
         RulePointer rule;
         bool orphan = false;
     };
-    std::unordered_map<std::string, std::deque<Removed>> removed_;
+    std::unordered_map<std::string, std::list<Removed>> removed_;
     std::vector<RulePointer> orphans_;  // of earlier scripts
     std::uint32_t disabled_sets_ = 0;
     std::uint32_t next_id_ = 1;

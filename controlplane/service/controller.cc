@@ -18,12 +18,21 @@ constexpr std::size_t kMaximumWaiting = 256;
 
 bool needs_data_plane(const Operation& operation) {
     return changes_something(operation) || std::holds_alternative<StateOperation>(operation.what) ||
-           std::holds_alternative<TableOperation>(operation.what);
+           std::holds_alternative<TableOperation>(operation.what) ||
+           std::holds_alternative<ShowCostOperation>(operation.what);
 }
 
 bool asks_for_tables(const Operation& operation) {
     return std::holds_alternative<TableOperation>(operation.what);
 }
+
+bool is_cut_short(const contract::RulesetCost& cost) {
+    return (cost.v4.cut_short | cost.v6.cut_short | cost.other.cut_short) != 0;
+}
+
+constexpr char kCutShort[] =
+    "the rules overlap so much that finding them takes more memory than they may have: packets are "
+    "looked up more slowly; `ipfw show --cost` says how long the way is";
 
 }  // namespace
 
@@ -39,7 +48,7 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
       link_(loop, options.dataplane_socket,
             {.up = [this](DataplaneGreeting greeting) { on_up(std::move(greeting)); },
              .down = [this](const std::string& reason, bool was_up) { on_down(reason, was_up); },
-             .answered = [this](Result<std::uint64_t> answer) { on_answered(answer); },
+             .answered = [this](Result<contract::Accepted> answer) { on_answered(answer); },
              .states = [this](Result<StatesAnswer> answer) { on_states(answer); },
              .killed = [this](Result<std::uint64_t> answer) { on_killed(answer); },
              .tables = [this](Result<TableReply> answer) { on_tables(std::move(answer)); }}),
@@ -93,6 +102,7 @@ void Controller::on_up(DataplaneGreeting greeting) {
     memory_ = std::move(greeting.memory);
     state_capacity_ = hello.state_capacity;
     state_buckets_ = hello.state_buckets;
+    cost_ = {};
     limiter_ = log::LogLimiter(memory_.annotations());
     interface_names_ = std::move(greeting.interface_names);
     // A control plane that has just started says how many were lost before it came.
@@ -118,6 +128,7 @@ void Controller::on_up(DataplaneGreeting greeting) {
         greeted_ = true;
         generation_ = hello.generation;
         take_tables();
+        cost_ = hello.cost;
         report_("connected to sluice-dataplane; its ruleset of " +
                 std::to_string(ruleset_.size() + 1) + " rules, generation " +
                 std::to_string(generation_) + ", has been taken over");
@@ -136,6 +147,7 @@ void Controller::on_up(DataplaneGreeting greeting) {
     if (!ours)
         take_tables();
     if (in_step) {
+        cost_ = hello.cost;
         report_("connected to sluice-dataplane again, generation " + std::to_string(generation_));
         return next_change();
     }
@@ -205,7 +217,8 @@ void Controller::push() {
                                         .kills = {},
                                         .results = {},
                                         .reply = {},
-                                        .table_batch = {}});
+                                        .table_batch = {},
+                                        .whole = false});
     if (!offered)
         report_("the ruleset cannot be given to sluice-dataplane: " + offered.error().message);
 }
@@ -310,9 +323,9 @@ std::optional<Error> Controller::cannot_change() const {
 }
 
 void Controller::change(const Request& request, const Reply& reply, const StatesAnswer& states) {
-    Result<ScriptOutcome, ScriptError> outcome =
-        run_script(request, ruleset_, [this](std::uint32_t slot) { return memory_.totals(slot); },
-                   {.facts = state_facts(), .records = states.records, .count = states.count});
+    Result<ScriptOutcome, ScriptError> outcome = run_script(
+        request, ruleset_, [this](std::uint32_t slot) { return memory_.totals(slot); },
+        {.facts = state_facts(), .records = states.records, .count = states.count, .cost = cost_});
     if (!outcome)
         return reply(refused(outcome.error().error, outcome.error().line));
     if (!outcome->tables.empty())
@@ -327,7 +340,8 @@ void Controller::change(const Request& request, const Reply& reply, const States
                                         .kills = std::move(outcome->kills),
                                         .results = std::move(outcome->results),
                                         .reply = reply,
-                                        .table_batch = {}});
+                                        .table_batch = {},
+                                        .whole = request.whole});
     if (!offered)
         reply(refused(offered.error()));
 }
@@ -445,7 +459,20 @@ Result<Done> Controller::offer(Pending pending) {
     return Done{};
 }
 
-void Controller::on_answered(const Result<std::uint64_t>& answer) {
+// For the operator: once, when it begins.
+void Controller::take_cost(const contract::RulesetCost& cost) {
+    if (is_cut_short(cost) && !is_cut_short(cost_))
+        report_(kCutShort);
+    cost_ = cost;
+}
+
+// For the client.
+void Controller::warn_of_cost(std::vector<OperationResult>& results) const {
+    if (!results.empty())
+        results.back().complaints.push_back(std::string("warning: ") + kCutShort);
+}
+
+void Controller::on_answered(const Result<contract::Accepted>& answer) {
     Pending done = std::move(*std::exchange(pending_, std::nullopt));
     if (!answer) {
         const std::string sentence =
@@ -455,7 +482,11 @@ void Controller::on_answered(const Result<std::uint64_t>& answer) {
             done.reply(refused({ExitStatus::unavailable, sentence}));
         return next_change();
     }
-    generation_ = *answer;
+    generation_ = answer->generation;
+    // Whoever adds to such rules one by one is not told every time.
+    if (is_cut_short(answer->cost) && (done.whole || !is_cut_short(cost_)))
+        warn_of_cost(done.results);
+    take_cost(answer->cost);
     ruleset_ = std::move(done.ruleset);
     ruleset_.published();
     if (!done.table_batch.empty())

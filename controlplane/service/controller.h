@@ -81,6 +81,7 @@ class Controller {
         // Of tables, prepared; empty: nothing of them changes.
         std::vector<std::byte> table_batch = {};
         std::size_t table_changes = 0;
+        bool whole = false;  // as in Request
     };
     // A script whose changes to tables are being made, or prepared.
     struct Tabling {
@@ -99,7 +100,7 @@ class Controller {
 
     void on_up(DataplaneGreeting greeting);
     void on_down(const std::string& reason, bool was_up);
-    void on_answered(const Result<std::uint64_t>& answer);
+    void on_answered(const Result<contract::Accepted>& answer);
     Result<Done> adopt(const contract::Hello& hello, int snapshot);
     void push();
     void remove_expired();
@@ -121,6 +122,8 @@ class Controller {
                 const Reply& reply);
     Result<Done> kill_next();
     ruleset::StateFacts state_facts() const;
+    void take_cost(const contract::RulesetCost& cost);
+    void warn_of_cost(std::vector<OperationResult>& results) const;
     void report_small_table() const;
     void clear(const std::vector<ClearOrder>& orders);
     std::uint64_t lost_in_rings();
@@ -142,6 +145,7 @@ class Controller {
     ruleset::Ruleset ruleset_;
     bool default_accept_;           // from the settings
     std::uint64_t generation_ = 0;  // that runs; 0: none yet
+    contract::RulesetCost cost_;    // of that generation; meaningful while the link is up
     std::uint64_t last_offered_ = 0;
     bool greeted_ = false;  // the ruleset is the data plane's, or was given to it once
     std::optional<std::string> foreign_;  // why the running snapshot could not be read back

@@ -306,7 +306,7 @@ void DataplaneLink::receive_answer(std::span<const std::byte> message) {
     if (!take(message, accepted) || accepted.generation != offered_ ||
         !take_expectation(MessageType::offer))
         return unexpected();
-    callbacks_.answered(accepted.generation);
+    callbacks_.answered(accepted);
 }
 
 void DataplaneLink::receive_states(std::span<const std::byte> message,

@@ -61,8 +61,8 @@ class DataplaneLink {
         std::function<void(DataplaneGreeting)> up;
         // After `up`, once; and while it has not come up, when the reason is another than before.
         std::function<void(const std::string& reason, bool was_up)> down;
-        // The generation, or why the offer was refused.
-        std::function<void(Result<std::uint64_t>)> answered;
+        // The generation and its cost, or why the offer was refused.
+        std::function<void(Result<contract::Accepted>)> answered;
         std::function<void(Result<StatesAnswer>)> states;
         // How many.
         std::function<void(Result<std::uint64_t>)> killed;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -65,6 +66,7 @@ struct OperationWriter {
         put_set(object, list.in_set);
     }
     void operator()(const ShowSetsOperation&) const { object["do"] = "show sets"; }
+    void operator()(const ShowCostOperation&) const { object["do"] = "show cost"; }
     void operator()(const language::SetEnableCommand& sets) const {
         object["do"] = "switch sets";
         object["enable"] = sets.enable;
@@ -399,6 +401,8 @@ Operation read_operation(const json& value, std::string& problem) {
                           .without_rules = in.boolean("without_rules")};
     } else if (verb == "show sets") {
         operation.what = ShowSetsOperation{};
+    } else if (verb == "show cost") {
+        operation.what = ShowCostOperation{};
     } else if (verb == "switch sets") {
         const language::SetEnableCommand sets{
             .enable = static_cast<std::uint32_t>(in.number("enable", kMaximum32)),
@@ -509,6 +513,53 @@ json state_json(const ruleset::ListedState& state) {
             state.answered ? 1 : 0};
 }
 
+// [bytes, boxes, trees, worst nodes, worst blocks, cut short]
+contract::FamilyCost read_family_cost(const json* value, Reader& in) {
+    if (value == nullptr || !value->is_array() || value->size() != 6) {
+        in.fail("cost");
+        return {};
+    }
+    const auto number = [&](std::size_t i) {
+        return static_cast<std::uint32_t>(in.as_number((*value)[i], kMaximum32, "cost"));
+    };
+    return {.bytes = in.as_number((*value)[0], kMaximum64, "cost"),
+            .boxes = number(1),
+            .trees = number(2),
+            .worst_nodes = number(3),
+            .worst_blocks = number(4),
+            .cut_short = number(5)};
+}
+
+json family_cost_json(const contract::FamilyCost& cost) {
+    return {cost.bytes,       cost.boxes,        cost.trees,
+            cost.worst_nodes, cost.worst_blocks, cost.cut_short};
+}
+
+contract::RulesetCost read_cost(const json& value, std::string& problem) {
+    Reader in(value, problem);
+    contract::RulesetCost cost;
+    cost.bytes = in.number("bytes", kMaximum64);
+    cost.build_us = in.number("build_us", kMaximum64);
+    cost.rules = static_cast<std::uint32_t>(in.number("rules", kMaximum32));
+    const std::string instructions = in.string("instructions");
+    instructions.copy(cost.instructions, sizeof cost.instructions - 1);
+    cost.v4 = read_family_cost(in.field("v4"), in);
+    cost.v6 = read_family_cost(in.field("v6"), in);
+    cost.other = read_family_cost(in.field("other"), in);
+    return cost;
+}
+
+json cost_json(const contract::RulesetCost& cost) {
+    const std::size_t length = strnlen(cost.instructions, sizeof cost.instructions);
+    return {{"bytes", cost.bytes},
+            {"build_us", cost.build_us},
+            {"rules", cost.rules},
+            {"instructions", std::string(cost.instructions, length)},
+            {"v4", family_cost_json(cost.v4)},
+            {"v6", family_cost_json(cost.v6)},
+            {"other", family_cost_json(cost.other)}};
+}
+
 SysctlReport read_sysctl_report(const json& value, std::string& problem) {
     Reader in(value, problem);
     SysctlReport report;
@@ -533,6 +584,8 @@ OperationResult read_result(const json& value, std::string& problem) {
         result.state_count = in.number("state_count", kMaximum64);
     if (in.field("disabled_sets") != nullptr)
         result.disabled_sets = static_cast<std::uint32_t>(in.number("disabled_sets", kMaximum32));
+    if (const json* cost = in.field("cost"); cost != nullptr)
+        result.cost = read_cost(*cost, problem);
     return result;
 }
 
@@ -579,6 +632,8 @@ json result_json(const OperationResult& result) {
         object["state_count"] = *result.state_count;
     if (result.disabled_sets)
         object["disabled_sets"] = *result.disabled_sets;
+    if (result.cost)
+        object["cost"] = cost_json(*result.cost);
     if (!result.sysctls.empty()) {
         json& sysctls = object["sysctls"] = json::array();
         for (const SysctlReport& report : result.sysctls) {
@@ -604,6 +659,7 @@ bool changes_something(const Operation& operation) {
     }
     return !std::holds_alternative<ListOperation>(operation.what) &&
            !std::holds_alternative<ShowSetsOperation>(operation.what) &&
+           !std::holds_alternative<ShowCostOperation>(operation.what) &&
            !std::holds_alternative<ReadSysctlOperation>(operation.what);
 }
 
@@ -634,6 +690,7 @@ std::string encode(const Request& request) {
     }
     return dumped({{"version", kProtocolVersion},
                    {"whole", request.whole},
+                   {"brief", request.brief},
                    {"operations", std::move(operations)}});
 }
 
@@ -658,6 +715,7 @@ Result<Request> decode_request(std::string_view text) {
     Reader in(*value, problem);
     Request request;
     request.whole = in.boolean("whole");
+    request.brief = in.boolean("brief");
     in.each("operations",
             [&](const json& e) { request.operations.push_back(read_operation(e, problem)); });
     if (request.operations.empty())
@@ -665,10 +723,11 @@ Result<Request> decode_request(std::string_view text) {
     const bool picks = std::any_of(
         request.operations.begin(), request.operations.end(), [](const Operation& operation) {
             const auto* states = std::get_if<StateOperation>(&operation.what);
-            return states != nullptr && states->kind != StateOperation::Kind::kill;
+            return (states != nullptr && states->kind != StateOperation::Kind::kill) ||
+                   std::holds_alternative<ShowCostOperation>(operation.what);
         });
     if (picks && request.operations.size() > 1)
-        in.fail("a question for states that does not stand alone");
+        in.fail("a question for states or cost that does not stand alone");
     if (!problem.empty())
         return malformed(problem);
     return request;

@@ -22,6 +22,7 @@
 #include "controlplane/language/command.h"
 #include "controlplane/language/names.h"
 #include "controlplane/ruleset/listing.h"
+#include "dataplane/contract/message.h"
 
 namespace sluice::service {
 
@@ -53,6 +54,11 @@ struct ListOperation {
 
 struct ShowSetsOperation {
     bool operator==(const ShowSetsOperation&) const = default;
+};
+
+// What the running rules cost a packet: alone in a request, with the data plane there.
+struct ShowCostOperation {
+    bool operator==(const ShowCostOperation&) const = default;
 };
 
 // Which states are meant: all that is given must hold.
@@ -100,14 +106,15 @@ struct Operation {
     bool forgive = false;    // -f or -q: a target that is not there is no failure
     std::variant<AddOperation, language::DeleteCommand, language::FlushCommand,
                  language::ZeroCommand, language::SetEnableCommand, language::SetMoveCommand,
-                 language::SetSwapCommand, ListOperation, ShowSetsOperation, ReadSysctlOperation,
-                 WriteSysctlOperation, StateOperation, TableOperation>
+                 language::SetSwapCommand, ListOperation, ShowSetsOperation, ShowCostOperation,
+                 ReadSysctlOperation, WriteSysctlOperation, StateOperation, TableOperation>
         what;
     bool operator==(const Operation&) const = default;
 };
 
 struct Request {
     bool whole = false;
+    bool brief = false;  // rules that are added need not be told in the results
     std::vector<Operation> operations;
     bool operator==(const Request&) const = default;
 };
@@ -136,6 +143,7 @@ struct OperationResult {
     std::vector<ruleset::ListedState> states;    // list
     std::optional<std::uint64_t> state_count;    // counted or killed, without parents
     std::optional<std::uint32_t> disabled_sets;  // ShowSetsOperation; bit N: set N
+    std::optional<contract::RulesetCost> cost;   // ShowCostOperation
     bool operator==(const OperationResult&) const = default;
 };
 

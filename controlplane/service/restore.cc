@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 
+#include "controlplane/compiler/support.h"
 #include "controlplane/ruleset/canonical_text.h"
 #include "dataplane/contract/snapshot_view.h"
 
@@ -32,6 +33,8 @@ Result<language::Rule> read_rule(const contract::SnapshotView& view,
         ruleset::parse_canonical(view.rule_text(record));
     if (!rule)
         return unreadable("rule " + std::to_string(record.number) + ": " + rule.error().text());
+    if (const auto reason = compiler::unsupported(*rule))
+        return unreadable("rule " + std::to_string(record.number) + ": " + *reason);
     rule->number = record.number;
     rule->set = record.set;
     return std::move(*rule);

@@ -100,7 +100,8 @@ class Script {
             outcome_.tables.create(table);
         outcome_.changed = true;
         OperationResult result;
-        result.rules.push_back(listed(**added));
+        if (!brief)
+            result.rules.push_back(listed(**added));
         return result;
     }
 
@@ -182,6 +183,12 @@ class Script {
     Result<OperationResult> operator()(const ShowSetsOperation&) {
         OperationResult result;
         result.disabled_sets = outcome_.ruleset.disabled_sets();
+        return result;
+    }
+
+    Result<OperationResult> operator()(const ShowCostOperation&) {
+        OperationResult result;
+        result.cost = states_.cost;
         return result;
     }
 
@@ -285,6 +292,7 @@ class Script {
     // Of the operation that is being carried out.
     bool forgive = false;
     std::uint32_t line = 0;
+    bool brief = false;  // of the request
 
   private:
     bool deleted(std::size_t count) {
@@ -408,6 +416,7 @@ Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Rule
                                               const DataplaneStates& states) {
     Script script(current, counters, states);
     script.outcome_.tables.as_a_whole = script.outcome_.tables.request_as_a_whole = request.whole;
+    script.brief = request.brief;
     for (const Operation& operation : request.operations) {
         script.forgive = operation.forgive;
         script.line = operation.line;

@@ -61,6 +61,7 @@ struct DataplaneStates {
     ruleset::StateFacts facts;
     std::span<const contract::StateRecord> records;  // more than kMaximumListedStates: not all
     std::uint64_t count = 0;
+    contract::RulesetCost cost{};  // of the running ruleset
 };
 
 // More than this many make too long an answer.

@@ -249,6 +249,7 @@ void ContractServer::greet() {
     contract::Hello hello = callbacks_.describe();
     hello.header.length = sizeof hello;
     hello.generation = generation_;
+    hello.cost = cost_;
     const std::vector<contract::TableDescriptor> tables = callbacks_.list_tables();
     hello.table_count = static_cast<std::uint32_t>(tables.size());
     const auto table_file = file_of(std::as_bytes(std::span(tables)), "the list of tables");
@@ -314,10 +315,11 @@ Result<Done> ContractServer::take(const contract::Offer& offer, UniqueFd image) 
                                            std::to_string(header.generation) + ", the offer says " +
                                            std::to_string(offer.generation)};
     using Prepared = Callbacks::Prepared;
-    if (auto published = callbacks_.publish(
-            mapping.bytes(), offer.with_tables != 0 ? Prepared::commit : Prepared::discard);
-        !published)
+    const Result<contract::RulesetCost> published = callbacks_.publish(
+        mapping.bytes(), offer.with_tables != 0 ? Prepared::commit : Prepared::discard);
+    if (!published)
         return published.error();
+    cost_ = *published;
     image_ = std::move(image);
     generation_ = offer.generation;
     return Done{};
@@ -329,6 +331,7 @@ bool ContractServer::answer(const contract::Offer& offer, UniqueFd image) {
     contract::Accepted accepted;
     accepted.header.length = sizeof accepted;
     accepted.generation = offer.generation;
+    accepted.cost = cost_;
     return send_message(client_.get(), &accepted, sizeof accepted);
 }
 

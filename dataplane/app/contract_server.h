@@ -27,12 +27,14 @@ namespace sluice::dataplane {
 class ContractServer {
   public:
     struct Callbacks {
-        // Everything of Hello but the header.
+        // Everything of Hello but the header, the generation and its cost.
         std::function<contract::Hello()> describe;
-        // Makes the workers run the image, and what was prepared of tables take effect or not.
-        // An error means that nothing has changed.
+        // Makes the workers run the image, and what was prepared of tables take effect or not;
+        // says what the image costs. An error means that nothing has changed.
         enum class Prepared : std::uint8_t { discard, commit };
-        std::function<Result<Done>(std::span<const std::byte> image, Prepared tables)> publish;
+        std::function<Result<contract::RulesetCost>(std::span<const std::byte> image,
+                                                    Prepared tables)>
+            publish;
         // A piece of the states that are asked for.
         std::function<StatesPiece(const contract::StatesRequest&)> list_states;
         // Kills them and returns how many they were.
@@ -91,6 +93,7 @@ class ContractServer {
     Callbacks callbacks_;
     UniqueFd image_;  // of the running ruleset
     std::uint64_t generation_ = 0;
+    contract::RulesetCost cost_;
 };
 
 }  // namespace sluice::dataplane

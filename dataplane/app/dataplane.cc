@@ -105,6 +105,32 @@ contract::Hello describe(const config::Settings& settings, const worker::Bridge&
     return hello;
 }
 
+contract::FamilyCost family_cost(const classify::ForestCost& cost) {
+    return {.bytes = cost.bytes,
+            .boxes = static_cast<std::uint32_t>(cost.boxes),
+            .trees = cost.trees,
+            .worst_nodes = cost.worst_nodes,
+            .worst_blocks = cost.worst_blocks,
+            .cut_short = cost.cut_short ? 1u : 0u};
+}
+
+contract::RulesetCost cost_of(const program::Runtime& runtime) {
+    const classify::Cost& cost = runtime.classifier().cost();
+    const auto family = [&](classify::Family which) {
+        return family_cost(cost.families[static_cast<std::size_t>(which)]);
+    };
+    contract::RulesetCost result;
+    result.bytes = cost.bytes;
+    result.build_us = cost.build_us;
+    result.rules = static_cast<std::uint32_t>(runtime.view().rules().size());
+    std::strncpy(result.instructions, classify::name_of(classify::best_instruction_set()),
+                 sizeof result.instructions - 1);
+    result.v4 = family(classify::Family::v4);
+    result.v6 = family(classify::Family::v6);
+    result.other = family(classify::Family::other);
+    return result;
+}
+
 // SIGHUP means "read your files again" to other daemons; this one has none that may change.
 bool shall_stop(int signals) {
     signalfd_siginfo info;
@@ -144,7 +170,8 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
     ContractServer::Callbacks callbacks;
     callbacks.describe = [&, boot_id] { return describe(settings, bridge, states, boot_id); };
     using Prepared = ContractServer::Callbacks::Prepared;
-    callbacks.publish = [&](std::span<const std::byte> image, Prepared prepared) -> Result<Done> {
+    callbacks.publish = [&](std::span<const std::byte> image,
+                            Prepared prepared) -> Result<contract::RulesetCost> {
         auto runtime = program::Runtime::create(image, environment, dataplane.slot_capacity);
         if (!runtime || prepared == Prepared::discard)
             tables.discard();
@@ -154,7 +181,11 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
             return Error{ExitStatus::data, "no changes to tables are prepared"};
         // First the tables: rules that ask them must not find them empty.
         tables.commit();
-        return bridge.runtime().replace(std::move(*runtime), dataplane.reload_timeout_ms);
+        const contract::RulesetCost cost = cost_of(**runtime);
+        auto replaced = bridge.runtime().replace(std::move(*runtime), dataplane.reload_timeout_ms);
+        if (!replaced)
+            return replaced.error();
+        return cost;
     };
     callbacks.list_states = [&](const contract::StatesRequest& request) {
         return states.list(request, bridge.runtime().current(), worker::uptime_s());

@@ -120,7 +120,11 @@ BoxMaker::BoxMaker(const contract::SnapshotView& view, const packet::Environment
       environment_(environment),
       tests_(tests),
       family_(family),
-      conditions_(conditions) {}
+      conditions_(conditions) {
+    for (std::size_t i = 0; i < kDomains; ++i)
+        for (unsigned value = 0; value < domain_size(static_cast<Domain>(i)); ++value)
+            all_values_[i].set(value);
+}
 
 BoxMaker::Demand BoxMaker::values_demand(const Instruction& test, Domain domain) {
     Instruction bare = test;
@@ -296,35 +300,99 @@ void BoxMaker::merge(std::vector<Demand>& demands) {
     demands = std::move(merged);
 }
 
+// False: no value is left.
+bool BoxMaker::restrict_values(const Demand& demand, Partial& partial) {
+    partial.unverified = partial.unverified || !demand.exact;
+    if (demand.domain == Domain::count_)
+        return true;
+    const auto domain = static_cast<std::size_t>(demand.domain);
+    const bool known = (partial.domains >> domain & 1) != 0;
+    partial.values[domain] = known ? partial.values[domain] & demand.values : demand.values;
+    partial.domains |= 1u << domain;
+    return partial.values[domain].any();
+}
+
+// False: nothing is left.
+bool BoxMaker::restrict_lanes(const Demand& demand, std::size_t alternative, Partial& partial) {
+    bool possible = true;
+    for (unsigned i = 0; i < demand.lanes; ++i)
+        possible =
+            possible && intersect(partial.lanes[demand.lane + i], demand.intervals[alternative][i]);
+    return possible;
+}
+
 // Appends what is left of `partial` under the demand. False: more boxes than are allowed.
 bool BoxMaker::apply(const Demand& demand, const Partial& partial, std::vector<Partial>& result) {
     Partial base = partial;
-    base.unverified = base.unverified || !demand.exact;
-    if (demand.domain != Domain::count_) {
-        const auto domain = static_cast<std::size_t>(demand.domain);
-        const bool known = (base.domains >> domain & 1) != 0;
-        base.values[domain] = known ? base.values[domain] & demand.values : demand.values;
-        base.domains |= 1u << domain;
-        if (base.values[domain].none())
-            return true;
-    }
+    if (!restrict_values(demand, base))
+        return true;
     if (demand.kind == Demand::Kind::values) {
         result.push_back(base);
         return result.size() <= kMaximumBoxes;
     }
     if (demand.intervals.size() > kMaximumIntervals)
         return false;
-    for (const auto& alternative : demand.intervals) {
+    for (std::size_t i = 0; i < demand.intervals.size(); ++i) {
         Partial next = base;
-        bool possible = true;
-        for (unsigned i = 0; i < demand.lanes; ++i)
-            possible = possible && intersect(next.lanes[demand.lane + i], alternative[i]);
-        if (possible)
+        if (restrict_lanes(demand, i, next))
             result.push_back(next);
         if (result.size() > kMaximumBoxes)
             return false;
     }
     return true;
+}
+
+// The same of a block that is one demand without alternatives, where the boxes are: most are.
+void BoxMaker::apply_alone(const Demand& demand, std::vector<Partial>& partials) {
+    std::erase_if(partials, [&](Partial& partial) {
+        return !restrict_values(demand, partial) ||
+               (demand.kind == Demand::Kind::intervals && !restrict_lanes(demand, 0, partial));
+    });
+}
+
+// Whether one of the tests asks for an address of another family.
+bool BoxMaker::belongs_elsewhere(std::span<const Instruction> tests) const {
+    bool in_block = false;
+    for (const Instruction& test : tests) {
+        const bool alone = !in_block && (test.flags & kOrNext) == 0;
+        in_block = (test.flags & kOrNext) != 0;
+        if (!alone || is_negated(test))
+            continue;
+        switch (test.opcode) {
+            case Opcode::source_v4:
+            case Opcode::destination_v4:
+            case Opcode::source_set:
+            case Opcode::destination_set:
+                if (family_ != Family::v4)
+                    return true;
+                break;
+            case Opcode::source_v6:
+            case Opcode::destination_v6:
+                if (family_ != Family::v6)
+                    return true;
+                break;
+            default:
+                break;
+        }
+    }
+    return false;
+}
+
+const BoxMaker::Restriction& BoxMaker::restriction_of(Domain domain, const ValueSet& values) {
+    std::optional<Restriction>& last = last_restrictions_[static_cast<std::size_t>(domain)];
+    if (last && last->values == values)
+        return *last;
+    last = Restriction{.values = values, .condition = conditions_.add(domain, values)};
+    if (lane_of(domain)) {
+        unsigned first = 0, end = domain_size(domain) - 1;
+        while (!values[first])
+            ++first;
+        while (!values[end])
+            --end;
+        last->interval = {first, end};
+        last->in_lane = values.count() == end - first + 1;
+    }
+    return *last;
 }
 
 Box BoxMaker::finish(const Partial& partial, const RuleRecord& rule, std::uint32_t index) {
@@ -334,23 +402,15 @@ Box BoxMaker::finish(const Partial& partial, const RuleRecord& rule, std::uint32
     box.unverified = partial.unverified;
     for (std::size_t i = 0; i < kDomains; ++i) {
         const auto domain = static_cast<Domain>(i);
-        const ValueSet& values = partial.values[i];
-        if ((partial.domains >> i & 1) == 0 || values.count() == domain_size(domain))
+        if ((partial.domains >> i & 1) == 0 || partial.values[i] == all_values_[i])
             continue;
-        bool in_lane = false;
-        if (const auto where = lane_of(domain)) {
-            unsigned first = 0, last = domain_size(domain) - 1;
-            while (!values[first])
-                ++first;
-            while (!values[last])
-                --last;
-            box.lanes[*where] = {first, last};
-            in_lane = values.count() == last - first + 1;
-        }
-        box.lanes_suffice = box.lanes_suffice && in_lane;
-        if (const auto condition = conditions_.add(domain, values)) {
-            box.conditions[i] = *condition;
-            conditions_.count_use(*condition);
+        const Restriction& restriction = restriction_of(domain, partial.values[i]);
+        if (const auto where = lane_of(domain))
+            box.lanes[*where] = restriction.interval;
+        box.lanes_suffice = box.lanes_suffice && restriction.in_lane;
+        if (restriction.condition) {
+            box.conditions[i] = *restriction.condition;
+            conditions_.count_use(*restriction.condition);
         } else {
             box.unverified = true;
         }
@@ -362,6 +422,8 @@ Box BoxMaker::finish(const Partial& partial, const RuleRecord& rule, std::uint32
 void BoxMaker::append_boxes(std::uint32_t index, std::vector<Box>& boxes) {
     const RuleRecord& rule = view_.rules()[index];
     const auto tests = view_.instructions().subspan(rule.first_instruction, rule.header_count);
+    if (belongs_elsewhere(tests))
+        return;
     Partial full;
     full.lanes.fill({0, kFullLane});
     std::vector<Partial> partials = {full};
@@ -376,6 +438,15 @@ void BoxMaker::append_boxes(std::uint32_t index, std::vector<Box>& boxes) {
         };
         if (has(Demand::Kind::always))
             continue;
+        const bool alone =
+            demands.size() == 1 && !has(Demand::Kind::unknown) &&
+            (demands.front().kind == Demand::Kind::values || demands.front().intervals.size() == 1);
+        if (alone) {
+            apply_alone(demands.front(), partials);
+            if (partials.empty())
+                return;
+            continue;
+        }
         std::vector<Partial> next;
         bool fits = !has(Demand::Kind::unknown);
         for (std::size_t i = 0; fits && i < partials.size(); ++i)

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -78,8 +79,20 @@ class BoxMaker {
     void port_demands(const contract::Instruction& test, unsigned lane,
                       std::vector<Demand>& demands) const;
     static void merge(std::vector<Demand>& demands);
+    bool belongs_elsewhere(std::span<const contract::Instruction> tests) const;
+    static bool restrict_values(const Demand& demand, Partial& partial);
+    static bool restrict_lanes(const Demand& demand, std::size_t alternative, Partial& partial);
     static bool apply(const Demand& demand, const Partial& partial, std::vector<Partial>& result);
+    static void apply_alone(const Demand& demand, std::vector<Partial>& partials);
     std::vector<Demand> demands_of_block(std::span<const contract::Instruction> block);
+    // What a set of values of a domain is in a box.
+    struct Restriction {
+        ValueSet values{};
+        Interval interval{};
+        bool in_lane = false;  // the interval says all
+        std::optional<Condition> condition;
+    };
+    const Restriction& restriction_of(Domain domain, const ValueSet& values);
     Box finish(const Partial& partial, const contract::RuleRecord& rule, std::uint32_t index);
 
     const contract::SnapshotView& view_;
@@ -96,6 +109,9 @@ class BoxMaker {
         }
     };
     std::unordered_map<TestBytes, ValueSet, HashTest> known_;
+    // By domain, the last one: neighbours are often alike.
+    std::array<std::optional<Restriction>, kDomains> last_restrictions_;
+    std::array<ValueSet, kDomains> all_values_;
 };
 
 }  // namespace sluice::classify

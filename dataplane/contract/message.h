@@ -7,9 +7,9 @@
 //
 //     data plane → Hello     descriptors: counters (read-only), log rings, annotations, memfd of
 //                            TableDescriptor[table_count], and the running snapshot if there is
-//                            one. Sent once after accept.
+//                            one, whose cost it tells. Sent once after accept.
 //     control plane → Offer  descriptor: sealed memfd with a snapshot
-//     data plane → Accepted  all workers run this generation
+//     data plane → Accepted  all workers run this generation; what it costs
 //                | Rejected  the old generation stays; reason in words
 //     control plane → StatesRequest
 //     data plane → StatesReply  descriptor: memfd of StateRecord[record_count], in no order; the
@@ -35,7 +35,7 @@
 namespace sluice::contract {
 
 inline constexpr std::uint32_t kMessageMagic = 0x43554c53;  // "SLUC"
-inline constexpr std::uint16_t kMessageVersion = 3;
+inline constexpr std::uint16_t kMessageVersion = 4;
 // A generation follows the running one. Near the end of the numbers there would be none to follow.
 inline constexpr std::uint64_t kGenerationLimit = std::uint64_t{1} << 63;
 inline constexpr char kDefaultContractSocket[] = "/run/sluice/dataplane.sock";
@@ -67,6 +67,27 @@ struct PortDescription {
     std::uint8_t peer = 0xff;  // index of the port that bridges with this one
 };
 
+// What the rules cost a packet of one family at worst, and the memory that they take to be found.
+struct FamilyCost {
+    std::uint64_t bytes = 0;
+    std::uint32_t boxes = 0;         // that the rules became; none for rules of other families
+    std::uint32_t trees = 0;         // that are searched one after the other
+    std::uint32_t worst_nodes = 0;   // on the longest way through all of them
+    std::uint32_t worst_blocks = 0;  // of eight boxes, at the end of it
+    std::uint32_t cut_short = 0;     // 1: the bound on memory made the way longer
+    std::uint32_t reserved = 0;
+    bool operator==(const FamilyCost&) const = default;
+};
+
+struct RulesetCost {
+    std::uint64_t bytes = 0;
+    std::uint64_t build_us = 0;
+    std::uint32_t rules = 0;     // live ones, with the default rule
+    char instructions[12] = {};  // that search: "portable", "avx2", "avx512"
+    FamilyCost v4, v6, other;    // other: what is not IP
+    bool operator==(const RulesetCost&) const = default;
+};
+
 struct Hello {
     MessageHeader header{.type = MessageType::hello, .length = 0};
     std::uint64_t boot_id = 0;     // random, another one after each start of the data plane
@@ -80,6 +101,7 @@ struct Hello {
     std::uint64_t state_memory = 0;       // bytes taken for states at start
     std::uint32_t state_buckets = 0;      // of the hash tables of all workers
     std::uint32_t table_count = 0;
+    RulesetCost cost;  // of the running ruleset, if there is one
     PortDescription ports[kMaximumPorts];
 };
 
@@ -93,6 +115,7 @@ struct Offer {
 struct Accepted {
     MessageHeader header{.type = MessageType::accepted, .length = 0};
     std::uint64_t generation = 0;
+    RulesetCost cost;
 };
 
 struct Rejected {
@@ -204,6 +227,7 @@ static_assert(std::has_unique_object_representations_v<StatesReply>);
 static_assert(std::has_unique_object_representations_v<StateRecord>);
 static_assert(sizeof(StateFilter) == 32 && sizeof(StateRecord) == 88);
 static_assert(std::has_unique_object_representations_v<Hello>);
+static_assert(std::has_unique_object_representations_v<Accepted>);
 static_assert(std::has_unique_object_representations_v<Rejected>);
 static_assert(sizeof(MessageHeader) == 16 && sizeof(PortDescription) == 24);
 

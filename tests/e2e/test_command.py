@@ -1,9 +1,11 @@
 """The `ipfw` command against running daemons: rule files, messages, exit statuses."""
 
+import json
 import signal
 from pathlib import Path
 
 import pytest
+from lab.network import eventually
 
 TWO_RULES = "add 100 allow icmp from any to any\nadd 200 deny ip from any to any\n"
 DEFAULT = "65535 deny ip from any to any\n"
@@ -138,6 +140,35 @@ def test_port_that_is_not_there(own_appliance):
                                        str(own_appliance.config))
     assert done.returncode not in (0, -signal.SIGSEGV, -signal.SIGABRT)
     assert "no interface em7" in done.stderr
+
+
+# ---- cost ----------------------------------------------------------------------------------------
+
+
+def test_show_cost_follows_the_running_ruleset(own_appliance):
+    own_appliance.start()
+    own_appliance.load("".join(f"add deny tcp from 10.0.{i}.0/24 to any 80\n" for i in range(200)) +
+                       "add deny tcp from 2001:db8::/32 to any\n")
+    table = own_appliance.must("show", "--cost")
+    assert [line.split()[0] for line in table.splitlines()[:3]] == ["packets", "IPv4", "IPv6"]
+    assert "202 rules, " in table and " built in " in table
+    cost = json.loads(own_appliance.must("show", "--cost", "--json"))
+    assert cost["rules"] == 202
+    assert (cost["ipv4"]["boxes"], cost["ipv6"]["boxes"]) == (201, 2)
+    assert cost["ipv4"]["worst_nodes"] >= 1 and cost["ipv4"]["worst_blocks"] >= 1
+    assert cost["bytes"] >= cost["ipv4"]["bytes"] > 0
+    own_appliance.must("-q", "add", "deny", "udp", "from", "10.1.0.0/16", "to", "any")
+    assert json.loads(own_appliance.must("show", "--cost", "--json"))["ipv4"]["boxes"] == 202
+    before = own_appliance.must("show", "--cost")
+
+    # The data plane tells a control plane that comes anew.
+    own_appliance.stop_controlplane(signal.SIGKILL)
+    own_appliance.start_controlplane()
+    assert eventually(lambda: own_appliance.ipfw("show", "--cost").out == before)
+
+    own_appliance.stop_dataplane()
+    assert eventually(lambda: own_appliance.ipfw("show", "--cost").status == 69)
+    assert "sluice-dataplane is not running" in own_appliance.ipfw("show", "--cost").err
 
 
 # ---- exit statuses -------------------------------------------------------------------------------

@@ -125,6 +125,54 @@ TEST_F(ControllerTest, AFreshDataPlaneGetsTheDefaultRule) {
     EXPECT_EQ(texts(), Strings{"65535 deny ip from any to any"});
 }
 
+TEST_F(ControllerTest, TheCostIsThatOfTheRunningRuleset) {
+    start();
+    dataplane_->behaviour.cost.v4.boxes = 7;
+    EXPECT_EQ(run(ShowCostOperation{}).results.at(0).cost, contract::RulesetCost());
+    add("allow tcp from any to any 22");
+    EXPECT_EQ(run(ShowCostOperation{}).results.at(0).cost, dataplane_->behaviour.cost);
+
+    // A control plane that comes anew is told when it connects.
+    controller_.reset();
+    ASSERT_TRUE(wait([&] { return !dataplane_->connected(); }));
+    start_controller();
+    ASSERT_TRUE(wait([&] { return controller_->generation() == 2; }));
+    EXPECT_EQ(run(ShowCostOperation{}).results.at(0).cost, dataplane_->behaviour.cost);
+}
+
+TEST_F(ControllerTest, WithoutADataPlaneThereIsNoCost) {
+    start();
+    dataplane_.reset();
+    ASSERT_TRUE(wait([&] { return !run(ListOperation{}).data_plane; }));
+    EXPECT_EQ(run(ShowCostOperation{}).status, ExitStatus::unavailable);
+}
+
+TEST_F(ControllerTest, RulesThatTheMemoryBoundMadeSlowAreTakenWithAWarning) {
+    start();
+    dataplane_->behaviour.cost.v6.cut_short = 1;
+    const auto warnings = [](const Response& response) {
+        std::size_t count = 0;
+        for (const OperationResult& result : response.results)
+            for (const std::string& complaint : result.complaints)
+                count += complaint.starts_with("warning: the rules overlap") ? 1 : 0;
+        return count;
+    };
+    const Response first = add("100 allow tcp from any to any 22");
+    EXPECT_EQ(first.status, ExitStatus::ok);
+    EXPECT_EQ(first.results.at(0).status, ExitStatus::ok);
+    EXPECT_EQ(warnings(first), 1u);
+    // Not for each further rule, but for each file.
+    EXPECT_EQ(warnings(add("200 allow tcp from any to any 23")), 0u);
+    EXPECT_EQ(warnings(run(AddOperation{"300 allow tcp from any to any 24"},
+                           AddOperation{"400 allow tcp from any to any 25"})),
+              1u);
+    EXPECT_EQ(std::count_if(reports_.begin(), reports_.end(),
+                            [](const std::string& report) {
+                                return report.starts_with("the rules overlap");
+                            }),
+              1);
+}
+
 TEST_F(ControllerTest, AnAddIsActiveWhenItIsAnswered) {
     start();
     const Response response = add("allow tcp from any to any 22");

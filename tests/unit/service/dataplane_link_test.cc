@@ -31,8 +31,8 @@ class DataplaneLinkTest : public testing::Test {
                 .up = [this](DataplaneGreeting g) { greeting_ = std::move(g); },
                 .down = [this](const std::string& reason, bool) { reasons_.push_back(reason); },
                 .answered =
-                    [this](Result<std::uint64_t> answer) {
-                        answers_.push_back(answer ? std::to_string(*answer)
+                    [this](Result<contract::Accepted> answer) {
+                        answers_.push_back(answer ? std::to_string(answer->generation)
                                                   : answer.error().message);
                     },
                 .states =

@@ -129,6 +129,7 @@ void FakeDataplane::greet() {
     hello.log_ring_capacity = behaviour.log_ring_capacity;
     hello.state_capacity = behaviour.state_capacity;
     hello.state_buckets = behaviour.state_buckets;
+    hello.cost = behaviour.cost;
     std::memcpy(hello.ports[0].name, "em0", 4);
     std::memcpy(hello.ports[1].name, "em1", 4);
     const auto descriptions = tables.descriptors();
@@ -332,6 +333,7 @@ void FakeDataplane::take_offer(const contract::Offer& offer, UniqueFd file) {
     contract::Accepted accepted;
     accepted.header.type = contract::MessageType::accepted;
     accepted.generation = generation_;
+    accepted.cost = behaviour.cost;
     send(accepted, {});
 }
 

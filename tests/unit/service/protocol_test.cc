@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+
 namespace sluice::service {
 namespace {
 
@@ -64,6 +66,43 @@ TEST(Protocol, QuestionsForStatesComeBackEqual) {
         request.operations.push_back({.line = 0, .forgive = false, .what = ListOperation{}});
         EXPECT_FALSE(decode_request(encode(request)));
     }
+}
+
+contract::RulesetCost example_cost() {
+    contract::RulesetCost cost;
+    cost.bytes = std::uint64_t{1} << 40;
+    cost.build_us = 12345;
+    cost.rules = 100001;
+    std::strcpy(cost.instructions, "avx512");
+    cost.v4 = {
+        .bytes = 1, .boxes = 2, .trees = 3, .worst_nodes = 4, .worst_blocks = 5, .cut_short = 1};
+    cost.v6.boxes = 6;
+    cost.other.bytes = 7;
+    return cost;
+}
+
+TEST(Protocol, TheQuestionForCostAndItsAnswerComeBackEqual) {
+    Request request{.whole = false, .brief = true, .operations = {}};
+    request.operations.push_back({.line = 0, .forgive = false, .what = ShowCostOperation{}});
+    const auto again = decode_request(encode(request));
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(*again, request);
+    request.operations.push_back({.line = 0, .forgive = false, .what = ListOperation{}});
+    EXPECT_FALSE(decode_request(encode(request)));
+
+    Response response;
+    response.results.emplace_back().cost = example_cost();
+    const auto answer = decode_response(encode(response));
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_EQ(*answer, response);
+}
+
+TEST(Protocol, ACostThatLacksAFamilyIsRefused) {
+    Response response;
+    response.results.emplace_back().cost = example_cost();
+    std::string text = encode(response);
+    text.replace(text.find("\"v6\""), 4, "\"v7\"");
+    EXPECT_FALSE(decode_response(text));
 }
 
 TEST(Protocol, AnswersComeBackEqual) {

@@ -41,12 +41,15 @@ class ContractServerTest : public testing::Test {
                      return hello;
                  },
              .publish = [this](std::span<const std::byte> image,
-                               ContractServer::Callbacks::Prepared tables) -> Result<Done> {
+                               ContractServer::Callbacks::Prepared tables)
+                 -> Result<contract::RulesetCost> {
                  with_tables_ = tables == ContractServer::Callbacks::Prepared::commit;
                  published_.emplace_back(image.begin(), image.end());
                  if (!refusal_.empty())
                      return Error{ExitStatus::data, refusal_};
-                 return Done{};
+                 contract::RulesetCost cost;
+                 cost.build_us = 100 + published_.size();
+                 return cost;
              },
              .list_states =
                  [this](const contract::StatesRequest& request) {
@@ -196,6 +199,8 @@ TEST_F(ContractServerTest, GreetsWithDescriptorsAndTakesOffers) {
         const auto accepted = client.read<contract::Accepted>();
         EXPECT_EQ(accepted.header.type, contract::MessageType::accepted);
         EXPECT_EQ(accepted.generation, 5u);
+        EXPECT_EQ(accepted.cost.build_us, 101u);
+        EXPECT_EQ(hello.cost, contract::RulesetCost());
         EXPECT_EQ(published_.size(), 1u);
         EXPECT_EQ(server->generation(), 5u);
     }
@@ -204,7 +209,9 @@ TEST_F(ContractServerTest, GreetsWithDescriptorsAndTakesOffers) {
     EXPECT_EQ(server->client(), -1);
     Client next(path());
     server->on_listener();
-    EXPECT_EQ(next.read<contract::Hello>().generation, 5u);
+    const auto hello = next.read<contract::Hello>();
+    EXPECT_EQ(hello.generation, 5u);
+    EXPECT_EQ(hello.cost.build_us, 101u);
     ASSERT_EQ(next.descriptors().size(), 5u);
     contract::SnapshotHeader image;
     ASSERT_EQ(pread(next.descriptors()[4].get(), &image, sizeof image, 0),

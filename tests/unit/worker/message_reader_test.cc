@@ -87,7 +87,7 @@ TEST(MessageReaderTest, EveryRefusalSaysWhy) {
     offer = good_offer();
     offer.header.version = 9;
     EXPECT_EQ(refusal(offer),
-              "the message has version 9, this data plane speaks version 3: install both programs "
+              "the message has version 9, this data plane speaks version 4: install both programs "
               "from the same release");
     offer = good_offer();
     offer.header.type = contract::MessageType::hello;
