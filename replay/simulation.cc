@@ -6,6 +6,7 @@
 #include <set>
 
 #include "controlplane/compiler/compile.h"
+#include "controlplane/compiler/support.h"
 #include "controlplane/log/log_line.h"
 #include "controlplane/ruleset/state_listing.h"
 #include "dataplane/forward/rewrite.h"
@@ -120,6 +121,9 @@ Result<std::unique_ptr<Simulation>> Simulation::create(const ruleset::Ruleset& r
                                                        unsigned worker_count, std::uint64_t seed,
                                                        std::shared_ptr<table::Store> tables,
                                                        program::RandomSource* draws) {
+    for (const ruleset::RulePointer& rule : rules.rules())
+        if (auto why = compiler::unsupported(rule->rule))
+            return Error{ExitStatus::unavailable, *why};
     const auto image = compiler::compile(rules, 1);
     if (!image)
         return image.error();

@@ -293,6 +293,9 @@ Result<Done> TableWork::add(const TableOperation& operation, std::uint32_t line,
         item.first = changes_.size();
         table = tables.find(command.table);
     }
+    // Scripts of old flush them first, when all tables were there from the start.
+    if (table == nullptr && command.verb == Verb::flush && is_number(command.table))
+        return Done{};
     if (table == nullptr) {
         if (command.verb == Verb::lookup)
             complain(result, ExitStatus::unavailable, "Table " + command.table + " not found");

@@ -22,6 +22,7 @@ void check_rule(const Rule& rule) {
     check(static_cast<bool>(again));
     again->number = rule.number;
     again->set = rule.set;
+    again->label = rule.label;
     check(*again == rule);
     check(print_rule(*again) == print_rule(rule));
     check(!constructs_of(rule).empty());
