@@ -462,7 +462,7 @@ struct Engine::Impl {
         walk.parent = &parent;
         walk.argument = {};  // a state has found no entry
         walk.forward = hit->state.forward;
-        walk.next_probe = 0;  // the walk may go back
+        may_go_back(walk);
         return hit->rule;
     }
 
@@ -639,7 +639,13 @@ struct Engine::Impl {
     // Calls and returns may go back.
     static void go_to(Walk& walk, Step& step, std::uint32_t rule) {
         step.next = rule;
+        may_go_back(walk);
+    }
+
+    // A rule that is met again looks and draws again.
+    static void may_go_back(Walk& walk) {
         walk.next_probe = 0;
+        walk.drawn_rule = kNoRule;
     }
 
     // A call that is too deep and a return without a call are passed over, uncounted.

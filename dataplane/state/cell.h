@@ -40,8 +40,9 @@ inline constexpr std::uint8_t initiator_is_low = 1;
 inline constexpr std::uint8_t ack_forward =
     2;  // an ACK that moves on was seen since the last stamp
 inline constexpr std::uint8_t ack_reverse = 4;
-inline constexpr std::uint8_t answered = 8;  // a packet came back
-inline constexpr std::uint8_t limited = 16;  // counted by a parent
+inline constexpr std::uint8_t answered = 8;    // a packet came back
+inline constexpr std::uint8_t limited = 16;    // counted by a parent
+inline constexpr std::uint8_t childless = 32;  // a parent in the list of those without children
 }  // namespace mark
 
 // TCP flags that decide about the lifetime. In Cell::tcp_seen: low nibble from the initiator, high
@@ -93,7 +94,7 @@ struct ColdCell {
     CellIndex next = kNoCell;  // in the list of its second in the timer wheel
     CellIndex previous = kNoCell;
     std::uint32_t made_s = 0;
-    CellIndex parent = kNoCell;  // of a limited state
+    CellIndex parent = kNoCell;  // of a limited state; of a parent: see mark::childless
     LinkOrigin origin;
 };
 static_assert(sizeof(ColdCell) == 32);

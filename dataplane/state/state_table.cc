@@ -14,6 +14,8 @@ namespace {
 
 // How many states whose time is up an insertion collects when the table is full.
 constexpr unsigned kCollectWhenFull = 8;
+// Parents without children that go together. More have to wait for the next.
+constexpr unsigned kDroppedAtOnce = 64;
 // Seconds that one call of `expire` may step over when nothing is due.
 constexpr unsigned kSecondsPerCall = 64;
 
@@ -411,6 +413,7 @@ void StateTable::remove(CellIndex index) {
     give_back(index);
     if (parent != kNoCell)
         leave_parent(parent);
+    drop_childless();
 }
 
 // ---- Parents -----------------------------------------------------------------------------------
@@ -447,7 +450,7 @@ std::uint64_t StateTable::children_elsewhere(const FlowKey& key, FlowHash hash,
     return children;
 }
 
-// The parent for the key, found or made. One that no state joins goes with the next second.
+// The parent for the key, found or made.
 CellIndex StateTable::make_parent(const FlowKey& key, FlowHash hash,
                                   const contract::RuleRecord& rule, std::uint32_t uptime_s,
                                   const contract::Sysctls& sysctls) {
@@ -466,14 +469,15 @@ CellIndex StateTable::make_parent(const FlowKey& key, FlowHash hash,
         store(cell.kind, key.ip_version == 6 ? CellKind::parent6 : CellKind::parent4);
         store(cold_[parent].made_s, uptime_s);
         store(cell.name, rule.state_name);
-        store(cell.marks, std::uint8_t{0});
+        store(cell.marks, mark::childless);
         store(cell.tcp_seen, rule.limit_mask);
         store(cell.rule_slot, rule.slot);
         store(cell.rule_id, rule.id);
-        store(cell.expires_s, uptime_s + 1);
+        store(cell.expires_s, uptime_s + std::max(sysctls.dyn_short_lifetime, 1u));
     }
-    cold_[parent].parent = kNoCell;
-    wheel_.hang(parent, uptime_s + 1);
+    cold_[parent].parent = childless_;
+    childless_ = parent;
+    wheel_.hang(parent, cell.expires_s);
     count(counters_->parents, 1);
     return parent;
 }
@@ -483,9 +487,27 @@ void StateTable::leave_parent(CellIndex parent) {
     {
         const CellWriter writer(cell);
         store(cell.packets, cell.packets - 1);
+        if (cell.packets != 0 || (cell.marks & mark::childless) != 0)
+            return;
+        store(cell.marks, mark::childless);
     }
-    if (cell.packets == 0)
-        remove_parent(parent);
+    cold_[parent].parent = childless_;
+    childless_ = parent;
+}
+
+// As in ipfw, parents without children go when a state goes. A parent that took the last place, so
+// that the state it was made for found none, goes in its own time too: there may be no state.
+void StateTable::drop_childless() {
+    for (unsigned budget = kDroppedAtOnce; childless_ != kNoCell && budget != 0; --budget) {
+        const CellIndex parent = childless_;
+        childless_ = cold_[parent].parent;
+        if (cells_[parent].packets == 0) {
+            remove_parent(parent);
+            continue;
+        }
+        const CellWriter writer(cells_[parent]);
+        store(cells_[parent].marks, std::uint8_t{0});
+    }
 }
 
 void StateTable::remove_parent(CellIndex parent) {
@@ -519,8 +541,8 @@ void StateTable::look_at(CellIndex index, const contract::Sysctls& sysctls,
     const Cell& cell = cells_[index];
     const std::uint32_t now_s = wheel_.current();
     if (is_parent(cell.kind)) {
-        if (cell.packets == 0)
-            return remove_parent(index);
+        if (cell.packets == 0 && cell.expires_s <= now_s)
+            return drop_childless();
         // The last child takes it along.
         wheel_.unhang(index);
         return wheel_.hang(index, now_s + TimerWheel::kReach);

@@ -209,6 +209,7 @@ class StateTable {
     bool is_parent_of(CellIndex index, const FlowKey& key, std::uint32_t rule_id) const;
     void leave_parent(CellIndex parent);
     void remove_parent(CellIndex parent);
+    void drop_childless();
     CellIndex insert(const FlowKey& key, FlowHash hash);
     void look_at(CellIndex cell, const contract::Sysctls& sysctls, KeepaliveSink* keepalives);
     void send_keepalives(CellIndex cell, KeepaliveSink& sink) const;
@@ -223,6 +224,8 @@ class StateTable {
     CellIndex free_count_ = 0;
     CellIndex fresh_ = 0;  // cells from here on have never been used
     TimerWheel wheel_;
+    // Parents that had no child when they were put here; ColdCell::parent leads to the next.
+    CellIndex childless_ = kNoCell;
     bool begun_ = false;  // the wheel knows the time
     std::vector<const StateTable*> shards_;
     contract::WorkerCounters* counters_;

@@ -193,11 +193,14 @@ std::map<std::uint64_t, std::deque<std::uint32_t>> draws_of(const Case& test) {
 // belongs to which rule.
 class ReplayedDraws final : public program::RandomSource {
   public:
-    // By packet and place among the rules that are walked.
-    std::map<std::pair<std::uint64_t, std::size_t>, std::uint32_t> draws;
+    DrawsByRule draws;
     std::uint32_t draw(const packet::Packet& packet, std::uint32_t rule_index) override {
         const auto found = draws.find({packet.sequence, rule_index});
-        return found == draws.end() ? 0 : found->second;
+        if (found == draws.end() || found->second.empty())
+            return 0;
+        const std::uint32_t draw = found->second.front();
+        found->second.pop_front();
+        return draw;
     }
 };
 
@@ -332,7 +335,7 @@ Answers answers_of_reference(const Case& test, DrawsByRule* draws) {
             const std::uint32_t draw = left.front();
             left.pop_front();
             if (draws != nullptr)
-                (*draws)[{packet, live_index[rule]}] = draw;
+                (*draws)[{packet, live_index[rule]}].push_back(draw);
             return draw;
         },
         disabled_sets);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -42,8 +43,9 @@ struct Answers {
 // a construct that is not carried out.
 Answers answers_of_replay(const Case& test, unsigned workers);
 
-// What was drawn for a packet at a rule, by its place among those of enabled sets.
-using DrawsByRule = std::map<std::pair<std::uint64_t, std::size_t>, std::uint32_t>;
+// What was drawn for a packet at a rule, by its place among those of enabled sets: once each time
+// that the packet came there. A call may send it there again.
+using DrawsByRule = std::map<std::pair<std::uint64_t, std::size_t>, std::deque<std::uint32_t>>;
 
 // The slow engine of tests/reference. It draws what the original drew; `draws` collects that.
 Answers answers_of_reference(const Case& test, DrawsByRule* draws = nullptr);

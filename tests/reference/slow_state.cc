@@ -93,10 +93,10 @@ void SlowStates::forget(const SlowPacket& packet, const std::string& name,
                         const std::function<bool(std::size_t rule)>& over) {
     for (SlowState* found = newest(packet, name); found != nullptr && over(found->rule);
          found = newest(packet, name)) {
-        const SlowParent* parent = found->parent;
-        if (parent != nullptr && --found->parent->children == 0)
-            parents_.remove_if([&](const SlowParent& other) { return &other == parent; });
+        if (found->parent != nullptr)
+            --found->parent->children;
         states_.remove_if([&](const SlowState& state) { return &state == found; });
+        remove_childless_parents();
     }
 }
 
@@ -165,7 +165,7 @@ SlowParent* SlowStates::parent_for(const SlowFlow& key, std::size_t rule) {
     if (parents_.size() >= sysctls_.dyn_parent_max ||
         states_.size() + parents_.size() >= sysctls_.dyn_max)
         return nullptr;
-    parents_.push_back({.rule = rule, .key = key});
+    parents_.push_back({.rule = rule, .key = key, .made_s = now_s_});
     return &parents_.back();
 }
 
@@ -225,13 +225,23 @@ void SlowStates::advance_to(std::uint64_t time_ms) {
 }
 
 void SlowStates::remove_expired() {
-    states_.remove_if([this](const SlowState& state) {
+    const std::size_t removed = states_.remove_if([this](const SlowState& state) {
         if (state.expires_s > now_s_)
             return false;
         if (state.parent != nullptr)
             --state.parent->children;
         return true;
     });
+    const std::uint64_t life = at_least_1(sysctls_.dyn_short_lifetime);
+    const bool waited =
+        std::any_of(parents_.begin(), parents_.end(), [&](const SlowParent& parent) {
+            return parent.children == 0 && parent.made_s + life <= now_s_;
+        });
+    if (removed != 0 || waited)
+        remove_childless_parents();
+}
+
+void SlowStates::remove_childless_parents() {
     parents_.remove_if([](const SlowParent& parent) { return parent.children == 0; });
 }
 

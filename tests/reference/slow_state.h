@@ -28,11 +28,12 @@ struct SlowFlow {
 
 SlowFlow flow_of(const SlowPacket& packet);
 
-// Counts the states that one rule has for one value of its masked key. It goes at the first tick
-// that finds it without children.
+// Counts the states that one rule has for one value of its masked key. Without children it goes
+// when any state goes (conformance/modern-stateful-006), or after dyn_short_lifetime.
 struct SlowParent {
     std::size_t rule = 0;
     SlowFlow key;
+    std::uint64_t made_s = 0;
     unsigned children = 0;
 };
 
@@ -88,6 +89,7 @@ class SlowStates {
     bool is_full() const;
     SlowParent* parent_for(const SlowFlow& key, std::size_t rule);
     void remove_expired();
+    void remove_childless_parents();
     void send_keepalives();
 
     contract::Sysctls sysctls_;

@@ -40,7 +40,8 @@ TEST(StateBounds, DynMaxCountsStatesAndParents) {
 }
 
 // The last place is taken by a parent; the state that it was made for finds none.
-TEST(StateBounds, AParentThatNobodyJoinsGoesWithTheNextSecond) {
+// It goes when any state goes, and in its own time if none does.
+TEST(StateBounds, AParentThatNobodyJoinsGoesWithTheNextState) {
     Shard shard(1024);
     shard.sysctls.dyn_max = 3;
     shard.sysctls.dyn_established_share = 0;
@@ -50,8 +51,41 @@ TEST(StateBounds, AParentThatNobodyJoinsGoesWithTheNextSecond) {
               Creation::table_full);
     EXPECT_EQ(shard.table->totals().parents, 1u);
     shard.expire(101);
+    EXPECT_EQ(shard.create(from_client(3, 101), keeping_rule(1)), Creation::table_full);
+    EXPECT_EQ(shard.table->totals().parents, 1u);
+    shard.table->remove(shard.find(from_client(1, 101))->cell);
     EXPECT_EQ(shard.table->totals().parents, 0u);
     EXPECT_EQ(shard.create(from_client(3, 101), keeping_rule(1)), Creation::made);
+}
+
+TEST(StateBounds, AParentThatNobodyJoinsGoesInItsOwnTime) {
+    Shard shard(1024);
+    shard.sysctls.dyn_max = 1;
+    shard.sysctls.dyn_established_share = 0;
+    shard.sysctls.dyn_short_lifetime = 5;
+    const auto limited = limiting_rule(2, source_address, 5);
+    EXPECT_EQ(shard.create(from_client(3, 100), limited), Creation::table_full);
+    shard.expire(104);
+    EXPECT_EQ(shard.table->totals().parents, 1u);
+    shard.expire(105);
+    EXPECT_EQ(shard.table->totals().parents, 0u);
+}
+
+// One that is joined late is a parent like all others.
+TEST(StateBounds, AParentMayBeJoinedLater) {
+    Shard shard(1024);
+    const auto rule_of = [](std::uint16_t limit) {
+        return limiting_rule(2, source_address, limit);
+    };
+    EXPECT_EQ(shard.create(from_client(3, 100), rule_of(0)), Creation::limit_reached);
+    ASSERT_EQ(shard.create(from_client(3, 101), rule_of(1)), Creation::made);
+    ASSERT_EQ(shard.create(from_client(4, 101), keeping_rule(1)), Creation::made);
+    shard.table->remove(shard.find(from_client(4, 101))->cell);
+    EXPECT_EQ(shard.table->totals().parents, 1u);
+    EXPECT_EQ(shard.create(make_packet({3, 6}, {0xc0a80001, 53}, kUdp, 102), rule_of(1)),
+              Creation::limit_reached);
+    shard.table->remove(shard.find(from_client(3, 101))->cell);
+    EXPECT_EQ(shard.table->totals().parents, 0u);
 }
 
 TEST(StateBounds, DynParentMaxBoundsParents) {
