@@ -95,4 +95,40 @@ bool lowered_mss_in(const PacketMarks& marks, std::span<const contract::Range> r
     });
 }
 
+Verdict::Kind verdict_kind(RuleAction action) {
+    switch (action) {
+        case RuleAction::allow:
+            return Verdict::Kind::accept;
+        case RuleAction::unreach:
+            return Verdict::Kind::unreach;
+        case RuleAction::unreach6:
+            return Verdict::Kind::unreach6;
+        case RuleAction::reset:
+            return Verdict::Kind::reset;
+        case RuleAction::reset6:
+            return Verdict::Kind::reset6;
+        case RuleAction::divert:
+            return Verdict::Kind::divert;
+        case RuleAction::tee:
+            return Verdict::Kind::tee;
+        case RuleAction::fwd:
+            return Verdict::Kind::fwd;
+        case RuleAction::reass:
+            return Verdict::Kind::reass;
+        case RuleAction::deny:
+        case RuleAction::count:
+        case RuleAction::skipto:
+        case RuleAction::check_state:
+        case RuleAction::call:
+        case RuleAction::return_:
+        case RuleAction::setfib:
+        case RuleAction::setdscp:
+        case RuleAction::tcp_setmss:
+        case RuleAction::setmark:
+        case RuleAction::count_:
+            break;
+    }
+    return Verdict::Kind::deny;
+}
+
 }  // namespace sluice::program

@@ -9,6 +9,7 @@
 
 #include "dataplane/contract/snapshot.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/program/engine.h"
 #include "dataplane/program/packet_marks.h"
 
 namespace sluice::program {
@@ -30,5 +31,8 @@ void see_changes(const PacketMarks& marks, packet::Packet& seen);
 
 // The test `tcpmss` of a SYN whose segment size a rule has lowered.
 bool lowered_mss_in(const PacketMarks& marks, std::span<const contract::Range> ranges);
+
+// What a rule that ends the walk makes of the packet; deny for the others.
+Verdict::Kind verdict_kind(contract::RuleAction action);
 
 }  // namespace sluice::program

@@ -7,9 +7,10 @@
 #include <vector>
 
 #include "dataplane/program/actions.h"
-#include "dataplane/program/log_record.h"
+#include "dataplane/program/residual_tests.h"
+#include "dataplane/program/rule_log.h"
 #include "dataplane/program/states.h"
-#include "dataplane/program/table_tests.h"
+#include "dataplane/program/walk.h"
 
 namespace sluice::program {
 
@@ -22,37 +23,12 @@ using contract::RuleRecord;
 using packet::Entry;
 using packet::Packet;
 
-// SplitMix64: 31 bits a draw, seeded per worker.
-class SplitMix {
-  public:
-    explicit SplitMix(std::uint64_t seed) : state_(seed) {}
-
-    std::uint32_t draw() {
-        std::uint64_t z = (state_ += 0x9e3779b97f4a7c15);
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-        return static_cast<std::uint32_t>((z ^ (z >> 31)) >> 33);
-    }
-
-  private:
-    std::uint64_t state_;
-};
-
-constexpr std::uint32_t kNoRule = 0xffffffff;
-
 // Packets whose states are fetched at once.
 constexpr std::size_t kChunk = 64;
 
 // How much housekeeping one turn of a worker does.
 constexpr unsigned kStatesPerCall = 64;
 constexpr state::CellIndex kCellsPerCall = 256;
-
-// Lines that this worker alone has put into its ring for a rule, since the limit was last re-armed.
-// Only an upper bound: the exact limit over all workers is kept where the lines are written.
-struct LoggedHere {
-    std::uint32_t epoch = 0;
-    std::uint32_t count = 0;
-};
 
 // A packet that hits a state goes on behind the rule that made it, which does nothing, if that
 // rule's actions begin with `untag` or `return`: ipfw has those as a negated `tag` and `call`, and
@@ -75,91 +51,21 @@ bool firewall_enabled(const contract::Sysctls& sysctls, const Packet& packet) {
     return packet.headers.ip_version == 6 ? sysctls.enable6 != 0 : sysctls.enable != 0;
 }
 
-Verdict::Kind verdict_kind(RuleAction action) {
-    switch (action) {
-        case RuleAction::allow:
-            return Verdict::Kind::accept;
-        case RuleAction::unreach:
-            return Verdict::Kind::unreach;
-        case RuleAction::unreach6:
-            return Verdict::Kind::unreach6;
-        case RuleAction::reset:
-            return Verdict::Kind::reset;
-        case RuleAction::reset6:
-            return Verdict::Kind::reset6;
-        case RuleAction::divert:
-            return Verdict::Kind::divert;
-        case RuleAction::tee:
-            return Verdict::Kind::tee;
-        case RuleAction::fwd:
-            return Verdict::Kind::fwd;
-        case RuleAction::reass:
-            return Verdict::Kind::reass;
-        case RuleAction::deny:
-        case RuleAction::count:
-        case RuleAction::skipto:
-        case RuleAction::check_state:
-        case RuleAction::call:
-        case RuleAction::return_:
-        case RuleAction::setfib:
-        case RuleAction::setdscp:
-        case RuleAction::tcp_setmss:
-        case RuleAction::setmark:
-        case RuleAction::count_:
-            break;
-    }
-    return Verdict::Kind::deny;
-}
-
-// What is known of a packet during one walk.
-struct Walk {
-    const Runtime& runtime;
-    const Packet& packet;
-    const classify::HeaderKey& key_of_headers;
-    // The rules that match it, from the index `matches_from` on.
-    classify::Matches& matches;
-    std::uint32_t matches_from = 0;
-    std::uint32_t asked_from = 0;  // the last time …
-    std::uint32_t next_match = 0;  // … and the first place in `matches` that may be at or behind it
-    PacketMarks& marks;
-    // The packet as the rules see it: itself, or a copy with the headers that they have changed.
-    // What those may be is no header test, so the classifier is asked with the packet itself.
-    const Packet* seen;
-    state::FlowKey key{};
-    state::FlowHash hash = 0;
-    state::CellIndex guess = state::kNoCell;  // where its state may be
-    bool has_flow = false;                    // it is IP, and states are in use: key and hash hold
-    std::uint32_t names_left = 0;        // that may still be looked for; a look-up for any ends it
-    std::size_t next_probe = 0;          // where to search for it
-    std::uint32_t drawn_rule = kNoRule;  // `prob` of this rule has drawn already …
-    bool drawn = false;                  // … and that was the answer
-    unsigned tees = 0;                   // met before
-    const RuleRecord* parent = nullptr;  // of the last state that was hit
-    bool forward = true;                 // the packet went the way of the state's first one
-    TableArgument argument{};            // `tablearg` of the rule that is looked at
-};
-
 }  // namespace
 
 struct Engine::Impl {
     Impl(const EngineOutputs& where, std::uint64_t seed, RandomSource* random_source)
         : outputs(where),
-          generator(seed),
-          random(random_source),
-          tables(where.tables, where.worker),
-          logged(where.slot_capacity) {}
+          tests(where, seed, random_source),
+          log(where.log, where.annotations, where.slot_capacity, where.log_dropped) {}
 
     EngineOutputs outputs;
-    SplitMix generator;
-    RandomSource* random;
-    TableTests tables;
-    std::vector<LoggedHere> logged;
+    ResidualTests tests;
+    RuleLog log;
     // By ordinal of the name: the walk that looked for it last.
     std::array<std::uint64_t, Runtime::kMaximumStateNames> looked_for{};
     std::uint64_t walk_number = 0;
     state::Lifetimes lifetimes;
-    std::uint32_t last_state_log_s = 0xffffffff;
-    std::uint32_t last_call_log_s = 0xffffffff;
     // The generation whose deleted rules' states are being removed, and how far that is.
     std::uint64_t swept_generation = 0;
     state::CellIndex sweep_next = 0;
@@ -324,7 +230,7 @@ struct Engine::Impl {
         if (!firewall_enabled(runtime.view().sysctls(), packet))
             return {.kind = Verdict::Kind::accept, .rule_number = 0};
         if (packet.malformed != contract::DropReason::none) {
-            log_malformed(runtime, packet);
+            log.malformed(runtime.view().sysctls(), packet);
             return {.kind = Verdict::Kind::deny, .reason = packet.malformed};
         }
         Walk walk{.runtime = runtime,
@@ -354,7 +260,7 @@ struct Engine::Impl {
         ++walk_number;
         if (walk.marks.has_dscp)
             see_changes(walk.marks, headers_to_change(walk));
-        tables.begin_packet();
+        tests.begin_packet();
         walk.names_left = walk.has_flow ? runtime.state_name_count() : 0;
         // Every turn moves forward, but for a state that was hit: that happens once for each name.
         for (std::uint32_t index = from;; ++index) {
@@ -362,7 +268,7 @@ struct Engine::Impl {
             const std::uint32_t until = probe != nullptr ? probe->rule : default_index;
             index = next_match(walk, index, until);
             if (probe != nullptr && index == probe->rule) {
-                if (!may_look_for_state(walk, rules[index], index))
+                if (!tests.may_look_for_state(walk, rules[index], index))
                     continue;
                 if (const auto parent = look_for_state(walk, *probe)) {
                     if (misses_its_states(runtime.view().all_rules()[*parent])) {
@@ -384,7 +290,7 @@ struct Engine::Impl {
                     return {.kind = Verdict::Kind::accept, .rule_number = 0};
                 continue;
             }
-            if (rule.action == RuleAction::check_state || !residual_matches(walk, rule, index))
+            if (rule.action == RuleAction::check_state || !tests.match(walk, rule, index))
                 continue;
             if (rule.state != contract::StateOption::none && walk.has_flow) {
                 if (const auto refused = make_state(walk, rule, index))
@@ -479,7 +385,7 @@ struct Engine::Impl {
         while (const auto hit = states.find(key, hash, guess, name, packet.uptime_s)) {
             const state::Cell& cell = states.cell(hit->cell);
             const auto rule = runtime.rule_of_state(cell.rule_slot, cell.rule_id);
-            if (rule && !has_expired(runtime, *rule, packet))
+            if (rule && !ResidualTests::has_expired(runtime, *rule, packet))
                 return LiveHit{*hit, *rule};
             states.remove(hit->cell);
         }
@@ -502,10 +408,12 @@ struct Engine::Impl {
         // The rule that ends the walk is counted, although its action is not carried out.
         count(walk.packet, rule.slot);
         const bool limit = result == state::Creation::limit_reached;
+        const state::StateTable::Totals totals = outputs.states->totals();
         if (!limit || sysctls.verbose != 0)
-            log_refused_state(
+            log.state_refused(
                 walk.packet, rule,
-                limit ? contract::LogKind::state_limit : contract::LogKind::state_table_full);
+                limit ? contract::LogKind::state_limit : contract::LogKind::state_table_full,
+                totals.states + totals.parents);
         return Verdict{.kind = Verdict::Kind::deny,
                        .reason = limit ? contract::DropReason::state_limit
                                        : contract::DropReason::state_table_full,
@@ -517,14 +425,6 @@ struct Engine::Impl {
         rule.state_limit = static_cast<std::uint16_t>(
             std::min(walk.argument.of(contract::TableField::limit), 65535u));
         return rule;
-    }
-
-    void log_refused_state(const Packet& packet, const RuleRecord& rule, contract::LogKind kind) {
-        if (last_state_log_s == packet.uptime_s)
-            return;
-        last_state_log_s = packet.uptime_s;
-        const state::StateTable::Totals totals = outputs.states->totals();
-        push(state_log_record(packet, rule, kind, totals.states + totals.parents), 0);
     }
 
     // ---- Actions -------------------------------------------------------------------------------
@@ -570,7 +470,7 @@ struct Engine::Impl {
         PacketMarks& marks = walk.marks;
         Step step{.verdict = std::nullopt, .next = behind(walk.runtime, index)};
         if ((rule.flags & contract::rule_flag::log) != 0)
-            log_rule(walk.runtime, walk.packet, rule);
+            log.matched(walk.runtime.view().sysctls(), walk.packet, rule);
         if (!apply_tag(rule, marks)) {
             count(walk.packet, rule.slot);
             step.verdict = refusal(rule, index, contract::DropReason::too_many_tags);
@@ -656,12 +556,8 @@ struct Engine::Impl {
         if (!error)
             return true;
         // ipfw complains of calls only.
-        if (rule.action == RuleAction::call && last_call_log_s != walk.packet.uptime_s) {
-            last_call_log_s = walk.packet.uptime_s;
-            contract::LogRecord record = log_record(walk.packet);
-            record.kind = contract::LogKind::call_stack;
-            push(record, 0);
-        }
+        if (rule.action == RuleAction::call)
+            log.call_refused(walk.packet);
         return false;
     }
 
@@ -693,159 +589,11 @@ struct Engine::Impl {
                 : std::max<unsigned>(rule.action_number, rule.number + 1u));
     }
 
-    // ---- Tests that headers do not decide ------------------------------------------------------
-
-    bool residual_matches(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
-        walk.argument = {};
-        const auto tests = residual_tests(walk.runtime, rule);
-        for (std::size_t i = 0; i < tests.size(); ++i) {
-            bool matched = test_matches(walk, tests[i], index);
-            while ((tests[i].flags & contract::kOrNext) != 0) {
-                ++i;
-                matched = matched || test_matches(walk, tests[i], index);
-            }
-            if (!matched)
-                return false;
-        }
-        return true;
-    }
-
-    static std::span<const Instruction> residual_tests(const Runtime& runtime,
-                                                       const RuleRecord& rule) {
-        return runtime.view().instructions().subspan(rule.first_instruction + rule.header_count,
-                                                     rule.residual_count);
-    }
-
-    bool test_matches(Walk& walk, const Instruction& test, std::uint32_t index) {
-        const Packet& packet = *walk.seen;
-        const Routes& routes = walk.runtime.routes();
-        bool matched = false;
-        switch (test.opcode) {
-            case Opcode::probability:
-                matched = chance(walk, test, index);
-                break;
-            case Opcode::verrevpath:
-                matched = routes.reverse_path_ok(packet);
-                break;
-            case Opcode::versrcreach:
-                matched = routes.source_reachable(packet);
-                break;
-            case Opcode::antispoof:
-                matched = routes.not_spoofed(packet);
-                break;
-            case Opcode::tagged:
-                matched = walk.marks.has_tag_in(ranges(walk, test));
-                break;
-            case Opcode::mark:
-                matched = (walk.marks.mark & test.data) == (test.argument & test.data);
-                break;
-            case Opcode::fib:
-                matched = walk.marks.fib == test.argument;
-                break;
-            case Opcode::not_expired:
-                matched = is_before(packet, test);
-                break;
-            case Opcode::tcp_mss:
-                if (walk.marks.maximum_segment_size == 0)
-                    return walk.runtime.classifier().tests().matches(test, packet);
-                matched = lowered_mss_in(walk.marks, ranges(walk, test));
-                break;
-            default:
-                if (!contract::is_table_test(test.opcode))
-                    return walk.runtime.classifier().tests().matches(test, packet);
-                matched = tables.matches(walk.runtime.view(), test, packet,
-                                         walk.runtime.view().all_rules()[index], walk.argument);
-                break;
-        }
-        return matched != ((test.flags & contract::kNegated) != 0);
-    }
-
-    static std::span<const contract::Range> ranges(const Walk& walk, const Instruction& test) {
-        return walk.runtime.view().ranges().subspan(test.data, test.count);
-    }
-
-    static bool is_before(const Packet& packet, const Instruction& test) {
-        return packet.now_ms / 1000 < test.argument;
-    }
-
-    static bool has_expired(const Runtime& runtime, std::uint32_t index, const Packet& packet) {
-        const RuleRecord& rule = runtime.view().all_rules()[index];
-        if ((rule.flags & contract::rule_flag::expires) == 0)
-            return false;
-        for (const Instruction& test : residual_tests(runtime, rule))
-            if (test.opcode == Opcode::not_expired && !is_before(packet, test))
-                return true;
-        return false;
-    }
-
-    // A rule whose time is over does nothing. `prob` comes before the look-up for a state, and is
-    // drawn once.
-    bool may_look_for_state(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
-        for (const Instruction& test : residual_tests(walk.runtime, rule)) {
-            if (test.opcode == Opcode::not_expired && !is_before(walk.packet, test))
-                return false;
-            if (test.opcode == Opcode::probability && !chance(walk, test, index))
-                return false;
-        }
-        return true;
-    }
-
-    bool chance(Walk& walk, const Instruction& test, std::uint32_t index) {
-        if (walk.drawn_rule != index) {
-            walk.drawn_rule = index;
-            walk.drawn = draw(walk.packet, index) < test.argument;
-        }
-        return walk.drawn;
-    }
-
-    std::uint32_t draw(const Packet& packet, std::uint32_t rule_index) {
-        return random != nullptr ? random->draw(packet, rule_index) : generator.draw();
-    }
-
     void count(const Packet& packet, std::uint32_t slot) {
         contract::RuleCounters& counters = outputs.counters[slot];
         contract::add(counters.packets, 1);
         contract::add(counters.bytes, packet.headers.counted_bytes());
         contract::set(counters.last_match_s, packet.now_ms / 1000);
-    }
-
-    void log_rule(const Runtime& runtime, const Packet& packet, const RuleRecord& rule) {
-        if (runtime.view().sysctls().verbose != 0)
-            push(log_record(packet, rule), rule.log_limit);
-    }
-
-    void log_malformed(const Runtime& runtime, const Packet& packet) {
-        const contract::Sysctls& sysctls = runtime.view().sysctls();
-        if (sysctls.verbose == 0)
-            return;
-        contract::LogRecord record = log_record(packet);
-        // "pullup failed" names no entry, so it has no limit and does not use up that of entry -1.
-        if (packet.malformed == contract::DropReason::short_transport ||
-            packet.malformed == contract::DropReason::extension_chain) {
-            record.kind = contract::LogKind::pullup_failed;
-        } else {
-            record.kind = contract::LogKind::refused;
-            record.log_limit = sysctls.verbose_limit;
-        }
-        push(record, record.log_limit);
-    }
-
-    void push(const contract::LogRecord& record, std::uint32_t limit) {
-        LoggedHere& here = logged[record.slot];
-        if (limit != 0) {
-            const std::uint32_t epoch =
-                __atomic_load_n(&outputs.annotations[record.slot].log_epoch, __ATOMIC_RELAXED);
-            if (here.epoch != epoch)
-                here = {.epoch = epoch, .count = 0};
-            if (here.count >= limit)
-                return;
-        }
-        if (!outputs.log.push(record)) {
-            if (outputs.log_dropped != nullptr)
-                contract::add(*outputs.log_dropped, 1);
-        } else if (limit != 0) {
-            ++here.count;
-        }
     }
 
     static Verdict verdict_of(const RuleRecord& rule, std::uint32_t index) {
@@ -865,7 +613,7 @@ Engine::Engine(Engine&&) noexcept = default;
 
 void Engine::filter(const Runtime& runtime, std::span<const Packet> packets,
                     std::span<Verdict> verdicts, std::span<PacketMarks> marks) {
-    impl_->tables.begin_burst();
+    impl_->tests.begin_burst();
     const bool stateful = runtime.uses_states() && impl_->outputs.states != nullptr;
     const bool states_first = stateful && !runtime.probes().empty() &&
                               runtime.probes().front().rule == 0 &&
@@ -891,7 +639,7 @@ Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdi
     if (verdict.kind == Verdict::Kind::divert)
         while (index + 1 < live && runtime.view().rules()[index].number == rule.number)
             ++index;
-    impl_->tables.begin_burst();
+    impl_->tests.begin_burst();
     impl_->classify(runtime, {&packet, 1});
     Walk walk{.runtime = runtime,
               .packet = packet,

@@ -37,7 +37,7 @@ class FakeDataplane {
         bool stuck_states = false;  // the next piece begins where this one did
         bool hang_up_on_tables = false;
         std::string refuse_tables_with;
-        contract::RulesetCost cost;      // of whatever it runs
+        contract::RulesetCost cost;  // of whatever it runs
     };
 
     FakeDataplane(EventLoop& loop, std::string path) : FakeDataplane(loop, path, Behaviour()) {}
