@@ -436,9 +436,9 @@ Grown grow_forest(const ForestInput& input, const Items& items, const Spreading&
     std::stable_sort(order.begin(), order.end(), [&](unsigned a, unsigned b) {
         return phase_of(kinds[a]) < phase_of(kinds[b]);
     });
-    const double spare = static_cast<double>(input.places_per_box * items.size()) / 2 /
-                             std::max<double>(1, static_cast<double>(order.size())) +
-                         static_cast<double>(input.places_on_top);
+    const double spare = (static_cast<double>(input.places_per_box * items.size()) / 2 +
+                          static_cast<double>(input.places_on_top)) /
+                         std::max<double>(1, static_cast<double>(order.size()));
     const std::vector<unsigned> lanes = restricted_lanes(items);
     Space space;
     space.fill({0, kFullLane});

@@ -14,9 +14,6 @@ using contract::Opcode;
 using contract::RuleAction;
 using contract::RuleRecord;
 
-// Single addresses and ports of a list that follow each other are one interval; beyond this many
-// intervals of one list their hull is taken.
-constexpr std::size_t kMaximumIntervals = kMaximumBoxes;
 constexpr std::uint32_t kLastPort = 0xffff;
 
 using Intervals = std::vector<Interval>;
@@ -120,6 +117,7 @@ BoxMaker::BoxMaker(const contract::SnapshotView& view, const packet::Environment
       environment_(environment),
       tests_(tests),
       family_(family),
+      spare_boxes_(boxes_to_spare(view.rules().size())),
       conditions_(conditions) {
     for (std::size_t i = 0; i < kDomains; ++i)
         for (unsigned value = 0; value < domain_size(static_cast<Domain>(i)); ++value)
@@ -328,15 +326,15 @@ bool BoxMaker::apply(const Demand& demand, const Partial& partial, std::vector<P
         return true;
     if (demand.kind == Demand::Kind::values) {
         result.push_back(base);
-        return result.size() <= kMaximumBoxes;
+        return result.size() <= most_boxes_;
     }
-    if (demand.intervals.size() > kMaximumIntervals)
+    if (demand.intervals.size() > most_boxes_)
         return false;
     for (std::size_t i = 0; i < demand.intervals.size(); ++i) {
         Partial next = base;
         if (restrict_lanes(demand, i, next))
             result.push_back(next);
-        if (result.size() > kMaximumBoxes)
+        if (result.size() > most_boxes_)
             return false;
     }
     return true;
@@ -424,6 +422,7 @@ void BoxMaker::append_boxes(std::uint32_t index, std::vector<Box>& boxes) {
     const auto tests = view_.instructions().subspan(rule.first_instruction, rule.header_count);
     if (belongs_elsewhere(tests))
         return;
+    most_boxes_ = std::min(kMaximumBoxes, 1 + spare_boxes_);
     Partial full;
     full.lanes.fill({0, kFullLane});
     std::vector<Partial> partials = {full};
@@ -460,6 +459,7 @@ void BoxMaker::append_boxes(std::uint32_t index, std::vector<Box>& boxes) {
         if (partials.empty())
             return;
     }
+    spare_boxes_ -= partials.size() - 1;
     for (const Partial& partial : partials)
         boxes.push_back(finish(partial, rule, index));
 }

@@ -39,8 +39,12 @@ struct Box {
     bool lanes_suffice = true;
 };
 
-// A list that would need more boxes is not taken apart but verified.
+// A list that would need more boxes is not taken apart but verified; so is any list once the rules
+// together have used up what they may have beyond a box each.
 inline constexpr std::size_t kMaximumBoxes = 256;
+constexpr std::size_t boxes_to_spare(std::size_t rules) {
+    return 4 * rules + 65536;
+}
 
 class BoxMaker {
   public:
@@ -82,7 +86,7 @@ class BoxMaker {
     bool belongs_elsewhere(std::span<const contract::Instruction> tests) const;
     static bool restrict_values(const Demand& demand, Partial& partial);
     static bool restrict_lanes(const Demand& demand, std::size_t alternative, Partial& partial);
-    static bool apply(const Demand& demand, const Partial& partial, std::vector<Partial>& result);
+    bool apply(const Demand& demand, const Partial& partial, std::vector<Partial>& result);
     static void apply_alone(const Demand& demand, std::vector<Partial>& partials);
     std::vector<Demand> demands_of_block(std::span<const contract::Instruction> block);
     // What a set of values of a domain is in a box.
@@ -99,6 +103,8 @@ class BoxMaker {
     const packet::Environment& environment_;
     const HeaderTests& tests_;
     const Family family_;
+    std::size_t spare_boxes_;
+    std::size_t most_boxes_ = kMaximumBoxes;  // of the rule that is being made
     Conditions& conditions_;
     // Sets of values by the test that they belong to: rules say the same over and over.
     using TestBytes = std::array<std::uint64_t, 2>;

@@ -76,7 +76,8 @@ bool take_matches(Group& group, unsigned packet, const BoxRules& rules, unsigned
         matching &= matching - 1;
         if (kFrom && index < from)
             continue;
-        if (index > group.best[packet])
+        if (index > group.best[packet] ||
+            (group.candidate_count[packet] == kCandidates && index > group.horizon[packet]))
             return true;
         if ((value & BoxRules::kTerminal) != 0) {
             if (index < group.best[packet])
@@ -91,6 +92,10 @@ bool take_matches(Group& group, unsigned packet, const BoxRules& rules, unsigned
 template <typename Block, bool kFrom>
 void search_leaf(Group& group, unsigned packet, const Block* block,
                  const typename Vector::template Query<Block>& query, std::uint32_t from) {
+    if (kFrom)
+        while ((block->rules.values[0] & BoxRules::kMore) != 0 &&
+               (block->rules.values[kBlockSize - 1] & BoxRules::kIndex) < from)
+            ++block;
     for (;; ++block) {
         const unsigned matching = query.match(*block);
         const bool more = (block->rules.values[0] & BoxRules::kMore) != 0;
@@ -184,6 +189,21 @@ void search_trees(const Forest& forest, Group& group, const HeaderKey* keys, uns
     }
 }
 
+// The first of some ascending rules at or behind `from`.
+const std::uint32_t* first_from(const std::vector<std::uint32_t>& rules, std::uint32_t from) {
+    const std::uint32_t* rule = rules.data();
+    for (std::size_t span = rules.size(); span > 0;) {
+        const std::size_t half = span / 2;
+        if (index_of(rule[half]) < from) {
+            rule += half + 1;
+            span -= half + 1;
+        } else {
+            span = half;
+        }
+    }
+    return rule;
+}
+
 void insert_sorted(std::uint32_t* list, unsigned count, std::uint32_t candidate) {
     unsigned place = count;
     for (; place > 0 && index_of(list[place - 1]) > index_of(candidate); --place)
@@ -200,18 +220,8 @@ void finish(const Forest& forest, Group& group, unsigned packet, std::uint32_t f
     unsigned count = 0;
     for (unsigned i = 0; i < group.candidate_count[packet]; ++i)
         insert_sorted(sorted, count++, group.candidates[packet][i]);
-    const std::uint32_t* wild = forest.wild_others.data();
-    const std::uint32_t* wild_end = wild + forest.wild_others.size();
-    // The first one at or behind `from`.
-    for (std::size_t span = forest.wild_others.size(); span > 0;) {
-        const std::size_t half = span / 2;
-        if (index_of(wild[half]) < from) {
-            wild += half + 1;
-            span -= half + 1;
-        } else {
-            span = half;
-        }
-    }
+    const std::uint32_t* wild = first_from(forest.wild_others, from);
+    const std::uint32_t* wild_end = forest.wild_others.data() + forest.wild_others.size();
     for (unsigned taken = 0; wild != wild_end; ++wild, ++taken) {
         if (taken == kCandidates) {
             if (index_of(*wild) < limit)
@@ -248,12 +258,8 @@ void finish(const Forest& forest, Group& group, unsigned packet, std::uint32_t f
 
 // The first terminal rule at or behind `from` that matches every packet.
 std::uint32_t first_wild_terminal(const Forest& forest, std::uint32_t from) {
-    for (const std::uint32_t *rule = forest.wild_terminal.data(),
-                             *end = rule + forest.wild_terminal.size();
-         rule != end; ++rule)
-        if (*rule >= from)
-            return *rule;
-    return kNoRule;
+    const std::uint32_t* rule = first_from(forest.wild_terminal, from);
+    return rule != forest.wild_terminal.data() + forest.wild_terminal.size() ? *rule : kNoRule;
 }
 
 template <typename Block>

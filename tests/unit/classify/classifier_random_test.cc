@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "dataplane/classify/rule_boxes.h"
 #include "tests/reference/random_rules.h"
 #include "tests/unit/classify/classifier_bench.h"
 
@@ -207,6 +208,28 @@ TEST(ClassifierRandom, WideRangesStayWithinTheBound) {
         const Packets packets = aimed_packets(random, reference::parse_rules(lines), 2, 3);
         expect_linear(bench, *classifier, packets.all(), 0);
     }
+}
+
+// Many rules with long lists: from some rule on, lists are not taken apart any more.
+TEST(ClassifierRandom, ListsStayWithinTheBound) {
+    constexpr std::size_t kRules = 1500, kList = 100;
+    Random random(2);
+    Lines lines;
+    for (std::size_t i = 0; i < kRules; ++i) {
+        std::string list;
+        for (std::size_t k = 0; k < kList; ++k)
+            list += (k == 0 ? "" : ",") + std::string("10.") + std::to_string(random.below(256)) +
+                    "." + std::to_string(random.below(256)) + "." +
+                    std::to_string(random.below(256));
+        lines.push_back("1 allow ip from " + list + " to any");
+    }
+    const Bench bench(lines);
+    const auto classifier = bench.classifier({});
+    const ForestCost& cost = classifier->cost().families[static_cast<std::size_t>(Family::v4)];
+    EXPECT_GT(cost.boxes, kRules + 1);
+    EXPECT_LE(cost.boxes, kRules + 1 + boxes_to_spare(kRules + 1));
+    const Packets packets = aimed_packets(random, reference::parse_rules(lines), 2, 1);
+    expect_linear(bench, *classifier, packets.all().first(200), 0);
 }
 
 }  // namespace
