@@ -284,8 +284,7 @@ rounds. On veth the kernel's share is the greatest: read the ratio, not the rate
      f"{100 * f.median / base:.0f} %") for name, f in forwarding.items()])}
 ## The engine
 
-`engine_benchmark`: parse, filter, count, in bursts of 32; no DPDK, packets in the cache. The
-classifier of this version looks at rule after rule.
+`engine_benchmark`: parse, filter, count, in bursts of 32; no DPDK, packets in the cache.
 
 {table(("case", "ns a packet", "beyond the empty ruleset"), [
     (name.replace("filter/rules:", "parse and filter, rules that do not match: ")
