@@ -58,7 +58,7 @@ TEST(Differential, GeneratorUsesEveryConstructThatIsCarriedOut) {
 // The oracle is only worth something if packets get past the first rule in all ways there are.
 TEST(Differential, PacketsReachAllEvents) {
     std::set<std::string> events;
-    for (std::uint64_t seed = 1; seed < 120; ++seed)
+    for (std::uint64_t seed = 1; seed < 600; ++seed)
         for (const std::string& event : events_of(random_scenario(seed, kPacketsPerScenario)))
             events.insert(event);
     const std::set<std::string> wanted = {
