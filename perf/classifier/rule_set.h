@@ -22,8 +22,9 @@ struct Prefix {
     unsigned length = 0;
 
     bool contains(const Words& wanted) const {
-        return ((wanted[0] & mask[0]) == address[0]) & ((wanted[1] & mask[1]) == address[1]) &
-               ((wanted[2] & mask[2]) == address[2]) & ((wanted[3] & mask[3]) == address[3]);
+        // Without branches: most prefixes differ in the first word, but not all.
+        return (((wanted[0] & mask[0]) ^ address[0]) | ((wanted[1] & mask[1]) ^ address[1]) |
+                ((wanted[2] & mask[2]) ^ address[2]) | ((wanted[3] & mask[3]) ^ address[3])) == 0;
     }
 };
 
