@@ -31,6 +31,10 @@ class Runtime {
 
     std::uint64_t generation() const { return view_.header().generation; }
     const contract::SnapshotView& view() const { return view_; }
+    // The bytes that it was made from.
+    std::span<const std::byte> image() const {
+        return {image_.front().bytes, static_cast<std::size_t>(view_.header().size)};
+    }
     const packet::ParserSettings& parser_settings() const { return parser_settings_; }
     const classify::Classifier& classifier() const { return *classifier_; }
     const classify::LocalAddresses& local_addresses() const { return *local_addresses_; }

@@ -24,10 +24,6 @@ namespace {
 using contract::DropReason;
 using program::Verdict;
 
-// The longest IP packet and the longest header in front of it. What a frame has beyond is padding
-// to the engine.
-constexpr std::uint32_t kLongestFrame = 14 + 4 * 4 + 65535;
-
 // The coarse clock is read without a system call on every machine; its step is a few milliseconds.
 std::uint64_t wall_clock_ms() {
     timespec now;
@@ -51,24 +47,30 @@ struct Worker::Scratch {
     explicit Scratch(unsigned burst) : frames(new std::byte[std::size_t{burst} * kLongestFrame]) {}
 
     std::unique_ptr<std::byte[]> frames;
-    std::byte reply[forward::kMaximumReply];
     std::byte keepalive[forward::kMaximumKeepalive];
     std::byte fragment[kLongestFrame];
 };
 
 class Worker::Keepalives final : public state::KeepaliveSink {
   public:
-    explicit Keepalives(Worker& worker) : worker_(worker) {}
-    void send(const state::Keepalive& keepalive) override { worker_.send_keepalive(keepalive); }
+    Keepalives(Worker& worker, const program::Runtime& runtime)
+        : worker_(worker), runtime_(runtime) {}
+    void send(const state::Keepalive& keepalive) override {
+        worker_.send_keepalive(keepalive, runtime_);
+    }
 
   private:
     Worker& worker_;
+    const program::Runtime& runtime_;
 };
 
 Worker::Worker(const WorkerSpec& spec)
     : spec_(spec),
       engine_(spec.outputs, spec.seed),
-      budget_(spec.reply_rate, spec.reply_burst),
+      sender_(new Sender(spec_.ports, static_cast<std::uint16_t>(spec.id), *spec.counters,
+                         forward::TokenBucket(spec.reply_rate, spec.reply_burst))),
+      ways_(spec.burst),
+      learning_bridge_(spec_.ports, *spec.counters, *sender_, spec.flood_limit),
       mbufs_(spec.burst),
       packets_(spec.burst),
       verdicts_(spec.burst),
@@ -84,11 +86,13 @@ Worker::Worker(const WorkerSpec& spec)
                                spec.burst, patience);
     for (std::size_t i = 0; i < spec.ports.size(); ++i)
         port_of_device_[spec.ports[i].device] = static_cast<std::uint16_t>(i);
-    transmit_.reserve(spec.ports.size());
-    for (std::size_t i = 0; i < spec.ports.size(); ++i)
-        transmit_.emplace_back(spec.ports[i].device, static_cast<std::uint16_t>(spec.id),
-                               *spec.counters, spec.counters->ports[i],
-                               spec.counters->ports[spec.ports[i].peer]);
+    if (spec.fib != nullptr)
+        router_ = std::make_unique<Router>(Router::Spec{.worker = spec.id,
+                                                        .counters = spec.counters,
+                                                        .fib = spec.fib,
+                                                        .host = spec.host,
+                                                        .solicitations = spec.solicitations,
+                                                        .sender = sender_.get()});
 }
 
 Worker::Worker(Worker&&) noexcept = default;
@@ -121,6 +125,8 @@ unsigned Worker::turn(const program::Runtime* runtime) {
     now_ms_ = wall_clock_ms();
     uptime_s_ = spec_.uptime();
     unsigned total = take_handed_over(runtime);
+    if (router_ != nullptr)
+        total += take_from_host(runtime);
     const bool hands_over = outboxes_.size() > 1 && runtime != nullptr && runtime->uses_states();
     for (std::size_t polled = 0; polled < spec_.queues.size(); ++polled) {
         if (hands_over && !others_have_room()) {
@@ -139,14 +145,18 @@ unsigned Worker::turn(const program::Runtime* runtime) {
     }
     has_more_to_do_ = kill_as_ordered(runtime);
     if (runtime != nullptr) {
-        Keepalives keepalives(*this);
+        Keepalives keepalives(*this, *runtime);
         has_more_to_do_ |= engine_.tend_states(*runtime, uptime_s_, &keepalives);
     }
     if (const unsigned late = reassembler_.expire(uptime_s_); late != 0)
         contract::add(spec_.counters->drops[static_cast<std::size_t>(DropReason::fragment_timeout)],
                       late);
-    for (TransmitBuffer& buffer : transmit_)
-        buffer.flush();
+    if (router_ != nullptr) {
+        if (runtime != nullptr)
+            router_->tend(*runtime, now_ms_);
+        spec_.host->wake();
+    }
+    sender_->flush();
     contract::add(spec_.counters->heartbeat, 1);
     contract::set(spec_.counters->generation, runtime == nullptr ? 0 : runtime->generation());
     return total;
@@ -167,10 +177,9 @@ void Worker::receive(const ReceiveQueue& queue, unsigned count, const program::R
             drop(mbufs_[i], queue.port, DropReason::no_ruleset);
         return;
     }
-    for (unsigned i = 0; i < count; ++i)
-        parse(i, queue.port, *runtime);
+    count = admit_all(queue.port, count, *runtime);
     if (outboxes_.size() > 1 && (runtime->uses_states() || runtime->uses_reassembly()))
-        count = keep_own(queue.port, count, *runtime);
+        count = keep_own(count, *runtime);
     judge(count, *runtime);
 }
 
@@ -196,15 +205,17 @@ unsigned Worker::take_handed_over(const program::Runtime* runtime) {
 void Worker::judge_handed_over(unsigned count, const program::Runtime* runtime) {
     for (unsigned i = 0; i < count; ++i)
         rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
+    unsigned admitted = 0;
     for (unsigned i = 0; i < count; ++i) {
-        const std::uint16_t port = port_of_device_[mbufs_[i]->port];
-        if (runtime != nullptr)
-            parse(i, port, *runtime);
-        else
-            drop(mbufs_[i], port, DropReason::no_ruleset);
+        move(i, admitted);
+        const Origin origin = origin_of(mbufs_[admitted]->port);
+        if (runtime == nullptr)
+            drop(mbufs_[admitted], origin.port, DropReason::no_ruleset);
+        else if (admit(admitted, origin, *runtime))
+            ++admitted;
     }
-    if (runtime != nullptr && count != 0)
-        judge(count, *runtime);
+    if (runtime != nullptr && admitted != 0)
+        judge(admitted, *runtime);
 }
 
 // Whether a burst may be received, whoever owns its flows.
@@ -217,7 +228,9 @@ bool Worker::others_have_room() {
 
 // Gives the packets of other workers' flows away and moves the rest together; returns how many
 // those are.
-unsigned Worker::keep_own(std::uint16_t port, unsigned count, const program::Runtime& runtime) {
+// REQUIRES: the mbufs say where they come from.
+unsigned Worker::keep_own(unsigned count, const program::Runtime& runtime) {
+    std::uint16_t port = 0;
     unsigned kept = 0;
     for (unsigned i = 0; i < count; ++i) {
         const packet::Packet& packet = packets_[i];
@@ -225,18 +238,16 @@ unsigned Worker::keep_own(std::uint16_t port, unsigned count, const program::Run
             const unsigned owner = runtime.owner_of(packet.headers, *spec_.owner_hash,
                                                     static_cast<unsigned>(outboxes_.size()));
             if (owner != spec_.id) {
-                if (spec_.ports[port].spreads_by_owner && !runtime.uses_reassembly() &&
-                    should_be_spread_by_hardware(packet.headers))
+                const Origin origin = origin_of(mbufs_[i]->port);
+                port = origin.port;
+                if (!origin.host && spec_.ports[port].spreads_by_owner &&
+                    !runtime.uses_reassembly() && should_be_spread_by_hardware(packet.headers))
                     contract::add(spec_.counters->misdirected, 1);
-                mbufs_[i]->port = spec_.ports[port].device;  // not every driver says it
                 outboxes_[owner].push(mbufs_[i]);
                 continue;
             }
         }
-        if (kept != i) {
-            mbufs_[kept] = mbufs_[i];
-            packets_[kept] = packet;
-        }
+        move(i, kept);
         ++kept;
     }
     if (kept != count)
@@ -258,8 +269,41 @@ void Worker::judge(unsigned count, const program::Runtime& runtime) {
     for (unsigned i = 0; i < count; ++i)
         marks_[i].clear();
     engine_.filter(runtime, std::span(packets_).first(count), verdicts_, marks_);
+    outgoing_ = 0;
     for (unsigned i = 0; i < count; ++i)
         act(i, runtime);
+    if (outgoing_ != 0)
+        judge_outgoing(runtime);
+}
+
+unsigned Worker::admit_all(std::uint16_t port, unsigned count, const program::Runtime& runtime) {
+    unsigned admitted = 0;
+    for (unsigned i = 0; i < count; ++i) {
+        move(i, admitted);
+        mbufs_[admitted]->port = spec_.ports[port].device;  // not every driver says it
+        admitted += admit(admitted, {.port = port}, runtime) ? 1 : 0;
+    }
+    return admitted;
+}
+
+void Worker::move(unsigned from, unsigned to) {
+    if (from == to)
+        return;
+    mbufs_[to] = mbufs_[from];
+    packets_[to] = packets_[from];
+}
+
+bool Worker::admit(unsigned index, const Origin& origin, const program::Runtime& runtime) {
+    parse(index, runtime);
+    packet::Packet& packet = packets_[index];
+    packet.passage = {.direction = packet::Direction::in,
+                      .entry = packet::Entry::bridge,
+                      .receive_interface = origin.port,
+                      .transmit_interface = packet::kNoInterface};
+    if (origin.host)
+        return admit_from_host(index, origin.port, runtime);
+    return spec_.ports[origin.port].role != WorkerPort::Role::gateway ||
+           admit_to_gateway(index, origin.port, runtime);
 }
 
 // The frame in one piece. The engine reads headers anywhere in it.
@@ -268,33 +312,34 @@ std::span<const std::byte> Worker::frame_of(unsigned index) {
     if (mbuf->nb_segs == 1 || rte_pktmbuf_linearize(mbuf) == 0)
         return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
     const std::uint32_t length = std::min(mbuf->pkt_len, kLongestFrame);
-    std::byte* place = scratch_->frames.get() + std::size_t{index} * kLongestFrame;
-    const void* bytes = rte_pktmbuf_read(mbuf, 0, length, place);
+    const void* bytes = rte_pktmbuf_read(mbuf, 0, length, place_of(index).data());
     return {static_cast<const std::byte*>(bytes), length};
 }
 
-void Worker::parse(unsigned index, std::uint16_t port, const program::Runtime& runtime) {
+std::span<std::byte> Worker::place_of(unsigned index) {
+    return {scratch_->frames.get() + std::size_t{index} * kLongestFrame, kLongestFrame};
+}
+
+void Worker::parse(unsigned index, const program::Runtime& runtime) {
     // Some drivers take a VLAN tag out of the frame without having been asked to.
     if ((mbufs_[index]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
         rte_vlan_insert(&mbufs_[index]);
     packet::Packet& packet = packets_[index];
     packet.malformed =
         packet::parse_frame(frame_of(index), runtime.parser_settings(), packet.headers);
-    packet.passage = {.direction = packet::Direction::in,
-                      .entry = packet::Entry::bridge,
-                      .receive_interface = port,
-                      .transmit_interface = packet::kNoInterface};
     packet.sequence = sequence_++;
     packet.now_ms = now_ms_;
     packet.uptime_s = uptime_s_;
 }
 
 void Worker::act(unsigned index, const program::Runtime& runtime) {
-    const std::uint16_t port = packets_[index].passage.receive_interface;
     Verdict& verdict = verdicts_[index];
     // The copy of a tee has no listener yet; the packet goes on behind the rule.
     while (verdict.kind == Verdict::Kind::tee)
         verdict = engine_.resume(runtime, packets_[index], verdict, marks_[index]);
+    if (packets_[index].passage.entry == packet::Entry::ip)
+        return act_on_routed(index, runtime);
+    const std::uint16_t port = packets_[index].passage.receive_interface;
     rte_mbuf* mbuf = mbufs_[index];
     switch (verdict.kind) {
         case Verdict::Kind::accept:
@@ -306,7 +351,7 @@ void Worker::act(unsigned index, const program::Runtime& runtime) {
         case Verdict::Kind::unreach6:
         case Verdict::Kind::reset:
         case Verdict::Kind::reset6:
-            reply(index, port);
+            reply(index);
             drop(mbuf, port, verdict.reason);
             break;
         case Verdict::Kind::divert:
@@ -327,54 +372,65 @@ void Worker::act(unsigned index, const program::Runtime& runtime) {
 
 void Worker::forward(unsigned index, std::uint16_t port) {
     rte_mbuf* mbuf = mbufs_[index];
-    const std::uint16_t peer = spec_.ports[port].peer;
-    if (!spec_.ports[peer].link_up->load(std::memory_order_relaxed)) {
-        drop(mbuf, port, DropReason::port_down);
-        return;
-    }
     if (marks_[index].changes_headers() &&
         !forward::rewrite({rte_pktmbuf_mtod(mbuf, std::byte*), mbuf->data_len},
                           packets_[index].headers, marks_[index])) {
         drop(mbuf, port, DropReason::cannot_rewrite);
         return;
     }
-    // Not every driver names the port in the packet, and the transmit buffer asks whether there is
-    // one.
-    mbuf->port = spec_.ports[port].device;
-    transmit_[peer].push(mbuf);
+    if (spec_.ports[port].role == WorkerPort::Role::bridge)
+        return learning_bridge_.forward(mbuf, port, now_ms_, uptime_s_);
+    const std::uint16_t peer = spec_.ports[port].peer;
+    if (!sender_->link_up(peer)) {
+        drop(mbuf, port, DropReason::port_down);
+        return;
+    }
+    sender_->forward(mbuf, peer);
 }
 
-void Worker::reassemble(unsigned index, const program::Runtime& runtime) {
+// Keeps the fragment. The datagram that it completes, in memory of the reassembler, or nothing.
+std::span<std::byte> Worker::reassembled(unsigned index, std::uint16_t port) {
     rte_mbuf* mbuf = mbufs_[index];
     packet::Packet& packet = packets_[index];
     program::PacketMarks& marks = marks_[index];
-    const std::uint16_t port = packet.passage.receive_interface;
     // Changes so far are those of the fragment.
     if (marks.changes_headers() &&
         !forward::rewrite({rte_pktmbuf_mtod(mbuf, std::byte*), mbuf->data_len}, packet.headers,
-                          marks))
-        return drop(mbuf, port, DropReason::cannot_rewrite);
+                          marks)) {
+        drop(mbuf, port, DropReason::cannot_rewrite);
+        return {};
+    }
     marks.forget_changes();
     const packet::Reassembler::Outcome outcome = reassembler_.add(packet);
     if (outcome.given_up != 0)
         contract::add(spec_.counters->drops[static_cast<std::size_t>(outcome.reason)],
                       outcome.given_up);
-    if (outcome.refused != DropReason::none)
-        return drop(mbuf, port, outcome.refused);
+    if (outcome.refused != DropReason::none) {
+        drop(mbuf, port, outcome.refused);
+        return {};
+    }
     rte_pktmbuf_free(mbuf);
     contract::add(spec_.counters->fragments_kept, 1);
-    if (outcome.frame.empty())
+    if (!outcome.frame.empty())
+        contract::add(spec_.counters->datagrams_reassembled, 1);
+    return outcome.frame;
+}
+
+void Worker::reassemble(unsigned index, const program::Runtime& runtime) {
+    packet::Packet& packet = packets_[index];
+    program::PacketMarks& marks = marks_[index];
+    const std::uint16_t port = packet.passage.receive_interface;
+    const std::span<std::byte> frame = reassembled(index, port);
+    if (frame.empty())
         return;
-    contract::add(spec_.counters->datagrams_reassembled, 1);
-    packet.malformed =
-        packet::parse_frame(outcome.frame, runtime.parser_settings(), packet.headers);
+    packet.malformed = packet::parse_frame(frame, runtime.parser_settings(), packet.headers);
     if (packet.malformed != DropReason::none)
         return count_drop(port, packet.malformed);
     Verdict& verdict = verdicts_[index];
     do
         verdict = engine_.resume(runtime, packet, verdict, marks);
     while (verdict.kind == Verdict::Kind::tee);
-    act_on_whole(index, outcome.frame);
+    act_on_whole(index, frame);
 }
 
 void Worker::act_on_whole(unsigned index, std::span<std::byte> frame) {
@@ -387,7 +443,7 @@ void Worker::act_on_whole(unsigned index, std::span<std::byte> frame) {
         case Verdict::Kind::unreach6:
         case Verdict::Kind::reset:
         case Verdict::Kind::reset6:
-            reply(index, port);
+            reply(index);
             return count_drop(port, verdict.reason);
         case Verdict::Kind::divert:
             return count_drop(port, DropReason::divert_without_listener);
@@ -403,72 +459,69 @@ void Worker::act_on_whole(unsigned index, std::span<std::byte> frame) {
 void Worker::send_whole(unsigned index, std::span<std::byte> frame, std::uint16_t port) {
     const packet::Headers& headers = packets_[index].headers;
     const std::uint16_t peer = spec_.ports[port].peer;
-    if (!spec_.ports[peer].link_up->load(std::memory_order_relaxed))
+    if (!sender_->link_up(peer))
         return count_drop(port, DropReason::port_down);
     if (marks_[index].changes_headers() && !forward::rewrite(frame, headers, marks_[index]))
         return count_drop(port, DropReason::cannot_rewrite);
     const unsigned mtu = spec_.ports[peer].mtu;
     const std::size_t length = std::size_t{headers.network_offset} + headers.ip_length;
-    if (headers.ip_length <= mtu) {
-        if (!send_copy(frame.first(length), peer))
-            count_drop(port, DropReason::transmit_full);
-        return;
-    }
+    if (headers.ip_length <= mtu)
+        return send_piece(frame.first(length), port);
     for (unsigned number = 0;; ++number) {
         const std::size_t size =
             forward::build_fragment(frame, headers, mtu, number, scratch_->fragment);
         if (size == 0)
             return;
-        if (!send_copy(std::span(scratch_->fragment).first(size), peer))
-            return count_drop(port, DropReason::transmit_full);
+        send_piece(std::span(scratch_->fragment).first(size), port);
     }
+}
+
+// What came in by `port`, or a part of it.
+void Worker::send_piece(std::span<const std::byte> frame, std::uint16_t port) {
+    rte_mbuf* piece = sender_->copy(frame, port);
+    if (piece == nullptr)
+        return count_drop(port, DropReason::transmit_full);
+    if (spec_.ports[port].role == WorkerPort::Role::bridge)
+        return learning_bridge_.forward(piece, port, now_ms_, uptime_s_);
+    sender_->send_own(piece, spec_.ports[port].peer);
 }
 
 void Worker::drop(rte_mbuf* mbuf, std::uint16_t port, DropReason reason) {
-    rte_pktmbuf_free(mbuf);
-    count_drop(port, reason);
+    sender_->drop(mbuf, port, reason);
 }
 
 void Worker::count_drop(std::uint16_t port, DropReason reason) {
-    contract::add(spec_.counters->ports[port].dropped_packets, 1);
-    if (reason != DropReason::none)
-        contract::add(spec_.counters->drops[static_cast<std::size_t>(reason)], 1);
+    sender_->count_drop(port, reason);
 }
 
-void Worker::reply(unsigned index, std::uint16_t port) {
-    const std::size_t length =
-        forward::build_reply(packets_[index], verdicts_[index], scratch_->reply);
+void Worker::reply(unsigned index) {
+    const packet::Packet& packet = packets_[index];
+    sender_->answer(
+        {.packet = packet, .port = packet.passage.receive_interface, .now_ms = now_ms_, .own = {}},
+        verdicts_[index]);
+}
+
+void Worker::send_keepalive(const state::Keepalive& keepalive, const program::Runtime& runtime) {
+    const std::uint16_t near = keepalive.origin.interface;
+    const auto& interfaces = runtime.environment().interfaces;
+    if (near >= interfaces.size() || interfaces[near].port >= spec_.ports.size())
+        return;
+    const std::size_t length = forward::build_keepalive(keepalive, scratch_->keepalive);
     if (length == 0)
         return;
-    const bool sent =
-        budget_.take(now_ms_) && send_copy(std::span(scratch_->reply).first(length), port);
-    contract::add(sent ? spec_.counters->replies_sent : spec_.counters->replies_limited, 1);
-}
-
-void Worker::send_keepalive(const state::Keepalive& keepalive) {
-    const std::uint16_t near = keepalive.origin.interface;
-    if (near >= spec_.ports.size())
-        return;
-    const std::uint16_t port = keepalive.to_initiator ? near : spec_.ports[near].peer;
-    const std::size_t length = forward::build_keepalive(keepalive, scratch_->keepalive);
-    if (length == 0 || !spec_.ports[port].link_up->load(std::memory_order_relaxed))
-        return;
-    if (send_copy(std::span(scratch_->keepalive).first(length), port))
-        contract::add(spec_.counters->keepalives_sent, 1);
-}
-
-bool Worker::send_copy(std::span<const std::byte> frame, std::uint16_t port) {
-    rte_mbuf* mbuf = rte_pktmbuf_alloc(spec_.ports[port].pool);
-    char* room = mbuf == nullptr
-                     ? nullptr
-                     : rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size()));
-    if (room == nullptr) {
-        rte_pktmbuf_free(mbuf);
-        return false;
+    const std::span<const std::byte> frame = std::span(scratch_->keepalive).first(length);
+    const WorkerPort& from = spec_.ports[interfaces[near].port];
+    bool sent = false;
+    if (from.role == WorkerPort::Role::gateway) {
+        sent = router_->send_made(runtime, frame, interfaces[near].port, now_ms_);
+    } else if (from.role == WorkerPort::Role::bridge) {
+        sent = learning_bridge_.send_to_station(frame, near, uptime_s_);
+    } else {
+        const std::uint16_t port = keepalive.to_initiator ? near : from.peer;
+        sent = sender_->link_up(port) && sender_->send_copy(frame, port);
     }
-    std::memcpy(room, frame.data(), frame.size());
-    transmit_[port].push(mbuf);
-    return true;
+    if (sent)
+        contract::add(spec_.counters->keepalives_sent, 1);
 }
 
 bool Worker::kill_as_ordered(const program::Runtime* runtime) {

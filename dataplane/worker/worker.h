@@ -28,31 +28,25 @@
 #include <vector>
 
 #include "dataplane/contract/counters.h"
-#include "dataplane/forward/token_bucket.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/packet/reassembly.h"
 #include "dataplane/program/engine.h"
+#include "dataplane/route/fib.h"
 #include "dataplane/state/flow_key.h"
 #include "dataplane/worker/active_runtime.h"
 #include "dataplane/worker/clock.h"
+#include "dataplane/worker/exception_path.h"
 #include "dataplane/worker/handover.h"
 #include "dataplane/worker/kill_orders.h"
-#include "dataplane/worker/transmit.h"
+#include "dataplane/worker/learning_bridge.h"
+#include "dataplane/worker/router.h"
+#include "dataplane/worker/sender.h"
+#include "dataplane/worker/solicitations.h"
 
 struct rte_mbuf;
 struct rte_mempool;
 
 namespace sluice::worker {
-
-// A port as a worker needs it; its place in the list is the index that the engine sees.
-struct WorkerPort {
-    std::uint16_t device = 0;  // DPDK's number
-    std::uint16_t peer = 0;    // index
-    rte_mempool* pool = nullptr;
-    const std::atomic<bool>* link_up = nullptr;  // writer: the main thread
-    unsigned mtu = 1500;                         // of IP packets that we make
-    bool spreads_by_owner = false;  // the port's hash should bring packets to their owners
-};
 
 struct ReceiveQueue {
     std::uint16_t port = 0;  // index
@@ -79,6 +73,11 @@ struct WorkerSpec {
     const state::OwnerHash* owner_hash = nullptr;
     KillOrder* kill_order = nullptr;
     std::uint32_t (*uptime)() = uptime_s;  // tests have a clock of their own
+    std::uint64_t flood_limit = 10'000;    // frames a second that bridges send to all their ports
+    // What gateway ports need. Null where there are none.
+    const route::Fib* fib = nullptr;
+    ExceptionPath* host = nullptr;
+    Solicitations* solicitations = nullptr;
 };
 
 struct Control {
@@ -109,39 +108,65 @@ class Worker {
   private:
     struct Scratch;
     class Keepalives;
+    // Where a packet comes from: a port, or the kernel's twin of it.
+    struct Origin {
+        std::uint16_t port = 0;  // index
+        bool host = false;
+    };
 
     unsigned take_handed_over(const program::Runtime* runtime);
     void judge_handed_over(unsigned count, const program::Runtime* runtime);
     bool others_have_room();
     void receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime);
-    unsigned keep_own(std::uint16_t port, unsigned count, const program::Runtime& runtime);
+    unsigned keep_own(unsigned count, const program::Runtime& runtime);
     void hand_over(std::uint16_t port);
     void judge(unsigned count, const program::Runtime& runtime);
-    void parse(unsigned index, std::uint16_t port, const program::Runtime& runtime);
+    // Reads the headers of a packet and the way it takes. False: it is not for the rules, and gone.
+    bool admit(unsigned index, const Origin& origin, const program::Runtime& runtime);
+    unsigned admit_all(std::uint16_t port, unsigned count, const program::Runtime& runtime);
+    void parse(unsigned index, const program::Runtime& runtime);
+    void move(unsigned from, unsigned to);
+    // Of gateway ports: worker_gateway.cc.
+    Origin origin_of(std::uint16_t name) const;
+    std::uint16_t name_of(const Origin& origin) const;
+    bool admit_to_gateway(unsigned index, std::uint16_t port, const program::Runtime& runtime);
+    bool admit_from_host(unsigned index, std::uint16_t port, const program::Runtime& runtime);
+    unsigned take_from_host(const program::Runtime* runtime);
+    void act_on_routed(unsigned index, const program::Runtime& runtime);
+    void send_on(unsigned index, const program::Runtime& runtime,
+                 const Router::Target* redirection);
+    void answer_routed(unsigned index, const program::Runtime& runtime);
+    void reassemble_routed(unsigned index, const program::Runtime& runtime);
+    void judge_outgoing(const program::Runtime& runtime);
     std::span<const std::byte> frame_of(unsigned index);
+    // Where the packet may be put together.
+    std::span<std::byte> place_of(unsigned index);
     void act(unsigned index, const program::Runtime& runtime);
     // Makes the changes that rules have noted, and sends the packet.
     void forward(unsigned index, std::uint16_t port);
+    std::span<std::byte> reassembled(unsigned index, std::uint16_t port);
     // Keeps a fragment; the datagram that it completes goes on.
     void reassemble(unsigned index, const program::Runtime& runtime);
     // The same for a packet that lies in no buffer.
     void act_on_whole(unsigned index, std::span<std::byte> frame);
     void send_whole(unsigned index, std::span<std::byte> frame, std::uint16_t port);
-    void count_drop(std::uint16_t port, contract::DropReason reason);
+    void send_piece(std::span<const std::byte> frame, std::uint16_t port);
     void drop(rte_mbuf* mbuf, std::uint16_t port, contract::DropReason reason);
-    void reply(unsigned index, std::uint16_t port);
-    void send_keepalive(const state::Keepalive& keepalive);
+    void count_drop(std::uint16_t port, contract::DropReason reason);
+    void reply(unsigned index);
+    void send_keepalive(const state::Keepalive& keepalive, const program::Runtime& runtime);
     // True: there is more to kill.
     bool kill_as_ordered(const program::Runtime* runtime);
-    // Sends a frame of our own. False: no buffer.
-    bool send_copy(std::span<const std::byte> frame, std::uint16_t port);
 
     WorkerSpec spec_;
     program::Engine engine_;
     packet::Reassembler reassembler_;
-    forward::TokenBucket budget_;
-    std::vector<TransmitBuffer> transmit_;  // by port
-    std::vector<rte_mbuf*> mbufs_;          // of the burst
+    std::unique_ptr<Sender> sender_;
+    std::unique_ptr<Router> router_;  // null: no gateway ports
+    std::vector<Router::Way> ways_;   // of packets that wait for their `out` pass
+    LearningBridge learning_bridge_;
+    unsigned outgoing_ = 0;         // these, at the front of the burst
+    std::vector<rte_mbuf*> mbufs_;  // of the burst
     std::vector<packet::Packet> packets_;
     std::vector<program::Verdict> verdicts_;
     std::vector<program::PacketMarks> marks_;

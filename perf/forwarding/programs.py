@@ -107,7 +107,7 @@ class Sluice(Program):
     def __init__(self, lab, states=1024):
         # Names of ports, as rules may say them.
         names = [f"em{i}" for i in range(len(lab.devices))]
-        ports = [PortSettings(name, names[i ^ 1], device)
+        ports = [PortSettings(name, {"peer": names[i ^ 1]}, device)
                  for i, (name, device) in enumerate(zip(names, lab.devices))]
         self.workers = lab.workers
         self.ports = len(names)
