@@ -207,6 +207,7 @@ void read_dataplane(TableReader reader, DataPlane& settings) {
     reader.boolean("huge_pages", settings.huge_pages);
     reader.number("memory_mb", 64, 1'048'576, settings.memory_mb);
     reader.number("slot_capacity", 1024, 4'194'304, settings.slot_capacity);
+    reader.number("flood_rate", 0, 100'000'000, settings.flood_rate);
     reader.number("states", 1024, 64'000'000, settings.states);
     reader.number("log_ring_records", 64, 1'048'576, settings.log_ring_records);
     power_of_two(reader, "log_ring_records", settings.log_ring_records);

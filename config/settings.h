@@ -40,6 +40,7 @@ struct DataPlane {
     bool huge_pages = true;
     unsigned memory_mb = 512;
     unsigned slot_capacity = 131072;    // rules that can have counters
+    unsigned flood_rate = 10000;        // frames a second to all ports of a bridge, all workers
     unsigned states = 131072;           // IPv4 states with memory, all workers; IPv6 counts twice
     unsigned log_ring_records = 8192;   // per worker
     unsigned reload_timeout_ms = 2000;  // for all workers to take a new ruleset over
