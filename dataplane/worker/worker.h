@@ -25,13 +25,16 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "dataplane/contract/counters.h"
 #include "dataplane/forward/token_bucket.h"
+#include "dataplane/packet/burst.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/packet/reassembly.h"
 #include "dataplane/program/engine.h"
+#include "dataplane/program/judgement.h"
 #include "dataplane/state/flow_key.h"
 #include "dataplane/worker/active_runtime.h"
 #include "dataplane/worker/clock.h"
@@ -114,22 +117,31 @@ class Worker {
     void judge_handed_over(unsigned count, const program::Runtime* runtime);
     bool others_have_room();
     void receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime);
-    unsigned keep_own(std::uint16_t port, unsigned count, const program::Runtime& runtime);
+    void begin_burst(rte_mbuf** mbufs, std::uint16_t port, const program::Runtime& runtime);
+    void take(rte_mbuf*& mbuf, std::uint16_t port);
+    void take_own(rte_mbuf** mbufs, unsigned count, std::uint16_t port,
+                  const program::Runtime& runtime);
+    unsigned owner_of_last(const program::Runtime& runtime);
+    std::span<const std::byte> in_one_piece(rte_mbuf* mbuf);
     void hand_over(std::uint16_t port);
-    void judge(unsigned count, const program::Runtime& runtime);
-    void parse(unsigned index, std::uint16_t port, const program::Runtime& runtime);
-    std::span<const std::byte> frame_of(unsigned index);
-    void act(unsigned index, const program::Runtime& runtime);
+    void judge(const program::Runtime& runtime);
+
+    // -- carry_out.cc --
+    void carry_out(const program::Runtime& runtime);
+    void carry_out_simply(unsigned count);
+    void act(unsigned index, std::uint16_t port, const program::Runtime& runtime);
+    void forward(rte_mbuf* mbuf, std::uint16_t port);
     // Makes the changes that rules have noted, and sends the packet.
-    void forward(unsigned index, std::uint16_t port);
+    void forward_changed(unsigned index, std::uint16_t port);
+    bool make_changes(unsigned index);
     // Keeps a fragment; the datagram that it completes goes on.
-    void reassemble(unsigned index, const program::Runtime& runtime);
+    void reassemble(unsigned index, std::uint16_t port, const program::Runtime& runtime);
     // The same for a packet that lies in no buffer.
     void act_on_whole(unsigned index, std::span<std::byte> frame);
     void send_whole(unsigned index, std::span<std::byte> frame, std::uint16_t port);
     void count_drop(std::uint16_t port, contract::DropReason reason);
     void drop(rte_mbuf* mbuf, std::uint16_t port, contract::DropReason reason);
-    void reply(unsigned index, std::uint16_t port);
+    void reply(const packet::Packet& packet, const program::Verdict& verdict, std::uint16_t port);
     void send_keepalive(const state::Keepalive& keepalive);
     // True: there is more to kill.
     bool kill_as_ordered(const program::Runtime* runtime);
@@ -141,10 +153,15 @@ class Worker {
     packet::Reassembler reassembler_;
     forward::TokenBucket budget_;
     std::vector<TransmitBuffer> transmit_;  // by port
-    std::vector<rte_mbuf*> mbufs_;          // of the burst
-    std::vector<packet::Packet> packets_;
-    std::vector<program::Verdict> verdicts_;
-    std::vector<program::PacketMarks> marks_;
+    std::vector<rte_mbuf*> mbufs_;          // that were received together
+    // Those being judged: their buffers, how the last one came in, whether all came in like that,
+    // what is known of them, and what becomes of them.
+    rte_mbuf** taken_ = nullptr;
+    packet::Passage passage_;
+    bool one_port_ = true;
+    packet::Burst burst_;
+    program::Judgement judgement_;
+    packet::Packet whole_;                       // a datagram that has been put together
     std::vector<Outbox> outboxes_;               // by worker; its own stays empty
     std::vector<std::uint16_t> port_of_device_;  // index by DPDK's number
     std::unique_ptr<Scratch> scratch_;
