@@ -193,7 +193,8 @@ class Bed:
                 place.run("ethtool", "-K", interface, feature, "off")
             place.ip("link", "set", interface, "up")
         host.ip("address", "add", host.ipv4 + "/24", "dev", "eth0")
-        host.ip("address", "add", host.ipv6 + "/64", "dev", "eth0", "nodad")
+        if int(mtu) >= 1280:
+            host.ip("address", "add", host.ipv6 + "/64", "dev", "eth0", "nodad")
 
     def static_neighbours(self):
         """The hosts know each other's hardware address and need not ask."""
