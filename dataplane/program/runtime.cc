@@ -13,7 +13,8 @@ bool acts_plainly(const contract::RuleRecord& rule) {
     using contract::RuleAction;
     const bool ends = rule.action == RuleAction::allow || rule.action == RuleAction::deny ||
                       rule.action == RuleAction::unreach || rule.action == RuleAction::unreach6 ||
-                      rule.action == RuleAction::reset || rule.action == RuleAction::reset6;
+                      rule.action == RuleAction::reset || rule.action == RuleAction::reset6 ||
+                      rule.action == RuleAction::abort || rule.action == RuleAction::abort6;
     return ends && rule.tag == 0 && (rule.flags & contract::rule_flag::log) == 0;
 }
 

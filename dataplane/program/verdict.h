@@ -19,6 +19,8 @@ struct Verdict {
         unreach6,  // argument: ICMPv6 code
         reset,     // deny and reset the TCP connection
         reset6,
+        abort,  // deny and abort the SCTP association
+        abort6,
         divert,  // argument: port; continues behind `rule` when it comes back
         tee,     // argument: port; a copy goes there, then call `resume`
         fwd,     // next hop in the rule record, or, if it is tablearg, here

@@ -89,6 +89,8 @@ void Worker::act(unsigned index, std::uint16_t port, const program::Runtime& run
         case Verdict::Kind::unreach6:
         case Verdict::Kind::reset:
         case Verdict::Kind::reset6:
+        case Verdict::Kind::abort:
+        case Verdict::Kind::abort6:
             reply(burst_.packet(index), verdict, port);
             drop(mbuf, port, verdict.reason);
             break;
@@ -186,6 +188,8 @@ void Worker::act_on_whole(unsigned index, std::span<std::byte> frame) {
         case Verdict::Kind::unreach6:
         case Verdict::Kind::reset:
         case Verdict::Kind::reset6:
+        case Verdict::Kind::abort:
+        case Verdict::Kind::abort6:
             reply(whole_, verdict, port);
             return count_drop(port, verdict.reason);
         case Verdict::Kind::divert:
