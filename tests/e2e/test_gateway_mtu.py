@@ -5,6 +5,7 @@ import re
 
 import pytest
 from lab import Appliance, RoutedBed
+from lab.network import eventually
 
 ALLOW = "add 65000 allow ip from any to any\n"
 
@@ -15,6 +16,9 @@ def narrow(request, build):
             bed.middle, build, ports=bed.ports(), reply={"rate": 10000, "burst": 1000}) as appliance:
         appliance.start()
         appliance.load(ALLOW)
+        # The kernel makes sure first that nobody else has the addresses of its twins.
+        if bed.mtu_b >= 1280:
+            assert eventually(lambda: bed.a.ping(bed.b.ipv6, seconds=1), 15)
         yield bed, appliance
 
 

@@ -186,7 +186,8 @@ class Bed:
         host.ip("link", "add", "eth0", "address", host.mac, "mtu", mtu, "type", "veth",
                 "peer", "name", port, "netns", self.middle.name, "mtu", mtu)
         # The appliance's side is no host: no link-local address, no router solicitations.
-        self.middle.ip("link", "set", port, "addrgenmode", "none")
+        if int(mtu) >= 1280:
+            self.middle.ip("link", "set", port, "addrgenmode", "none")
         for place, interface in ((host, "eth0"), (self.middle, port)):
             # Unfinished checksums and super-packets exist only between sockets of one machine.
             for feature in ("tx", "rx", "gso", "tso", "gro", "lro", "rxvlan", "txvlan"):
