@@ -21,6 +21,7 @@
 #include "dataplane/classify/header_key.h"
 #include "dataplane/classify/header_tests.h"
 #include "dataplane/contract/instruction.h"
+#include "dataplane/packet/burst.h"
 
 namespace sluice::classify {
 
@@ -99,6 +100,11 @@ class AttributeTable {
 
     std::uint32_t of(const packet::Packet& packet, const LocalAddresses& local) const;
 
+    // Adds the bits of the common packets of a burst that are of `ip_version` to their keys; a
+    // domain at a time.
+    void add_to(std::span<HeaderKey> keys, const packet::Burst& burst, std::uint8_t ip_version,
+                const LocalAddresses& local) const;
+
   private:
     using Column = std::vector<std::uint32_t>;  // bits by value; empty: nobody asks
 
@@ -108,6 +114,7 @@ class AttributeTable {
 
     std::vector<std::uint32_t> bits_;  // by condition
     std::array<Column, kDomains> columns_;
+    std::vector<Domain> in_use_;  // those whose column is not empty
 };
 
 }  // namespace sluice::classify

@@ -35,10 +35,18 @@ std::uint32_t interface_value(packet::InterfaceIndex interface) {
     return std::min<std::uint32_t>(interface, kAbsent);
 }
 
+void set_passage(HeaderKey& key, const packet::Passage& passage) {
+    const std::uint32_t receive = interface_value(passage.receive_interface),
+                        transmit = interface_value(passage.transmit_interface);
+    const bool out = passage.direction == Direction::out;
+    key.lanes[lane::receive] = receive;
+    key.lanes[lane::transmit] = out ? transmit : kAbsent;
+    key.lanes[lane::via] = out ? transmit : receive;
+}
+
 // Without attributes.
 void set_key(const Packet& packet, HeaderKey& key) {
     const Headers& h = packet.headers;
-    const packet::Passage& passage = packet.passage;
     // Other families leave the lanes alone that their forests do not know.
     if (h.ip_version == 6)
         set_addresses<4>(key, h);
@@ -47,13 +55,33 @@ void set_key(const Packet& packet, HeaderKey& key) {
     key.lanes[lane::source_port] = h.source_port;
     key.lanes[lane::destination_port] = h.destination_port;
     key.lanes[lane::protocol] = h.protocol;
-    const std::uint32_t receive = interface_value(passage.receive_interface),
-                        transmit = interface_value(passage.transmit_interface);
-    const bool out = passage.direction == Direction::out;
-    key.lanes[lane::receive] = receive;
-    key.lanes[lane::transmit] = out ? transmit : kAbsent;
-    key.lanes[lane::via] = out ? transmit : receive;
     key.lanes[lane::ports] = h.source_port | std::uint32_t{h.destination_port} << 16;
+    set_passage(key, packet.passage);
+}
+
+// The same for a common packet, whose family stands where the attributes are added.
+void set_key(const packet::Glance& glance, const packet::Passage& passage, HeaderKey& key) {
+    if (glance.ip_version == 4) {
+        key.lanes[lane::source] = glance.ip4().source.host();
+        key.lanes[lane::destination] = glance.ip4().destination.host();
+    } else {
+        const std::uint8_t* source = glance.ip6().source.bytes.data();
+        const std::uint8_t* destination = glance.ip6().destination.bytes.data();
+        for (unsigned word = 0; word < 4; ++word) {
+            Be32 from, to;
+            std::memcpy(&from, source + 4 * word, sizeof from);
+            std::memcpy(&to, destination + 4 * word, sizeof to);
+            key.lanes[lane::source + word] = from.host();
+            key.lanes[lane::destination + word] = to.host();
+        }
+    }
+    key.lanes[lane::source_port] = glance.ports & 0xffff;
+    key.lanes[lane::destination_port] = glance.ports >> 16;
+    key.lanes[lane::protocol] = glance.protocol;
+    key.lanes[lane::ports] = glance.ports;
+    key.lanes[lane::attributes] = static_cast<std::uint32_t>(family_of(glance.ip_version))
+                                  << kFamilyShift;
+    set_passage(key, passage);
 }
 
 std::uint64_t now_us() {
@@ -102,12 +130,32 @@ Classifier::Classifier(const contract::SnapshotView& view, const packet::Environ
 }
 
 void Classifier::read_keys(std::span<const Packet> packets, std::span<HeaderKey> keys) const {
-    for (std::size_t i = 0; i < packets.size(); ++i) {
-        const auto family = static_cast<std::uint32_t>(family_of(packets[i].headers.ip_version));
-        set_key(packets[i], keys[i]);
-        keys[i].lanes[lane::attributes] =
-            attributes_[family].of(packets[i], local_) | family << kFamilyShift;
+    for (std::size_t i = 0; i < packets.size(); ++i)
+        read_key(packets[i], keys[i]);
+}
+
+void Classifier::read_key(const Packet& packet, HeaderKey& key) const {
+    const auto family = static_cast<std::uint32_t>(family_of(packet.headers.ip_version));
+    set_key(packet, key);
+    key.lanes[lane::attributes] = attributes_[family].of(packet, local_) | family << kFamilyShift;
+}
+
+void Classifier::read_keys(packet::Burst& burst, std::span<HeaderKey> keys) const {
+    unsigned versions = 0;
+    for (std::size_t i = 0; i < burst.size(); ++i) {
+        if (!burst.is_common(i)) {
+            read_key(burst.packet(i), keys[i]);
+            continue;
+        }
+        const packet::Glance& glance = burst.glance(i);
+        set_key(glance, burst.passage(i), keys.data()[i]);
+        versions |= 1u << glance.ip_version;
     }
+    keys = keys.first(burst.size());
+    if ((versions & 1u << 4) != 0)
+        attributes_[static_cast<std::size_t>(Family::v4)].add_to(keys, burst, 4, local_);
+    if ((versions & 1u << 6) != 0)
+        attributes_[static_cast<std::size_t>(Family::v6)].add_to(keys, burst, 6, local_);
 }
 
 void Classifier::classify(std::span<const HeaderKey> keys, std::uint32_t from,

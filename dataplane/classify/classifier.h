@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "dataplane/classify/header_tests.h"
 #include "dataplane/classify/search.h"
 #include "dataplane/contract/snapshot_view.h"
+#include "dataplane/packet/burst.h"
 #include "dataplane/packet/packet.h"
 
 namespace sluice::classify {
@@ -49,6 +51,16 @@ class Classifier {
 
     // REQUIRES: keys.size() >= packets.size().
     void read_keys(std::span<const packet::Packet> packets, std::span<HeaderKey> keys) const;
+
+    // Those of a whole burst. REQUIRES: keys.size() >= burst.size().
+    void read_keys(packet::Burst& burst, std::span<HeaderKey> keys) const;
+    void read_key(const packet::Packet& packet, HeaderKey& key) const;
+
+    // The one rule that every packet of a family matches first and last, whatever it looks like.
+    // None: it has to be searched for.
+    std::optional<std::uint32_t> only_rule(Family family) const {
+        return forest(family).only_rule();
+    }
 
     // The matching rules of each key at or behind `from`. The default rule matches everything.
     // REQUIRES: matches.size() >= keys.size().

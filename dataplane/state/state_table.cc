@@ -281,7 +281,8 @@ CellIndex StateTable::newest(FlowHash hash, Fits fits) const {
     return best;
 }
 
-void StateTable::hit(const Hit& hit, const packet::Packet& packet, const Lifetimes& lifetimes) {
+void StateTable::hit(const Hit& hit, const Segment& segment, std::uint32_t uptime_s,
+                     const Lifetimes& lifetimes) {
     Cell& cell = cells_[hit.cell];
     const Progress before{.marks = cell.marks,
                           .tcp_seen = cell.tcp_seen,
@@ -289,12 +290,11 @@ void StateTable::hit(const Hit& hit, const packet::Packet& packet, const Lifetim
                           .acknowledged_forward = cell.acknowledged_forward,
                           .acknowledged_reverse = cell.acknowledged_reverse};
     const Progress after =
-        advance(before, packet.headers, hit.forward ? Step::forward : Step::reverse, lifetimes,
-                packet.uptime_s);
+        advance(before, segment, hit.forward ? Step::forward : Step::reverse, lifetimes, uptime_s);
     {
         const CellWriter writer(cell);
         store(cell.packets, cell.packets + 1);
-        store(cell.bytes, cell.bytes + packet.headers.counted_bytes());
+        store(cell.bytes, cell.bytes + segment.bytes);
         store(cell.marks, after.marks);
         store(cell.tcp_seen, after.tcp_seen);
         store(cell.expires_s, after.expires_s);
@@ -304,7 +304,7 @@ void StateTable::hit(const Hit& hit, const packet::Packet& packet, const Lifetim
     if (((before.marks ^ after.marks) & mark::answered) != 0)
         count(counters_->unanswered_states, -1);
     if (after.tcp_seen != before.tcp_seen || after.expires_s < before.expires_s)
-        reschedule(hit.cell, packet.uptime_s);
+        reschedule(hit.cell, uptime_s);
 }
 
 // The wheel must not come too late.

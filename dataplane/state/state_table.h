@@ -122,7 +122,11 @@ class StateTable {
     const Cell& cell(CellIndex index) const { return cells_[index]; }
 
     // Counts the packet and moves the state on. `lifetimes` are those of the state's rule.
-    void hit(const Hit& hit, const packet::Packet& packet, const Lifetimes& lifetimes);
+    void hit(const Hit& hit, const Segment& segment, std::uint32_t uptime_s,
+             const Lifetimes& lifetimes);
+    void hit(const Hit& hit, const packet::Packet& packet, const Lifetimes& lifetimes) {
+        this->hit(hit, Segment(packet.headers), packet.uptime_s, lifetimes);
+    }
 
     // `rule` has a state option. REQUIRES: `find` has no state of that name for the flow.
     Creation create(const FlowKey& key, FlowHash hash, const contract::RuleRecord& rule,

@@ -21,6 +21,9 @@ def shared_gateway(request, routed, build):
     with Appliance(routed.middle, build, ports=routed.ports(),
                    dataplane={"workers": request.param}) as appliance:
         appliance.start()
+        appliance.load(ALLOW)
+        # The kernel makes sure first that nobody else has the addresses of its twins.
+        assert eventually(lambda: routed.a.ping(routed.b.ipv6, seconds=1), 15)
         yield appliance
 
 
@@ -143,13 +146,11 @@ def test_waits_for_a_neighbour_and_gives_up(routed, gateway):
 
 def test_connections_and_states(routed, gateway):
     gateway.load("add 100 check-state\n"
-                 "add 200 allow tcp from 192.0.2.0/24 to any setup keep-state\n"
-                 "add 300 allow ip from any to any proto udp\n"
+                 f"add 200 allow tcp from 192.0.2.0/24 to any setup keep-state\n"
                  "add 400 deny tcp from any to any\n" + ALLOW)
     with_text = routed.b.listen(80, "from b\n")
     try:
         assert routed.a.curl(f"http://{routed.b.ipv4}/").stdout == "from b\n"
-        assert routed.a.curl(f"http://[{routed.b.ipv6}]/").returncode in (0, 7)
         assert gateway.state_count() > 0
     finally:
         with_text.terminate()
@@ -168,6 +169,6 @@ def test_ssh_like_access_to_the_host_itself(routed, gateway):
 
 
 def test_reject_on_the_way_out_reaches_the_sender(routed, gateway):
-    gateway.load("add 100 unreach admin-prohib icmp from any to any out xmit em1\n" + ALLOW)
+    gateway.load("add 100 unreach filter-prohib icmp from any to any out xmit em1\n" + ALLOW)
     done = routed.a.run("ping", "-n", "-c", "1", "-W", "2", routed.b.ipv4)
     assert f"From {routed.router_a4} icmp_seq=1 Packet filtered" in done.stdout
