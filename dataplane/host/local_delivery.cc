@@ -1,11 +1,7 @@
 #include "dataplane/host/local_delivery.h"
 
-#include <arpa/inet.h>
 #include <linux/bpf.h>
 #include <linux/fib_rules.h>
-#include <linux/if_ether.h>
-#include <linux/pkt_cls.h>
-#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <sys/syscall.h>
@@ -17,6 +13,7 @@
 #include <vector>
 
 #include "dataplane/host/delivery_program.h"
+#include "dataplane/host/ingress_filter.h"
 #include "dataplane/host/netlink_request.h"
 
 namespace sluice::host {
@@ -24,8 +21,6 @@ namespace sluice::host {
 namespace {
 
 constexpr char kName[] = "sluice_fwd";
-constexpr std::uint32_t kFilter = 1;       // handle
-constexpr std::uint32_t kPreference = 11;  // of the filter among others
 constexpr std::array kFamilies = {AF_INET, AF_INET6};
 
 Error failure(const std::string& what, int code) {
@@ -111,39 +106,6 @@ void remove(mnl_socket* socket, MakeMessage make, int family, int type) {
     carry_out(socket, make(buffer, family, type));
 }
 
-int add_ingress(mnl_socket* socket, int index) {
-    Buffer buffer{};
-    nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
-    message->nlmsg_type = RTM_NEWQDISC;
-    message->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
-    auto* header = static_cast<tcmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(tcmsg)));
-    header->tcm_ifindex = index;
-    header->tcm_parent = TC_H_CLSACT;
-    header->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
-    mnl_attr_put_strz(message, TCA_KIND, "clsact");
-    const int code = carry_out(socket, message);
-    return code == EEXIST ? 0 : code;
-}
-
-int add_filter(mnl_socket* socket, int index, int program) {
-    Buffer buffer{};
-    nlmsghdr* message = mnl_nlmsg_put_header(buffer.data());
-    message->nlmsg_type = RTM_NEWTFILTER;
-    message->nlmsg_flags = NLM_F_CREATE | NLM_F_REPLACE;
-    auto* header = static_cast<tcmsg*>(mnl_nlmsg_put_extra_header(message, sizeof(tcmsg)));
-    header->tcm_ifindex = index;
-    header->tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
-    header->tcm_handle = kFilter;
-    header->tcm_info = TC_H_MAKE(kPreference << 16, htons(ETH_P_ALL));
-    mnl_attr_put_strz(message, TCA_KIND, "bpf");
-    nlattr* options = mnl_attr_nest_start(message, TCA_OPTIONS);
-    mnl_attr_put_u32(message, TCA_BPF_FD, static_cast<std::uint32_t>(program));
-    mnl_attr_put_strz(message, TCA_BPF_NAME, kName);
-    mnl_attr_put_u32(message, TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
-    mnl_attr_nest_end(message, options);
-    return carry_out(socket, message);
-}
-
 }  // namespace
 
 Result<LocalDelivery> LocalDelivery::open() {
@@ -183,9 +145,7 @@ Result<Done> LocalDelivery::attach(const std::string& interface) const {
     const int index = static_cast<int>(if_nametoindex(interface.c_str()));
     if (index == 0)
         return failure("there is no interface " + interface, errno);
-    if (const int code = add_ingress(netlink.get(), index); code != 0)
-        return failure("the interface " + interface + " does not take a clsact qdisc", code);
-    if (const int code = add_filter(netlink.get(), index, program_.get()); code != 0)
+    if (const int code = filter_ingress(netlink.get(), index, program_.get()); code != 0)
         return failure("the interface " + interface + " does not take a BPF filter", code);
     return Done{};
 }

@@ -40,7 +40,8 @@ QuickRule quick_rule_of(const contract::RuleRecord& rule) {
 
 Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte> image,
                                                        const packet::Environment& environment,
-                                                       std::uint32_t slot_capacity) {
+                                                       std::uint32_t slot_capacity,
+                                                       const route::Fib*) {
     if (image.size() > contract::kSnapshotMaximumSize ||
         image.size() % contract::kSectionAlignment != 0)
         return Error{ExitStatus::data, "the snapshot has " + std::to_string(image.size()) +

@@ -17,6 +17,7 @@
 #include "dataplane/packet/environment.h"
 #include "dataplane/packet/parser.h"
 #include "dataplane/program/routes.h"
+#include "dataplane/route/fib.h"
 #include "dataplane/state/flow_key.h"
 
 namespace sluice::program {
@@ -54,7 +55,8 @@ class Runtime {
     // than `slot_capacity`, is refused with a sentence that says why.
     static Result<std::unique_ptr<const Runtime>> create(std::span<const std::byte> image,
                                                          const packet::Environment& environment,
-                                                         std::uint32_t slot_capacity);
+                                                         std::uint32_t slot_capacity,
+                                                         const route::Fib* live = nullptr);
 
     std::uint64_t generation() const { return view_.header().generation; }
     const contract::SnapshotView& view() const { return view_; }

@@ -28,10 +28,6 @@ class RoutedBed(Bed):
         self.middle = self._add_middle(suffix)
         self._connect(self.a, "wire0")
         self._connect(self.b, "wire1", self.mtu_b)
-        for wire in ("wire0", "wire1"):
-            self.middle.run("tc", "qdisc", "add", "dev", wire, "clsact")
-            self.middle.run("tc", "filter", "add", "dev", wire, "ingress", "bpf", "da", "bytecode",
-                            "1,6 0 0 2")
         for host, network4, network6 in ((self.a, self.A4, self.A6), (self.b, self.B4, self.B6)):
             host.ip("route", "add", "default", "via", network4 + "2")
             if host is self.a or self.mtu_b >= 1280:
