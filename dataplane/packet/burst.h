@@ -51,6 +51,15 @@ class Burst {
         common_ |= Mask{glance.ip_version != 0} << size_;
         ++size_;
     }
+    // One of another burst, whose bytes that a glance sees are the same but for TTL and Ethernet
+    // addresses. REQUIRES: size() < kCapacity; i < other.size(); it was added as a frame.
+    void add(const Burst& other, std::size_t i, const Passage& passage) {
+        frames_[size_] = other.frames_[i];
+        glances_[size_] = other.glances_[i];
+        passages_[size_] = passage;
+        common_ |= Mask{other.is_common(i)} << size_;
+        ++size_;
+    }
     // One that has been parsed already, and outlives the burst. It is not glanced at.
     // REQUIRES: size() < kCapacity.
     void add(const Packet& packet) {

@@ -88,6 +88,15 @@ bool goes_plainly(const packet::Glance& glance, const MacAddress& link_destinati
     return from[0] != 0 && from[0] != 0xff && from[0] != 0xfe && to[0] != 0 && to[0] != 0xff;
 }
 
+// To compare addresses without a call.
+std::uint64_t number_of(const MacAddress& mac) {
+    std::uint32_t high;
+    std::uint16_t low;
+    std::memcpy(&high, mac.bytes.data(), sizeof high);
+    std::memcpy(&low, mac.bytes.data() + sizeof high, sizeof low);
+    return std::uint64_t{high} << 16 | low;
+}
+
 template <typename Address>
 std::uint64_t folded(const Address& address) {
     std::uint64_t words[2] = {};
@@ -170,6 +179,30 @@ bool Worker::take_routed(rte_mbuf*& mbuf, const Origin& origin, const program::R
     return true;
 }
 
+// Takes what most frames are: IP, without a tag, in one buffer, to the address of the port.
+bool Worker::take_plainly(rte_mbuf* mbuf, const Origin& origin) {
+    if (mbuf->nb_segs != 1 || (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
+        mbuf->data_len <= sizeof(wire::Ethernet) || origin.host)
+        return false;
+    const auto& ethernet = *rte_pktmbuf_mtod(mbuf, const wire::Ethernet*);
+    const std::uint16_t type = ethernet.type.host();
+    if ((type != wire::kEtherTypeIpv4 && type != wire::kEtherTypeIpv6) ||
+        number_of(ethernet.destination) != routed_->own_mac)
+        return false;
+    burst_.add(rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len, passage_);
+    return true;
+}
+
+// What the frames of a port have in common.
+void Worker::begin_routed(std::uint16_t port, const program::Runtime& runtime) {
+    one_port_ = false;
+    passage_ = {.direction = packet::Direction::in,
+                .entry = packet::Entry::ip,
+                .receive_interface = port,
+                .transmit_interface = kNoInterface};
+    routed_->own_mac = number_of(runtime.environment().interfaces[port].mac);
+}
+
 void Worker::receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& origin,
                             const program::Runtime& runtime) {
     const bool has_owners =
@@ -177,9 +210,10 @@ void Worker::receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& orig
     for (unsigned done = 0; done < count; done += Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + Burst::kCapacity, count);
         begin_burst(mbufs + done, origin.port, runtime);
+        begin_routed(origin.port, runtime);
         bool hands_over = false;
         for (unsigned i = done; i < end; ++i) {
-            if (!take_routed(mbufs[i], origin, runtime))
+            if (!take_plainly(mbufs[i], origin) && !take_routed(mbufs[i], origin, runtime))
                 continue;
             const unsigned owner = has_owners ? owner_of_last(runtime) : spec_.id;
             if (owner != spec_.id) {
@@ -231,17 +265,18 @@ void Worker::carry_out_routed(const program::Runtime& runtime) {
     if (routed_->burst.size() == 0)
         return;
     engine_.filter(runtime, routed_->burst, routed_->judgement);
+    router_->begin_burst();
+    unsigned plain = 0;
     for (unsigned i = 0; i < routed_->burst.size(); ++i)
-        act_on_outgoing(i, runtime);
+        plain += act_on_outgoing(i, runtime) ? 1 : 0;
+    contract::add(spec_.counters->routed, plain);
 }
 
 // Common packets that are let in as they are have their routes looked up together.
 void Worker::route_burst(Burst::Mask packets, const program::Runtime& runtime) {
-    std::array<std::uint8_t, Burst::kCapacity> plain4, plain6;
-    std::array<Ipv4, Burst::kCapacity> destinations4;
-    std::array<Ipv6, Burst::kCapacity> destinations6;
-    std::array<std::uint32_t, Burst::kCapacity> hashes4, hashes6;
-    std::array<const route::NextHop*, Burst::kCapacity> hops;
+    auto& [plain4, destinations4, hashes4] = routed_->wanted4;
+    auto& [plain6, destinations6, hashes6] = routed_->wanted6;
+    auto& hops = routed_->hops;
     unsigned count4 = 0, count6 = 0;
     Burst::Mask rest = 0;
     for (Burst::Mask left = packets; left != 0; left &= left - 1) {
@@ -273,17 +308,14 @@ void Worker::route_burst(Burst::Mask packets, const program::Runtime& runtime) {
         }
         const packet::Glance& glance = burst_.glance(i);
         forward::lower_hop_limit(const_cast<std::byte*>(glance.network), glance.ip_version);
-        Router::Target target{.version = glance.ip_version};
-        if (glance.ip_version == 4)
-            std::memcpy(target.address.bytes.data(), &glance.ip4().destination, sizeof(Ipv4));
-        else
-            target.address = glance.ip6().destination;
         packet::Passage passage = burst_.passage(i);
         passage.direction = packet::Direction::out;
         passage.transmit_interface = hop.interface;
-        add_outgoing(taken_[i],
-                     {rte_pktmbuf_mtod(taken_[i], const std::byte*), taken_[i]->data_len}, passage,
-                     nullptr, {.hop = &hop, .target = target});
+        const std::size_t k = routed_->burst.size();
+        routed_->burst.add(burst_, i, passage);
+        routed_->mbufs[k] = taken_[i];
+        routed_->ways[k].hop = &hop;
+        routed_->ways[k].target.version = 0;
     };
     const route::Fib& fib = router_->fib();
     fib.find(std::span(destinations4).first(count4), std::span(hashes4).first(count4),
@@ -365,7 +397,8 @@ void Worker::act_on_routed(unsigned index, const program::Runtime& runtime) {
 // ---- Behind the `out` pass
 // -----------------------------------------------------------------------
 
-void Worker::act_on_outgoing(unsigned index, const program::Runtime& runtime) {
+// True: it has left with nothing done to it but what routing does.
+bool Worker::act_on_outgoing(unsigned index, const program::Runtime& runtime) {
     program::Judgement& judgement = routed_->judgement;
     rte_mbuf* mbuf = routed_->mbufs[index];
     const Router::Way& way = routed_->ways[index];
@@ -373,7 +406,14 @@ void Worker::act_on_outgoing(unsigned index, const program::Runtime& runtime) {
     if ((judgement.accepted >> index & 1) != 0 && routed_->burst.is_common(index) &&
         !judgement.is_marked(index) && mbuf->nb_segs == 1 &&
         router_->send_plainly(runtime, mbuf, routed_->burst.glance(index), way))
-        return;
+        return true;
+    act_on_special(index, runtime);
+    return false;
+}
+
+void Worker::act_on_special(unsigned index, const program::Runtime& runtime) {
+    program::Judgement& judgement = routed_->judgement;
+    rte_mbuf* mbuf = routed_->mbufs[index];
     const packet::Packet* packet = &routed_->burst.packet(index);
     Verdict verdict = program::Engine::verdict(runtime, judgement, index);
     while (verdict.kind == Verdict::Kind::tee)
@@ -394,7 +434,7 @@ void Worker::act_on_outgoing(unsigned index, const program::Runtime& runtime) {
         if (const Router::Target target = target_of(runtime, verdict);
             target.version == packet->headers.ip_version)
             return router_->send(runtime, traveller, router_->way_to(*packet, target));
-    router_->send(runtime, traveller, way);
+    router_->send(runtime, traveller, routed_->ways[index]);
 }
 
 // ---- What does not go on

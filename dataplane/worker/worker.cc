@@ -136,7 +136,7 @@ unsigned Worker::turn(const program::Runtime* runtime) {
     if (router_ != nullptr) {
         if (runtime != nullptr)
             router_->tend(*runtime, now_ms_);
-        spec_.host->wake();
+        router_->wake_host();
     }
     sender_->flush();
     contract::add(spec_.counters->heartbeat, 1);

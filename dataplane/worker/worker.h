@@ -146,7 +146,10 @@ class Worker {
     void carry_out_routed(const program::Runtime& runtime);
     void route_burst(packet::Burst::Mask packets, const program::Runtime& runtime);
     void act_on_routed(unsigned index, const program::Runtime& runtime);
-    void act_on_outgoing(unsigned index, const program::Runtime& runtime);
+    bool act_on_outgoing(unsigned index, const program::Runtime& runtime);
+    void act_on_special(unsigned index, const program::Runtime& runtime);
+    bool take_plainly(rte_mbuf* mbuf, const Origin& origin);
+    void begin_routed(std::uint16_t port, const program::Runtime& runtime);
     void route(rte_mbuf* mbuf, const packet::Packet& packet, program::PacketMarks* marks,
                const program::Verdict* verdict, const program::Runtime& runtime);
     void add_outgoing(rte_mbuf* mbuf, std::span<const std::byte> frame,
