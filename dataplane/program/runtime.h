@@ -56,6 +56,8 @@ class Runtime {
                                                          const packet::Environment& environment,
                                                          std::uint32_t slot_capacity);
 
+    // Another one for each Runtime, and never 0.
+    std::uint64_t serial() const { return serial_; }
     std::uint64_t generation() const { return view_.header().generation; }
     const contract::SnapshotView& view() const { return view_; }
     const packet::ParserSettings& parser_settings() const { return parser_settings_; }
@@ -112,8 +114,9 @@ class Runtime {
         std::byte bytes[contract::kSectionAlignment];
     };
 
-    Runtime() = default;
+    Runtime();
 
+    std::uint64_t serial_;
     std::vector<Block> image_;
     contract::SnapshotView view_;
     packet::Environment environment_;

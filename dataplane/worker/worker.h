@@ -118,11 +118,10 @@ class Worker {
     bool others_have_room();
     void receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime);
     void begin_burst(rte_mbuf** mbufs, std::uint16_t port, const program::Runtime& runtime);
-    void take(rte_mbuf*& mbuf, std::uint16_t port);
-    void take_own(rte_mbuf** mbufs, unsigned count, std::uint16_t port,
-                  const program::Runtime& runtime);
-    unsigned owner_of_last(const program::Runtime& runtime);
-    std::span<const std::byte> in_one_piece(rte_mbuf* mbuf);
+    void take(rte_mbuf** mbufs, unsigned count, std::uint16_t port);
+    void keep_own(std::uint16_t port, const program::Runtime& runtime);
+    unsigned owner_of(std::size_t index, const program::Runtime& runtime);
+    std::span<const std::byte> in_one_piece(rte_mbuf* mbuf, std::size_t place_in_burst);
     void hand_over(std::uint16_t port);
     void judge(const program::Runtime& runtime);
 
