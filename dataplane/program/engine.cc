@@ -116,26 +116,27 @@ struct Engine::Impl {
         }
     }
 
-    // Whether packet `i` has a key in `keys`.
-    static bool has_flow(Burst& burst, std::size_t i) {
-        return burst.is_common(i) || burst.packet(i).headers.ip_version != 0;
-    }
-
-    // Looks up for many packets at once what takes long to come from memory.
+    // Looks up for many packets at once what takes long to come from memory. A step at a time: what
+    // has just been written in pieces cannot be read as a whole at once.
     void prefetch_states(Burst& burst) {
         const state::StateTable& states = *outputs.states;
+        Burst::Mask flows = burst.common();
         for (std::size_t i = 0; i < burst.size(); ++i) {
-            if (burst.is_common(i))
+            if (burst.is_common(i)) {
                 state::set_flow_key(keys[i], burst.glance(i));
-            else if (burst.packet(i).headers.ip_version != 0)
+            } else if (burst.packet(i).headers.ip_version != 0) {
                 state::set_flow_key(keys[i], burst.packet(i).headers);
-            else
+                flows |= Burst::Mask{1} << i;
+            }
+        }
+        for (std::size_t i = 0; i < burst.size(); ++i) {
+            if ((flows >> i & 1) == 0)
                 continue;
             hashes[i] = states.hash(keys[i]);
             states.prefetch(hashes[i]);
         }
         for (std::size_t i = 0; i < burst.size(); ++i)
-            guesses[i] = has_flow(burst, i) ? states.prefetch_state(hashes[i]) : state::kNoCell;
+            guesses[i] = (flows >> i & 1) != 0 ? states.prefetch_state(hashes[i]) : state::kNoCell;
     }
 
     // What the first matches of some packets lead to.
@@ -162,6 +163,19 @@ struct Engine::Impl {
         contract::add(counters.packets, packets);
         contract::add(counters.bytes, bytes);
         contract::set(counters.last_match_s, now_ms / 1000);
+    }
+
+    // Packets that are still to be counted: flows of one rule often come together.
+    struct Count {
+        std::uint32_t slot = 0;
+        std::uint64_t packets = 0;
+        std::uint64_t bytes = 0;
+        std::uint64_t now_ms = 0;
+    };
+
+    void write(const Count& running) {
+        if (running.packets != 0)
+            count(running.slot, running.packets, running.bytes, running.now_ms);
     }
 
     // REQUIRES: outcome is not Outcome::walk.
@@ -194,21 +208,28 @@ struct Engine::Impl {
 
     // The same for a packet that hits a state at the first rule that looks for one, where no rule
     // before matches. False: it does not, or there is more to do.
-    bool judge_by_state(const Runtime& runtime, Burst& burst, Judgement& judgement, std::size_t i) {
+    bool judge_by_state(const Runtime& runtime, Burst& burst, Judgement& judgement, std::size_t i,
+                        Count& running) {
         const Subject subject = subject_of(burst, i);
-        if (!subject.judged || !runtime.judges_everything())
+        if (!subject.judged)
             return false;
         const auto hit =
             walker.find_state(runtime, keys[i], hashes[i], guesses[i],
                               runtime.probes().front().name, subject.uptime_s, subject.now_ms);
-        if (!hit || hit->rule.hit == Outcome::walk)
+        if (hit.rule == nullptr || hit.rule->hit == Outcome::walk)
             return false;
         const state::Lifetimes& lifetimes = walker.lifetimes();
-        const std::uint32_t lifetime_s = hit->rule.lifetime_s;
-        outputs.states->hit(hit->state, segment_of(burst, i), subject.uptime_s,
+        const std::uint32_t lifetime_s = hit.rule->lifetime_s;
+        const std::uint32_t slot = outputs.states->cell(hit.state.cell).rule_slot;
+        outputs.states->hit(hit.state, segment_of(burst, i), subject.uptime_s,
                             lifetime_s == 0 ? lifetimes : lifetimes.with(lifetime_s));
-        count(hit->slot, 1, subject.bytes, subject.now_ms);
-        decide(runtime, judgement, i, hit->rule.hit, hit->rule.index);
+        if (slot != running.slot || subject.now_ms != running.now_ms) {
+            write(running);
+            running = {.slot = slot, .now_ms = subject.now_ms};
+        }
+        ++running.packets;
+        running.bytes += subject.bytes;
+        decide(runtime, judgement, i, hit.rule->hit, hit.rule->index);
         return true;
     }
 
@@ -346,13 +367,16 @@ struct Engine::Impl {
             without_state |= Burst::Mask{guesses[i] == state::kNoCell} << i;
         if (without_state != 0)
             classify(runtime, burst, without_state);
+        const bool enabled = runtime.judges_everything();
+        Count running;
         for (std::size_t i = 0; i < burst.size(); ++i) {
-            if (judge_by_state(runtime, burst, judgement, i))
+            if (enabled && judge_by_state(runtime, burst, judgement, i, running))
                 continue;
             if ((without_state >> i & 1) == 0)
                 classify(runtime, burst, Burst::Mask{1} << i);
             judge_by_walk(runtime, burst, judgement, i);
         }
+        write(running);
     }
 
     void filter_stateful(const Runtime& runtime, Burst& burst, Judgement& judgement) {
@@ -361,18 +385,21 @@ struct Engine::Impl {
         look_at_first_matches(runtime, burst.size(), burst.all());
         const std::uint32_t first_probe =
             runtime.probes().empty() ? kNoRule : runtime.probes().front().rule;
-        const bool may_hit = first_probe != kNoRule && !is_conditional(runtime, first_probe);
         const bool enabled = runtime.judges_everything();
+        const bool may_hit =
+            enabled && first_probe != kNoRule && !is_conditional(runtime, first_probe);
+        Count running;
         for (std::size_t i = 0; i < burst.size(); ++i) {
             const bool probes_first =
                 matches[i].count == 0 ||
                 (matches[i].rules[0] & ~classify::Matches::kUnverified) >= first_probe;
             if (enabled && !probes_first && judge_by_match(runtime, burst, judgement, i))
                 continue;
-            if (may_hit && probes_first && judge_by_state(runtime, burst, judgement, i))
+            if (may_hit && probes_first && judge_by_state(runtime, burst, judgement, i, running))
                 continue;
             judge_by_walk(runtime, burst, judgement, i);
         }
+        write(running);
     }
 
     void filter(const Runtime& runtime, Burst& burst, Judgement& judgement) {
