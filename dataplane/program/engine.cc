@@ -20,6 +20,9 @@ using packet::Packet;
 
 constexpr std::size_t kCapacity = Burst::kCapacity;
 
+// In place of the index of a packet's first match. No rule has it.
+constexpr std::uint32_t kNoFirst = 0x1fffffff;
+
 // How much housekeeping one turn of a worker does.
 constexpr unsigned kStatesPerCall = 64;
 constexpr state::CellIndex kCellsPerCall = 256;
@@ -118,10 +121,12 @@ struct Engine::Impl {
 
     // Looks up for many packets at once what takes long to come from memory. A step at a time: what
     // has just been written in pieces cannot be read as a whole at once.
-    void prefetch_states(Burst& burst) {
+    void prefetch_states(Burst& burst, Burst::Mask which) {
         const state::StateTable& states = *outputs.states;
-        Burst::Mask flows = burst.common();
+        Burst::Mask flows = burst.common() & which;
         for (std::size_t i = 0; i < burst.size(); ++i) {
+            if ((which >> i & 1) == 0)
+                continue;
             if (burst.is_common(i)) {
                 state::set_flow_key(keys[i], burst.glance(i));
             } else if (burst.packet(i).headers.ip_version != 0) {
@@ -139,6 +144,26 @@ struct Engine::Impl {
             guesses[i] = (flows >> i & 1) != 0 ? states.prefetch_state(hashes[i]) : state::kNoCell;
     }
 
+    // What the first matches of all packets lead to. Returns the packets of which this was known
+    // already; only of the others header_keys and matches hold. Kept for later packets is what
+    // saves them a search: first matches that lead to no walk, or stand at or behind `first_probe`.
+    Burst::Mask find_first_matches(const Runtime& runtime, Burst& burst,
+                                   std::uint32_t first_probe) {
+        const Burst::Mask known =
+            cache.find(burst, runtime.serial(), runtime.classifier().fields_asked(), answers);
+        const Burst::Mask unknown = burst.all() & ~known;
+        if (unknown == 0)
+            return known;
+        classify(runtime, burst, unknown);
+        look_at_first_matches(runtime, burst.size(), unknown);
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            if ((unknown >> i & 1) != 0 && cache.has_looked_for(i) &&
+                (static_cast<Outcome>(answers[i].outcome) != Outcome::walk ||
+                 answers[i].rule >= first_probe))
+                cache.keep(i, answers[i]);
+        return known;
+    }
+
     // What the first matches of some packets lead to.
     void look_at_first_matches(const Runtime& runtime, std::size_t count, Burst::Mask which) {
         const auto rules = runtime.quick_rules();
@@ -149,7 +174,8 @@ struct Engine::Impl {
             // One that is not verified yet has no such index.
             const bool plain = matches[i].count != 0 && first < rules.size();
             const QuickRule rule = plain ? rules[first] : QuickRule{};
-            answers[i].rule = plain ? first : 0;
+            answers[i].rule =
+                matches[i].count != 0 ? first & ~classify::Matches::kUnverified : kNoFirst;
             answers[i].outcome = static_cast<std::uint8_t>(rule.matched);
             answers[i].slot = rule.slot;
         }
@@ -305,13 +331,7 @@ struct Engine::Impl {
             judge_alike(runtime, burst, judgement, *only);
             return;
         }
-        const Burst::Mask known =
-            cache.find(burst, runtime.serial(), runtime.classifier().fields_asked(), answers);
-        if (const Burst::Mask unknown = burst.all() & ~known; unknown != 0) {
-            classify(runtime, burst, unknown);
-            look_at_first_matches(runtime, burst.size(), unknown);
-            keep_answers(burst.size(), unknown);
-        }
+        const Burst::Mask known = find_first_matches(runtime, burst, kNoRule);
         for (std::size_t i = 0; i < burst.size(); ++i)
             __builtin_prefetch(&outputs.counters[answers[i].slot], 1);
         const bool enabled = runtime.judges_everything();
@@ -351,17 +371,10 @@ struct Engine::Impl {
         return accepted | denied;
     }
 
-    void keep_answers(std::size_t count, Burst::Mask which) {
-        for (std::size_t i = 0; i < count; ++i)
-            if ((which >> i & 1) != 0 && cache.has_looked_for(i) &&
-                static_cast<Outcome>(answers[i].outcome) != Outcome::walk)
-                cache.keep(i, answers[i]);
-    }
-
     // Where the first rule looks for a state, packets that hit one need not be classified. Which
     // those will be is a guess: the packets are judged in their order.
     void filter_states_first(const Runtime& runtime, Burst& burst, Judgement& judgement) {
-        prefetch_states(burst);
+        prefetch_states(burst, burst.all());
         Burst::Mask without_state = 0;
         for (std::size_t i = 0; i < burst.size(); ++i)
             without_state |= Burst::Mask{guesses[i] == state::kNoCell} << i;
@@ -379,24 +392,31 @@ struct Engine::Impl {
         write(running);
     }
 
+    // Some rules look for states. What a rule before the first of those decides needs no look-up.
     void filter_stateful(const Runtime& runtime, Burst& burst, Judgement& judgement) {
-        classify(runtime, burst, burst.all());
-        prefetch_states(burst);
-        look_at_first_matches(runtime, burst.size(), burst.all());
         const std::uint32_t first_probe =
             runtime.probes().empty() ? kNoRule : runtime.probes().front().rule;
+        const Burst::Mask known = find_first_matches(runtime, burst, first_probe);
         const bool enabled = runtime.judges_everything();
         const bool may_hit =
             enabled && first_probe != kNoRule && !is_conditional(runtime, first_probe);
+        Burst::Mask decided = 0;  // by a rule before the first that looks
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            decided |= Burst::Mask{answers[i].rule < first_probe &&
+                                   static_cast<Outcome>(answers[i].outcome) != Outcome::walk}
+                       << i;
+        if (!enabled)
+            decided = 0;
+        prefetch_states(burst, burst.all() & ~(decided & burst.common()));
         Count running;
         for (std::size_t i = 0; i < burst.size(); ++i) {
-            const bool probes_first =
-                matches[i].count == 0 ||
-                (matches[i].rules[0] & ~classify::Matches::kUnverified) >= first_probe;
-            if (enabled && !probes_first && judge_by_match(runtime, burst, judgement, i))
+            if ((decided >> i & 1) != 0 && judge_by_match(runtime, burst, judgement, i))
                 continue;
-            if (may_hit && probes_first && judge_by_state(runtime, burst, judgement, i, running))
+            if (may_hit && answers[i].rule >= first_probe &&
+                judge_by_state(runtime, burst, judgement, i, running))
                 continue;
+            if ((known >> i & 1) != 0)
+                classify(runtime, burst, Burst::Mask{1} << i);
             judge_by_walk(runtime, burst, judgement, i);
         }
         write(running);
