@@ -40,41 +40,44 @@ class Burst {
         size_ = 0;
         common_ = 0;
         parsed_ = 0;
+        one_passage_ = true;
     }
+
+    struct Frame {
+        const std::byte* data;
+        std::uint32_t length;
+    };
 
     // REQUIRES: size() < kCapacity.
     void add(const std::byte* frame, std::uint32_t length, const Passage& passage) {
-        const Glance glance = glance_at(frame, length);
-        frames_[size_] = {frame, length};
-        glances_[size_] = glance;
-        passages_[size_] = passage;
-        common_ |= Mask{glance.ip_version != 0} << size_;
-        ++size_;
+        room()[0] = {frame, length};
+        add(1, passage);
     }
+    // Where frames may be written that `add` then takes.
+    Frame* room() { return frames_.data() + size_; }
+    // The first `count` frames that stand there, which all go the same way.
+    // REQUIRES: size() + count <= kCapacity.
+    void add(std::size_t count, const Passage& passage);
     // One of another burst, whose bytes that a glance sees are the same but for TTL and Ethernet
     // addresses. REQUIRES: size() < kCapacity; i < other.size(); it was added as a frame.
     void add(const Burst& other, std::size_t i, const Passage& passage) {
+        note_passage(1, passage);
         frames_[size_] = other.frames_[i];
         glances_[size_] = other.glances_[i];
-        passages_[size_] = passage;
         common_ |= Mask{other.is_common(i)} << size_;
         ++size_;
     }
     // One that has been parsed already, and outlives the burst. It is not glanced at.
     // REQUIRES: size() < kCapacity.
     void add(const Packet& packet) {
+        note_passage(1, packet.passage);
         parsed_packets_[size_] = &packet;
         glances_[size_] = {};
-        passages_[size_] = packet.passage;
         parsed_ |= Mask{1} << size_;
         ++size_;
     }
-    // Takes the last one out again. REQUIRES: size() > 0.
-    void remove_last() {
-        --size_;
-        common_ &= ~(Mask{1} << size_);
-        parsed_ &= ~(Mask{1} << size_);
-    }
+    // Takes all others out; those that stay move together.
+    void keep_only(Mask kept);
 
     std::size_t size() const { return size_; }
     Mask all() const { return size_ == kCapacity ? ~Mask{0} : (Mask{1} << size_) - 1; }
@@ -85,7 +88,9 @@ class Burst {
     bool is_common(std::size_t i) const { return (common_ >> i & 1) != 0; }
     // Its version is 0 if the packet is not common.
     const Glance& glance(std::size_t i) const { return glances_.data()[i]; }
-    const Passage& passage(std::size_t i) const { return passages_.data()[i]; }
+    const Passage& passage(std::size_t i) const { return one_passage_ ? passage_ : passages_[i]; }
+    // All packets go the same way.
+    bool has_one_passage() const { return one_passage_; }
 
     const Packet& packet(std::size_t i) {
         if ((parsed_ >> i & 1) == 0)
@@ -96,11 +101,14 @@ class Burst {
     const Circumstances& circumstances() const { return circumstances_; }
 
   private:
-    struct Frame {
-        const std::byte* data;
-        std::uint32_t length;
-    };
-
+    // Of the next `count` packets. As long as it is one for all there is one.
+    void note_passage(std::size_t count, const Passage& passage) {
+        if (size_ == 0)
+            passage_ = passage;
+        else if (!one_passage_ || passage != passage_)
+            note_passages(count, passage);
+    }
+    void note_passages(std::size_t count, const Passage& passage);
     void parse(std::size_t i);
 
     Circumstances circumstances_;
@@ -108,7 +116,9 @@ class Burst {
     Mask common_ = 0;
     Mask parsed_ = 0;
     std::array<Glance, kCapacity> glances_;
-    std::array<Passage, kCapacity> passages_;
+    bool one_passage_ = true;
+    Passage passage_;                          // if it is one
+    std::array<Passage, kCapacity> passages_;  // if they are several
     std::array<Frame, kCapacity> frames_;
     // Where the packets of `parsed_` are: with the caller, or here.
     std::array<const Packet*, kCapacity> parsed_packets_;

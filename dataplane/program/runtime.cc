@@ -1,6 +1,7 @@
 #include "dataplane/program/runtime.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <map>
 #include <string>
@@ -37,6 +38,11 @@ QuickRule quick_rule_of(const contract::RuleRecord& rule) {
 }
 
 }  // namespace
+
+Runtime::Runtime() {
+    static std::atomic<std::uint64_t> last_serial = 0;
+    serial_ = last_serial.fetch_add(1, std::memory_order_relaxed) + 1;
+}
 
 Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte> image,
                                                        const packet::Environment& environment,

@@ -58,6 +58,8 @@ class Runtime {
                                                          std::uint32_t slot_capacity,
                                                          const route::Fib* live = nullptr);
 
+    // Another one for each Runtime, and never 0.
+    std::uint64_t serial() const { return serial_; }
     std::uint64_t generation() const { return view_.header().generation; }
     const contract::SnapshotView& view() const { return view_; }
     // The bytes that it was made from.
@@ -118,8 +120,9 @@ class Runtime {
         std::byte bytes[contract::kSectionAlignment];
     };
 
-    Runtime() = default;
+    Runtime();
 
+    std::uint64_t serial_;
     std::vector<Block> image_;
     contract::SnapshotView view_;
     packet::Environment environment_;

@@ -186,21 +186,21 @@ const Runtime::Probe* Walker::next_probe(Walk& walk, std::uint32_t from) const {
 std::optional<std::uint32_t> Walker::look_for_state(Walk& walk, const Runtime::Probe& probe) {
     looked_for_[probe.name_ordinal] = walk_number_;
     walk.names_left = probe.name == contract::kAnyStateName ? 0 : walk.names_left - 1;
-    const auto hit = find_state(walk, probe.name);
-    if (!hit)
+    const LiveHit hit = find_state(walk, probe.name);
+    if (hit.rule == nullptr)
         return std::nullopt;
-    const RuleRecord& parent = walk.runtime.view().all_rules()[hit->rule.index];
-    outputs_.states->hit(hit->state, walk.packet, lifetimes_.with(parent.state_lifetime_s));
+    const RuleRecord& parent = walk.runtime.view().all_rules()[hit.rule->index];
+    outputs_.states->hit(hit.state, walk.packet, lifetimes_.with(parent.state_lifetime_s));
     walk.parent = &parent;
     walk.argument = {};  // a state has found no entry
-    walk.forward = hit->state.forward;
+    walk.forward = hit.state.forward;
     may_go_back(walk);
-    return hit->rule.index;
+    return hit.rule->index;
 }
 
 // A verdict: the state cannot be made, and the packet is dropped for that.
 std::optional<Verdict> Walker::make_state(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
-    if (find_state(walk, rule.state_name))
+    if (find_state(walk, rule.state_name).rule != nullptr)
         return std::nullopt;
     const contract::Sysctls& sysctls = walk.runtime.view().sysctls();
     std::optional<RuleRecord> limited;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "dataplane/forward/hop.h"
 #include "dataplane/forward/rewrite.h"
@@ -173,58 +174,53 @@ bool Worker::take_routed(rte_mbuf*& mbuf, const Origin& origin, const program::R
     const std::optional<packet::Passage> passage = admit(mbuf, origin, runtime);
     if (!passage)
         return false;
-    const std::span<const std::byte> frame = in_one_piece(mbuf);
+    const std::span<const std::byte> frame = in_one_piece(mbuf, burst_.size());
     burst_.add(frame.data(), static_cast<std::uint32_t>(frame.size()), *passage);
     one_port_ = false;
     return true;
 }
 
-// Takes what most frames are: IP, without a tag, in one buffer, to the address of the port.
-bool Worker::take_plainly(rte_mbuf* mbuf, const Origin& origin) {
-    if (mbuf->nb_segs != 1 || (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
-        mbuf->data_len <= sizeof(wire::Ethernet) || origin.host)
+// What most frames of a gateway port are: IP, without a tag, in one buffer, to the port's address.
+bool Worker::is_plainly_for_us(const rte_mbuf& mbuf) const {
+    if (mbuf.nb_segs != 1 || (mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
+        mbuf.data_len <= sizeof(wire::Ethernet))
         return false;
-    const auto& ethernet = *rte_pktmbuf_mtod(mbuf, const wire::Ethernet*);
+    const auto& ethernet = *rte_pktmbuf_mtod(&mbuf, const wire::Ethernet*);
     const std::uint16_t type = ethernet.type.host();
-    if ((type != wire::kEtherTypeIpv4 && type != wire::kEtherTypeIpv6) ||
-        number_of(ethernet.destination) != routed_->own_mac)
-        return false;
-    burst_.add(rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len, passage_);
-    return true;
-}
-
-// What the frames of a port have in common.
-void Worker::begin_routed(std::uint16_t port, const program::Runtime& runtime) {
-    one_port_ = false;
-    passage_ = {.direction = packet::Direction::in,
-                .entry = packet::Entry::ip,
-                .receive_interface = port,
-                .transmit_interface = kNoInterface};
-    routed_->own_mac = number_of(runtime.environment().interfaces[port].mac);
+    return (type == wire::kEtherTypeIpv4 || type == wire::kEtherTypeIpv6) &&
+           number_of(ethernet.destination) == routed_->own_mac;
 }
 
 void Worker::receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& origin,
                             const program::Runtime& runtime) {
     const bool has_owners =
         outboxes_.size() > 1 && (runtime.uses_states() || runtime.uses_reassembly());
+    const packet::Passage plain{.direction = packet::Direction::in,
+                                .entry = packet::Entry::ip,
+                                .receive_interface = origin.port,
+                                .transmit_interface = kNoInterface};
+    routed_->own_mac = number_of(runtime.environment().interfaces[origin.port].mac);
     for (unsigned done = 0; done < count; done += Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + Burst::kCapacity, count);
         begin_burst(mbufs + done, origin.port, runtime);
-        begin_routed(origin.port, runtime);
-        bool hands_over = false;
+        one_port_ = false;
+        // Plain ones are added together.
+        std::size_t waiting = 0;
         for (unsigned i = done; i < end; ++i) {
-            if (!take_plainly(mbufs[i], origin) && !take_routed(mbufs[i], origin, runtime))
-                continue;
-            const unsigned owner = has_owners ? owner_of_last(runtime) : spec_.id;
-            if (owner != spec_.id) {
-                give_last_to(owner, mbufs[i], origin);
-                hands_over = true;
+            rte_mbuf* mbuf = mbufs[i];
+            if (!origin.host && is_plainly_for_us(*mbuf)) {
+                burst_.room()[waiting++] = {rte_pktmbuf_mtod(mbuf, const std::byte*),
+                                            mbuf->data_len};
+                taken_[burst_.size() + waiting - 1] = mbuf;
                 continue;
             }
-            taken_[burst_.size() - 1] = mbufs[i];
+            burst_.add(std::exchange(waiting, 0), plain);
+            if (take_routed(mbuf, origin, runtime))
+                taken_[burst_.size() - 1] = mbuf;
         }
-        if (hands_over)
-            hand_over(origin.port);
+        burst_.add(waiting, plain);
+        if (has_owners)
+            keep_own(origin, runtime);
         judge(runtime);
     }
 }

@@ -33,6 +33,11 @@ bool should_be_spread_by_hardware(const packet::Headers& headers) {
                                       headers.protocol == packet::wire::protocol::udp);
 }
 
+// The frame lies in one buffer, as it was on the wire.
+bool is_plain(const rte_mbuf& mbuf) {
+    return (mbuf.nb_segs == 1) & ((mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0);
+}
+
 }  // namespace
 
 class Worker::Keepalives final : public state::KeepaliveSink {
@@ -66,6 +71,7 @@ Worker::Worker(const WorkerSpec& spec)
                                spec.burst, patience);
     for (std::size_t i = 0; i < spec.ports.size(); ++i)
         port_of_device_[spec.ports[i].device] = static_cast<std::uint16_t>(i);
+    engine_.populate();
     if (spec.fib == nullptr)
         return;
     router_ = std::make_unique<Router>(Router::Spec{.worker = spec.id,
@@ -166,11 +172,9 @@ void Worker::receive(const ReceiveQueue& queue, unsigned count, const program::R
     for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);
         begin_burst(mbufs_.data() + done, queue.port, *runtime);
+        take(mbufs_.data() + done, end - done, queue.port);
         if (has_owners)
-            take_own(mbufs_.data() + done, end - done, queue.port, *runtime);
-        else
-            for (unsigned i = done; i < end; ++i)
-                take(mbufs_[i], queue.port);
+            keep_own({.port = queue.port}, *runtime);
         judge(*runtime);
     }
 }
@@ -207,11 +211,12 @@ void Worker::judge_handed_over(unsigned count, const program::Runtime* runtime) 
         begin_burst(mbufs_.data() + done, origin_of(mbufs_[done]->port).port, *runtime);
         for (unsigned i = done; i < end; ++i) {
             const Origin origin = origin_of(mbufs_[i]->port);
-            if (!is_routed(origin))
-                take(mbufs_[i], origin.port);
-            else if (!take_routed(mbufs_[i], origin, *runtime))
+            rte_mbuf* mbuf = mbufs_[i];
+            if (is_routed(origin) && !take_routed(mbuf, origin, *runtime))
                 continue;
-            taken_[burst_.size() - 1] = mbufs_[i];
+            if (!is_routed(origin))
+                take(&mbuf, 1, origin.port);
+            taken_[burst_.size() - 1] = mbuf;
         }
         judge(*runtime);
     }
@@ -240,68 +245,74 @@ void Worker::begin_burst(rte_mbuf** mbufs, std::uint16_t port, const program::Ru
                 .transmit_interface = packet::kNoInterface};
 }
 
-// Takes a packet into the burst.
-inline void Worker::take(rte_mbuf*& mbuf, std::uint16_t port) {
+// Takes packets into the burst that came in by one port.
+void Worker::take(rte_mbuf** mbufs, unsigned count, std::uint16_t port) {
     if (port != passage_.receive_interface) {
         one_port_ = false;
         passage_.receive_interface = port;
     }
-    if (mbuf->nb_segs == 1 && (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0) [[likely]] {
-        burst_.add(rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len, passage_);
-        return;
+    packet::Burst::Frame* frames = burst_.room();
+    bool all_plain = true;
+    for (unsigned i = 0; i < count; ++i) {
+        const rte_mbuf* mbuf = mbufs[i];
+        frames[i] = {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
+        all_plain &= is_plain(*mbuf);
     }
-    // Some drivers take a VLAN tag out of the frame without having been asked to.
-    if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
-        rte_vlan_insert(&mbuf);
-    const std::span<const std::byte> frame = in_one_piece(mbuf);
-    burst_.add(frame.data(), static_cast<std::uint32_t>(frame.size()), passage_);
+    for (unsigned i = 0; i < count && !all_plain; ++i) {
+        if (is_plain(*mbufs[i]))
+            continue;
+        // Some drivers take a VLAN tag out of the frame without having been asked to.
+        if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
+            rte_vlan_insert(&mbufs[i]);
+        const std::span<const std::byte> frame = in_one_piece(mbufs[i], burst_.size() + i);
+        frames[i] = {frame.data(), static_cast<std::uint32_t>(frame.size())};
+    }
+    burst_.add(count, passage_);
 }
 
 // The engine reads headers anywhere in a frame.
-std::span<const std::byte> Worker::in_one_piece(rte_mbuf* mbuf) {
+std::span<const std::byte> Worker::in_one_piece(rte_mbuf* mbuf, std::size_t place_in_burst) {
     if (mbuf->nb_segs == 1 || rte_pktmbuf_linearize(mbuf) == 0)
         return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
     const std::uint32_t length = std::min(mbuf->pkt_len, kLongestFrame);
-    std::byte* place = scratch_->frames.get() + burst_.size() * kLongestFrame;
+    std::byte* place = scratch_->frames.get() + place_in_burst * kLongestFrame;
     const void* bytes = rte_pktmbuf_read(mbuf, 0, length, place);
     return {static_cast<const std::byte*>(bytes), length};
 }
 
-// The worker that the last packet of the burst belongs to.
-unsigned Worker::owner_of_last(const program::Runtime& runtime) {
-    const std::size_t last = burst_.size() - 1;
+// The worker that a packet of the burst belongs to.
+unsigned Worker::owner_of(std::size_t index, const program::Runtime& runtime) {
     const auto workers = static_cast<unsigned>(outboxes_.size());
-    if (burst_.is_common(last))
-        return runtime.owner_of(burst_.glance(last), *spec_.owner_hash, workers);
-    const packet::Packet& packet = burst_.packet(last);
+    if (burst_.is_common(index))
+        return runtime.owner_of(burst_.glance(index), *spec_.owner_hash, workers);
+    const packet::Packet& packet = burst_.packet(index);
     if (packet.malformed != DropReason::none || packet.headers.ip_version == 0)
         return spec_.id;
     return runtime.owner_of(packet.headers, *spec_.owner_hash, workers);
 }
 
-// Gives the packets of other workers' flows away, and takes the rest, whose buffers move together.
-void Worker::take_own(rte_mbuf** mbufs, unsigned count, std::uint16_t port,
-                      const program::Runtime& runtime) {
-    for (unsigned i = 0; i < count; ++i) {
-        take(mbufs[i], port);
-        const unsigned owner = owner_of_last(runtime);
+// Gives the packets of other workers' flows away. The rest moves together.
+void Worker::keep_own(const Origin& origin, const program::Runtime& runtime) {
+    const std::uint16_t port = origin.port;
+    packet::Burst::Mask own = 0;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < burst_.size(); ++i) {
+        const unsigned owner = owner_of(i, runtime);
         if (owner == spec_.id) {
-            mbufs[burst_.size() - 1] = mbufs[i];
+            own |= packet::Burst::Mask{1} << i;
+            taken_[kept++] = taken_[i];
             continue;
         }
-        if (spec_.ports[port].spreads_by_owner && !runtime.uses_reassembly() &&
-            should_be_spread_by_hardware(burst_.packet(burst_.size() - 1).headers))
+        if (!origin.host && spec_.ports[port].spreads_by_owner && !runtime.uses_reassembly() &&
+            should_be_spread_by_hardware(burst_.packet(i).headers))
             contract::add(spec_.counters->misdirected, 1);
-        give_last_to(owner, mbufs[i], {.port = port});
+        taken_[i]->port = name_of(origin);  // not every driver says it
+        outboxes_[owner].push(taken_[i]);
     }
-    if (burst_.size() != count)
-        hand_over(port);
-}
-
-void Worker::give_last_to(unsigned owner, rte_mbuf* mbuf, const Origin& origin) {
-    burst_.remove_last();
-    mbuf->port = name_of(origin);  // not every driver says it
-    outboxes_[owner].push(mbuf);
+    if (own == burst_.all())
+        return;
+    burst_.keep_only(own);
+    hand_over(port);
 }
 
 void Worker::hand_over(std::uint16_t port) {

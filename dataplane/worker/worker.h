@@ -123,12 +123,10 @@ class Worker {
     bool others_have_room();
     void receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime);
     void begin_burst(rte_mbuf** mbufs, std::uint16_t port, const program::Runtime& runtime);
-    void take(rte_mbuf*& mbuf, std::uint16_t port);
-    void take_own(rte_mbuf** mbufs, unsigned count, std::uint16_t port,
-                  const program::Runtime& runtime);
-    unsigned owner_of_last(const program::Runtime& runtime);
-    std::span<const std::byte> in_one_piece(rte_mbuf* mbuf);
-    void give_last_to(unsigned owner, rte_mbuf* mbuf, const Origin& origin);
+    void take(rte_mbuf** mbufs, unsigned count, std::uint16_t port);
+    void keep_own(const Origin& origin, const program::Runtime& runtime);
+    unsigned owner_of(std::size_t index, const program::Runtime& runtime);
+    std::span<const std::byte> in_one_piece(rte_mbuf* mbuf, std::size_t place_in_burst);
     void hand_over(std::uint16_t port);
     void judge(const program::Runtime& runtime);
 
@@ -148,8 +146,7 @@ class Worker {
     void act_on_routed(unsigned index, const program::Runtime& runtime);
     bool act_on_outgoing(unsigned index, const program::Runtime& runtime);
     void act_on_special(unsigned index, const program::Runtime& runtime);
-    bool take_plainly(rte_mbuf* mbuf, const Origin& origin);
-    void begin_routed(std::uint16_t port, const program::Runtime& runtime);
+    bool is_plainly_for_us(const rte_mbuf& mbuf) const;
     void route(rte_mbuf* mbuf, const packet::Packet& packet, program::PacketMarks* marks,
                const program::Verdict* verdict, const program::Runtime& runtime);
     void add_outgoing(rte_mbuf* mbuf, std::span<const std::byte> frame,
