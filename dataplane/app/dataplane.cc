@@ -172,7 +172,8 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
     using Prepared = ContractServer::Callbacks::Prepared;
     callbacks.publish = [&](std::span<const std::byte> image,
                             Prepared prepared) -> Result<contract::RulesetCost> {
-        auto runtime = program::Runtime::create(image, environment, dataplane.slot_capacity);
+        auto runtime = program::Runtime::create(image, environment, dataplane.slot_capacity,
+                                                bridge.runtime().current());
         if (!runtime || prepared == Prepared::discard)
             tables.discard();
         if (!runtime)

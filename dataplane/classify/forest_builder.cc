@@ -130,18 +130,29 @@ std::vector<Item> make_items(const ForestInput& input) {
     return items;
 }
 
+// A plan is looked over from time to time even if the number of boxes hardly changes.
+bool is_still_good(const ForestPlan& plan, std::size_t boxes) {
+    constexpr unsigned kMostUses = 64;
+    return plan.uses < kMostUses && boxes > kOneTree && boxes >= plan.boxes - plan.boxes / 16 &&
+           boxes <= plan.boxes + plan.boxes / 16;
+}
+
 }  // namespace
 
-Forest build_forest(const ForestInput& input, ForestCost& cost) {
+Forest build_forest(const ForestInput& input, ForestPlan& plan, ForestCost& cost) {
     const std::vector<Item> items = make_items(input);
     Forest forest;
     forest.family = input.family;
     cost = {.boxes = input.boxes.size()};
     const Items rest = split_wild(items, forest);
+    if (is_still_good(plan, rest.size()))
+        ++plan.uses;
+    else
+        plan = rest.empty() ? ForestPlan{} : choose_plan(input, rest);
     if (rest.empty())
         lay_out({}, forest);
     else
-        grow_trees(input, rest, choose_plan(input, rest), forest, cost);
+        grow_trees(input, rest, plan, forest, cost);
     cost.bytes = forest.arena.size() + forest.source_filter.size() +
                  forest.destination_filter.size() +
                  (forest.wild_terminal.size() + forest.wild_others.size()) * sizeof(std::uint32_t);

@@ -279,9 +279,9 @@ std::vector<unsigned> restricted_lanes(const Items& items) {
 }
 
 ForestPlan choose_plan(const ForestInput& input, const Items& items) {
-    constexpr ForestPlan kTogether{};
+    const ForestPlan together{.tree_of_kind = {}, .roots = {}, .boxes = items.size()};
     Trials trials(input, items);
-    ForestPlan best = kTogether;
+    ForestPlan best = together;
     double best_cost = std::numeric_limits<double>::infinity();
     const auto consider = [&](ForestPlan plan) {
         const std::optional<double> cost = trials.try_out(plan);
@@ -292,8 +292,8 @@ ForestPlan choose_plan(const ForestInput& input, const Items& items) {
     };
     if (items.size() > kOneTree)
         for (const auto& spreading : kSpreadings)
-            consider({.tree_of_kind = spreading, .roots = {}});
-    consider(kTogether);
+            consider({.tree_of_kind = spreading, .roots = {}, .boxes = items.size()});
+    consider(together);
     return best;
 }
 

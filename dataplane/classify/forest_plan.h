@@ -9,16 +9,8 @@
 
 namespace sluice::classify {
 
-// There are four kinds of boxes: bit 0: wide in the source address, bit 1: in the destination.
-inline constexpr unsigned kKinds = 4;
+// Bit 0: wide in the source address, bit 1: in the destination.
 unsigned kind_of(const Box& box, Family family);
-
-struct ForestPlan {
-    std::array<std::uint8_t, kKinds> tree_of_kind{};
-    std::array<Root, Forest::kMaximumTrees> roots{};  // by tree
-
-    bool operator==(const ForestPlan&) const = default;
-};
 
 // When the tree of some kinds, one bit each, is searched.
 std::uint8_t phase_of(unsigned kinds);

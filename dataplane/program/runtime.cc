@@ -41,7 +41,8 @@ Runtime::RuleSummary summary_of(const contract::RuleRecord& rule) {
 
 Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte> image,
                                                        const packet::Environment& environment,
-                                                       std::uint32_t slot_capacity) {
+                                                       std::uint32_t slot_capacity,
+                                                       const Runtime* previous) {
     if (image.size() > contract::kSnapshotMaximumSize ||
         image.size() % contract::kSectionAlignment != 0)
         return Error{ExitStatus::data, "the snapshot has " + std::to_string(image.size()) +
@@ -74,7 +75,8 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
     runtime->local_addresses_ = std::make_unique<classify::LocalAddresses>(runtime->environment_);
     runtime->classifier_ = std::make_unique<classify::Classifier>(
         runtime->view_, runtime->environment_, *runtime->local_addresses_,
-        classify::Classifier::Options{});
+        classify::Classifier::Options{.previous = previous != nullptr ? previous->classifier_.get()
+                                                                      : nullptr});
     runtime->routes_ = std::make_unique<Routes>(runtime->environment_);
     runtime->index_rules(slot_capacity);
     if (runtime->state_name_count_ > kMaximumStateNames)
@@ -89,6 +91,7 @@ void Runtime::index_rules(std::uint32_t slot_capacity) {
     std::map<std::uint32_t, std::uint32_t> ordinals;
     rule_by_slot_.assign(slot_capacity, kNoRule);
     const auto rules = view_.all_rules();
+    summaries_.reserve(view_.rules().size());
     for (std::uint32_t i = 0; i < rules.size(); ++i) {
         const contract::RuleRecord& rule = rules[i];
         rule_by_slot_[rule.slot] = i;

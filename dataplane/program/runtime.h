@@ -24,10 +24,12 @@ namespace sluice::program {
 class Runtime {
   public:
     // Copies and validates `image`. An image that is not valid, or a ruleset that needs more slots
-    // than `slot_capacity`, is refused with a sentence that says why.
+    // than `slot_capacity`, is refused with a sentence that says why. `previous`, if there is one,
+    // is looked at for what may be taken over because hardly a rule has changed.
     static Result<std::unique_ptr<const Runtime>> create(std::span<const std::byte> image,
                                                          const packet::Environment& environment,
-                                                         std::uint32_t slot_capacity);
+                                                         std::uint32_t slot_capacity,
+                                                         const Runtime* previous = nullptr);
 
     std::uint64_t generation() const { return view_.header().generation; }
     const contract::SnapshotView& view() const { return view_; }
