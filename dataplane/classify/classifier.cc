@@ -144,13 +144,15 @@ Classifier::Classifier(const contract::SnapshotView& view, const packet::Environ
         // The default rule ends every list, whatever the engine makes of it.
         boxes.back().terminal = true;
         attributes_[i] = AttributeTable(conditions);
+        if (options.previous != nullptr)
+            plans_[i] = options.previous->plans_[i];
         forests_[i] = build_forest({.family = family,
                                     .boxes = boxes,
                                     .attributes = attributes_[i],
                                     .segments = segments,
                                     .places_per_box = options.places_per_box,
                                     .places_on_top = options.places_on_top},
-                                   cost_.families[i]);
+                                   plans_[i], cost_.families[i]);
         cost_.bytes += cost_.families[i].bytes;
     }
     for (const Domain domain : attributes_[static_cast<std::size_t>(Family::v4)].in_use())

@@ -43,6 +43,8 @@ class Classifier {
         // Places for boxes in a forest, for each box and on top; see ForestInput.
         std::size_t places_per_box = 8;
         std::size_t places_on_top = 16384;
+        // One for rules that may be nearly the same; only read while this one is built.
+        const Classifier* previous = nullptr;
     };
 
     // The first three must outlive the classifier.
@@ -84,6 +86,7 @@ class Classifier {
     const LocalAddresses& local_;
     HeaderTests tests_;
     std::array<Forest, kFamilies> forests_;
+    std::array<ForestPlan, kFamilies> plans_;
     std::array<AttributeTable, kFamilies> attributes_;
     SearchFunction search_;
     std::uint64_t fields_asked_ = 0;

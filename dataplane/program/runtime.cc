@@ -47,7 +47,7 @@ Runtime::Runtime() {
 Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte> image,
                                                        const packet::Environment& environment,
                                                        std::uint32_t slot_capacity,
-                                                       const route::Fib*) {
+                                                       const RuntimeAids& aids) {
     if (image.size() > contract::kSnapshotMaximumSize ||
         image.size() % contract::kSectionAlignment != 0)
         return Error{ExitStatus::data, "the snapshot has " + std::to_string(image.size()) +
@@ -80,7 +80,8 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
     runtime->local_addresses_ = std::make_unique<classify::LocalAddresses>(runtime->environment_);
     runtime->classifier_ = std::make_unique<classify::Classifier>(
         runtime->view_, runtime->environment_, *runtime->local_addresses_,
-        classify::Classifier::Options{});
+        classify::Classifier::Options{
+            .previous = aids.previous != nullptr ? aids.previous->classifier_.get() : nullptr});
     runtime->routes_ = std::make_unique<Routes>(runtime->environment_);
     runtime->index_rules(slot_capacity);
     runtime->find_only_rule();
@@ -97,6 +98,7 @@ void Runtime::index_rules(std::uint32_t slot_capacity) {
     state_parents_.resize(slot_capacity);
     judges_everything_ = view_.sysctls().enable != 0 && view_.sysctls().enable6 != 0;
     const auto rules = view_.all_rules();
+    quick_rules_.reserve(view_.rules().size());
     for (std::uint32_t i = 0; i < rules.size(); ++i) {
         const contract::RuleRecord& rule = rules[i];
         const bool live = i < view_.rules().size();

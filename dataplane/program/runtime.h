@@ -49,6 +49,17 @@ struct StateParent {
 };
 static_assert(sizeof(StateParent) == 16);
 
+class Runtime;
+
+// What helps to make a Runtime, or is shared with others.
+struct RuntimeAids {
+    // Whose trees are taken as a plan, because hardly a rule has changed; it need not live on.
+    const Runtime* previous = nullptr;
+    // The routes that verrevpath and the like ask, which change under the rules and outlive the
+    // Runtime. Null: those of the environment.
+    const route::Fib* fib = nullptr;
+};
+
 class Runtime {
   public:
     // Copies and validates `image`. An image that is not valid, or a ruleset that needs more slots
@@ -56,7 +67,7 @@ class Runtime {
     static Result<std::unique_ptr<const Runtime>> create(std::span<const std::byte> image,
                                                          const packet::Environment& environment,
                                                          std::uint32_t slot_capacity,
-                                                         const route::Fib* live = nullptr);
+                                                         const RuntimeAids& aids = {});
 
     // Another one for each Runtime, and never 0.
     std::uint64_t serial() const { return serial_; }
