@@ -41,7 +41,8 @@ Runtime::RuleSummary summary_of(const contract::RuleRecord& rule) {
 
 Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte> image,
                                                        const packet::Environment& environment,
-                                                       std::uint32_t slot_capacity) {
+                                                       std::uint32_t slot_capacity,
+                                                       const route::Fib* live) {
     if (image.size() > contract::kSnapshotMaximumSize ||
         image.size() % contract::kSectionAlignment != 0)
         return Error{ExitStatus::data, "the snapshot has " + std::to_string(image.size()) +
@@ -75,7 +76,14 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
     runtime->classifier_ = std::make_unique<classify::Classifier>(
         runtime->view_, runtime->environment_, *runtime->local_addresses_,
         classify::Classifier::Options{});
-    runtime->routes_ = std::make_unique<Routes>(runtime->environment_);
+    if (live == nullptr && runtime->asks_for_routes()) {
+        auto fib = make_fib(runtime->environment_);
+        if (!fib)
+            return fib.error();
+        runtime->own_fib_ = std::move(*fib);
+        live = runtime->own_fib_.get();
+    }
+    runtime->routes_ = std::make_unique<Routes>(runtime->environment_, live);
     runtime->index_rules(slot_capacity);
     if (runtime->state_name_count_ > kMaximumStateNames)
         return Error{ExitStatus::unavailable, "the rules look for states under " +
@@ -83,6 +91,15 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
                                                   " names; the engine takes " +
                                                   std::to_string(kMaximumStateNames)};
     return std::unique_ptr<const Runtime>(std::move(runtime));
+}
+
+bool Runtime::asks_for_routes() const {
+    using contract::Opcode;
+    const auto instructions = view_.instructions();
+    return std::any_of(instructions.begin(), instructions.end(), [](const auto& instruction) {
+        return instruction.opcode == Opcode::verrevpath ||
+               instruction.opcode == Opcode::versrcreach || instruction.opcode == Opcode::antispoof;
+    });
 }
 
 void Runtime::index_rules(std::uint32_t slot_capacity) {

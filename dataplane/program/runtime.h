@@ -24,10 +24,13 @@ namespace sluice::program {
 class Runtime {
   public:
     // Copies and validates `image`. An image that is not valid, or a ruleset that needs more slots
-    // than `slot_capacity`, is refused with a sentence that says why.
+    // than `slot_capacity`, is refused with a sentence that says why. `live` is the forwarding
+    // table of a gateway and outlives the runtime; without one, rules that ask for routes ask a
+    // table made from the environment.
     static Result<std::unique_ptr<const Runtime>> create(std::span<const std::byte> image,
                                                          const packet::Environment& environment,
-                                                         std::uint32_t slot_capacity);
+                                                         std::uint32_t slot_capacity,
+                                                         const route::Fib* live = nullptr);
 
     std::uint64_t generation() const { return view_.header().generation; }
     const contract::SnapshotView& view() const { return view_; }
@@ -86,6 +89,8 @@ class Runtime {
 
   private:
     void index_rules(std::uint32_t slot_capacity);
+    // Some rule, a detached one included, asks for routes.
+    bool asks_for_routes() const;
 
     struct alignas(contract::kSectionAlignment) Block {
         std::byte bytes[contract::kSectionAlignment];
@@ -99,6 +104,7 @@ class Runtime {
     packet::ParserSettings parser_settings_;
     std::unique_ptr<const classify::LocalAddresses> local_addresses_;
     std::unique_ptr<const classify::Classifier> classifier_;
+    std::unique_ptr<const route::Fib> own_fib_;  // null: there is a live one, or nobody asks
     std::unique_ptr<const Routes> routes_;
     std::vector<RuleSummary> summaries_;
     std::vector<Probe> probes_;
