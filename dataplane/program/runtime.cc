@@ -82,7 +82,15 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
         runtime->view_, runtime->environment_, *runtime->local_addresses_,
         classify::Classifier::Options{
             .previous = aids.previous != nullptr ? aids.previous->classifier_.get() : nullptr});
-    runtime->routes_ = std::make_unique<Routes>(runtime->environment_);
+    const route::Fib* fib = aids.fib;
+    if (fib == nullptr && runtime->asks_for_routes()) {
+        auto own = make_fib(runtime->environment_);
+        if (!own)
+            return own.error();
+        runtime->own_fib_ = std::move(*own);
+        fib = runtime->own_fib_.get();
+    }
+    runtime->routes_ = std::make_unique<Routes>(runtime->environment_, fib);
     runtime->index_rules(slot_capacity);
     runtime->find_only_rule();
     if (runtime->state_name_count_ > kMaximumStateNames)
@@ -91,6 +99,15 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
                                                   " names; the engine takes " +
                                                   std::to_string(kMaximumStateNames)};
     return std::unique_ptr<const Runtime>(std::move(runtime));
+}
+
+bool Runtime::asks_for_routes() const {
+    using contract::Opcode;
+    const auto instructions = view_.instructions();
+    return std::any_of(instructions.begin(), instructions.end(), [](const auto& instruction) {
+        return instruction.opcode == Opcode::verrevpath ||
+               instruction.opcode == Opcode::versrcreach || instruction.opcode == Opcode::antispoof;
+    });
 }
 
 void Runtime::index_rules(std::uint32_t slot_capacity) {

@@ -63,7 +63,9 @@ struct RuntimeAids {
 class Runtime {
   public:
     // Copies and validates `image`. An image that is not valid, or a ruleset that needs more slots
-    // than `slot_capacity`, is refused with a sentence that says why.
+    // than `slot_capacity`, is refused with a sentence that says why. `live` is the forwarding
+    // table of a gateway and outlives the runtime; without one, rules that ask for routes ask a
+    // table made from the environment.
     static Result<std::unique_ptr<const Runtime>> create(std::span<const std::byte> image,
                                                          const packet::Environment& environment,
                                                          std::uint32_t slot_capacity,
@@ -126,6 +128,8 @@ class Runtime {
   private:
     void index_rules(std::uint32_t slot_capacity);
     void find_only_rule();
+    // Some rule, a detached one included, asks for routes.
+    bool asks_for_routes() const;
 
     struct alignas(contract::kSectionAlignment) Block {
         std::byte bytes[contract::kSectionAlignment];
@@ -140,6 +144,7 @@ class Runtime {
     packet::ParserSettings parser_settings_;
     std::unique_ptr<const classify::LocalAddresses> local_addresses_;
     std::unique_ptr<const classify::Classifier> classifier_;
+    std::unique_ptr<const route::Fib> own_fib_;  // null: there is a live one, or nobody asks
     std::unique_ptr<const Routes> routes_;
     std::vector<QuickRule> quick_rules_;
     std::vector<StateParent> state_parents_;  // by slot
