@@ -16,7 +16,7 @@ bool acts_plainly(const contract::RuleRecord& rule) {
                       rule.action == RuleAction::unreach || rule.action == RuleAction::unreach6 ||
                       rule.action == RuleAction::reset || rule.action == RuleAction::reset6 ||
                       rule.action == RuleAction::abort || rule.action == RuleAction::abort6;
-    return ends && rule.tag == 0 && (rule.flags & contract::rule_flag::log) == 0;
+    return ends && !rule.writes_tags() && (rule.flags & contract::rule_flag::log) == 0;
 }
 
 bool is_plain(const contract::RuleRecord& rule) {

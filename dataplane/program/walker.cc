@@ -19,7 +19,7 @@ using packet::Packet;
 bool misses_its_states(const RuleRecord& rule) {
     if ((rule.flags & contract::rule_flag::log) != 0)
         return false;
-    if (rule.tag != 0)
+    if (rule.writes_tags())
         return (rule.flags & contract::rule_flag::untag) != 0;
     return rule.action == RuleAction::return_;
 }
@@ -234,7 +234,7 @@ Walker::Step Walker::perform(Walk& walk, std::uint32_t index) {
     const auto rules = walk.runtime.view().all_rules();
     const bool from_table = (rules[index].flags & contract::rule_flag::table_argument) != 0;
     std::optional<RuleRecord> replaced;
-    if (from_table)
+    if (from_table || (rules[index].flags & contract::rule_flag::table_tag) != 0)
         replaced = with_argument(rules[index], walk.argument, walk.packet);
     const RuleRecord& rule = replaced ? *replaced : rules[index];
     PacketMarks& marks = walk.marks;
