@@ -36,7 +36,11 @@ class Burst {
 
     // Begins an empty one.
     void begin(const Circumstances& circumstances) {
-        circumstances_ = circumstances;
+        // One by one: what has just been written in pieces cannot be copied as a whole at once.
+        circumstances_.parser_settings = circumstances.parser_settings;
+        circumstances_.first_sequence = circumstances.first_sequence;
+        circumstances_.now_ms = circumstances.now_ms;
+        circumstances_.uptime_s = circumstances.uptime_s;
         size_ = 0;
         common_ = 0;
         parsed_ = 0;

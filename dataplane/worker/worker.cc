@@ -135,26 +135,22 @@ unsigned Worker::turn(const program::Runtime* runtime) {
 }
 
 void Worker::receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime) {
-    std::uint64_t bytes = 0;
-    for (unsigned i = 0; i < count; ++i) {
-        rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
-        bytes += mbufs_[i]->pkt_len;
-    }
     contract::PortCounters& port = spec_.counters->ports[queue.port];
-    contract::add(port.received_packets, count);
-    contract::add(port.received_bytes, bytes);
     contract::add(spec_.counters->bursts, 1);
+    contract::add(port.received_packets, count);
     if (runtime == nullptr) {
-        for (unsigned i = 0; i < count; ++i)
+        for (unsigned i = 0; i < count; ++i) {
+            contract::add(port.received_bytes, mbufs_[i]->pkt_len);
             drop(mbufs_[i], queue.port, DropReason::no_ruleset);
+        }
         return;
     }
     const bool has_owners =
         outboxes_.size() > 1 && (runtime->uses_states() || runtime->uses_reassembly());
     for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);
-        begin_burst(mbufs_.data() + done, queue.port, *runtime);
-        take(mbufs_.data() + done, end - done, queue.port);
+        begin_burst(mbufs_.data() + done, *runtime);
+        contract::add(port.received_bytes, take(mbufs_.data() + done, end - done, queue.port));
         if (has_owners)
             keep_own(queue.port, *runtime);
         judge(*runtime);
@@ -181,16 +177,16 @@ unsigned Worker::take_handed_over(const program::Runtime* runtime) {
 }
 
 void Worker::judge_handed_over(unsigned count, const program::Runtime* runtime) {
-    for (unsigned i = 0; i < count; ++i)
-        rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
     if (runtime == nullptr) {
         for (unsigned i = 0; i < count; ++i)
             drop(mbufs_[i], port_of_device_[mbufs_[i]->port], DropReason::no_ruleset);
         return;
     }
+    for (unsigned i = 0; i < count; ++i)
+        rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
     for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);
-        begin_burst(mbufs_.data() + done, port_of_device_[mbufs_[done]->port], *runtime);
+        begin_burst(mbufs_.data() + done, *runtime);
         for (unsigned i = done; i < end; ++i)
             take(&mbufs_[i], 1, port_of_device_[mbufs_[i]->port]);
         judge(*runtime);
@@ -206,43 +202,48 @@ bool Worker::others_have_room() {
 }
 
 // The next burst; its packets will be those of `mbufs`, in their order.
-void Worker::begin_burst(rte_mbuf** mbufs, std::uint16_t port, const program::Runtime& runtime) {
+void Worker::begin_burst(rte_mbuf** mbufs, const program::Runtime& runtime) {
     burst_.begin({.parser_settings = runtime.parser_settings(),
                   .first_sequence = sequence_,
                   .now_ms = now_ms_,
                   .uptime_s = uptime_s_});
     judgement_.marked = 0;
     taken_ = mbufs;
-    one_port_ = true;
-    passage_ = {.direction = packet::Direction::in,
-                .entry = packet::Entry::bridge,
-                .receive_interface = port,
-                .transmit_interface = packet::kNoInterface};
+    bytes_ = 0;
 }
 
-// Takes packets into the burst that came in by one port.
-void Worker::take(rte_mbuf** mbufs, unsigned count, std::uint16_t port) {
-    if (port != passage_.receive_interface) {
-        one_port_ = false;
-        passage_.receive_interface = port;
-    }
+// Takes packets into the burst that came in by one port, and returns how many bytes they had.
+std::uint64_t Worker::take(rte_mbuf** mbufs, unsigned count, std::uint16_t port) {
+    const std::uint16_t device = spec_.ports[port].device;
     packet::Burst::Frame* frames = burst_.room();
+    std::uint64_t bytes = 0;
     bool all_plain = true;
     for (unsigned i = 0; i < count; ++i) {
-        const rte_mbuf* mbuf = mbufs[i];
-        frames[i] = {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
+        rte_mbuf* mbuf = mbufs[i];
+        const auto* frame = rte_pktmbuf_mtod(mbuf, const std::byte*);
+        rte_prefetch0(frame);
+        bytes += mbuf->pkt_len;
+        frames[i] = {frame, mbuf->data_len};
         all_plain &= is_plain(*mbuf);
+        // Not every driver names the port in the packet; whoever sends it or takes it over asks.
+        mbuf->port = device;
     }
+    bytes_ += bytes;
     for (unsigned i = 0; i < count && !all_plain; ++i) {
         if (is_plain(*mbufs[i]))
             continue;
         // Some drivers take a VLAN tag out of the frame without having been asked to.
-        if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
-            rte_vlan_insert(&mbufs[i]);
+        if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 &&
+            rte_vlan_insert(&mbufs[i]) == 0)
+            bytes_ += sizeof(rte_vlan_hdr);
         const std::span<const std::byte> frame = in_one_piece(mbufs[i], burst_.size() + i);
         frames[i] = {frame.data(), static_cast<std::uint32_t>(frame.size())};
     }
-    burst_.add(count, passage_);
+    burst_.add(count, {.direction = packet::Direction::in,
+                       .entry = packet::Entry::bridge,
+                       .receive_interface = port,
+                       .transmit_interface = packet::kNoInterface});
+    return bytes;
 }
 
 // The engine reads headers anywhere in a frame.
@@ -280,7 +281,7 @@ void Worker::keep_own(std::uint16_t port, const program::Runtime& runtime) {
         if (spec_.ports[port].spreads_by_owner && !runtime.uses_reassembly() &&
             should_be_spread_by_hardware(burst_.packet(i).headers))
             contract::add(spec_.counters->misdirected, 1);
-        taken_[i]->port = spec_.ports[port].device;  // not every driver says it
+        bytes_ -= taken_[i]->pkt_len;
         outboxes_[owner].push(taken_[i]);
     }
     if (own == burst_.all())
