@@ -54,14 +54,17 @@ class Burst {
 
     // REQUIRES: size() < kCapacity.
     void add(const std::byte* frame, std::uint32_t length, const Passage& passage) {
-        room()[0] = {frame, length};
-        add(1, passage);
+        add(1, passage, [&](std::size_t) { return Frame{frame, length}; });
     }
-    // Where frames may be written that `add` then takes.
-    Frame* room() { return frames_.data() + size_; }
-    // The first `count` frames that stand there, which all go the same way.
+    // Several that all go the same way: frame_at(0) … frame_at(count - 1).
     // REQUIRES: size() + count <= kCapacity.
-    void add(std::size_t count, const Passage& passage);
+    template <typename FrameAt>
+    void add(std::size_t count, const Passage& passage, FrameAt frame_at) {
+        note_passage(count, passage);
+        for (std::size_t i = 0; i < count; ++i)
+            frames_[size_ + i] = frame_at(i);
+        look(count);
+    }
     // One that has been parsed already, and outlives the burst. It is not glanced at.
     // REQUIRES: size() < kCapacity.
     void add(const Packet& packet) {
@@ -104,6 +107,8 @@ class Burst {
             note_passages(count, passage);
     }
     void note_passages(std::size_t count, const Passage& passage);
+    // At the next frames.
+    void look(std::size_t count);
     void parse(std::size_t i);
 
     Circumstances circumstances_;

@@ -215,39 +215,30 @@ void Worker::begin_burst(rte_mbuf** mbufs, const program::Runtime& runtime) {
 // Takes packets into the burst that came in by one port, and returns how many bytes they had.
 std::uint64_t Worker::take(rte_mbuf** mbufs, unsigned count, std::uint16_t port) {
     const std::uint16_t device = spec_.ports[port].device;
-    packet::Burst::Frame* frames = burst_.room();
     std::uint64_t bytes = 0;
-    bool all_plain = true;
-    for (unsigned i = 0; i < count; ++i) {
+    const packet::Passage passage{.direction = packet::Direction::in,
+                                  .entry = packet::Entry::bridge,
+                                  .receive_interface = port,
+                                  .transmit_interface = packet::kNoInterface};
+    burst_.add(count, passage, [&](std::size_t i) {
         rte_mbuf* mbuf = mbufs[i];
-        const auto* frame = rte_pktmbuf_mtod(mbuf, const std::byte*);
-        rte_prefetch0(frame);
+        rte_prefetch0(rte_pktmbuf_mtod(mbuf, void*));
         bytes += mbuf->pkt_len;
-        frames[i] = {frame, mbuf->data_len};
-        all_plain &= is_plain(*mbuf);
         // Not every driver names the port in the packet; whoever sends it or takes it over asks.
         mbuf->port = device;
-    }
+        if (is_plain(*mbuf)) [[likely]]
+            return packet::Burst::Frame{rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
+        return frame_of(mbufs[i], burst_.size() + i);
+    });
     bytes_ += bytes;
-    for (unsigned i = 0; i < count && !all_plain; ++i) {
-        if (is_plain(*mbufs[i]))
-            continue;
-        // Some drivers take a VLAN tag out of the frame without having been asked to.
-        if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 &&
-            rte_vlan_insert(&mbufs[i]) == 0)
-            bytes_ += sizeof(rte_vlan_hdr);
-        const std::span<const std::byte> frame = in_one_piece(mbufs[i], burst_.size() + i);
-        frames[i] = {frame.data(), static_cast<std::uint32_t>(frame.size())};
-    }
-    burst_.add(count, {.direction = packet::Direction::in,
-                       .entry = packet::Entry::bridge,
-                       .receive_interface = port,
-                       .transmit_interface = packet::kNoInterface});
     return bytes;
 }
 
-// The engine reads headers anywhere in a frame.
-std::span<const std::byte> Worker::in_one_piece(rte_mbuf* mbuf, std::size_t place_in_burst) {
+// A frame as it was on the wire, in one piece: the engine reads headers anywhere in it.
+packet::Burst::Frame Worker::frame_of(rte_mbuf*& mbuf, std::size_t place_in_burst) {
+    // Some drivers take a VLAN tag out of the frame without having been asked to.
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && rte_vlan_insert(&mbuf) == 0)
+        bytes_ += sizeof(rte_vlan_hdr);
     if (mbuf->nb_segs == 1 || rte_pktmbuf_linearize(mbuf) == 0)
         return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
     const std::uint32_t length = std::min(mbuf->pkt_len, kLongestFrame);

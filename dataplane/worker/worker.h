@@ -121,7 +121,7 @@ class Worker {
     std::uint64_t take(rte_mbuf** mbufs, unsigned count, std::uint16_t port);
     void keep_own(std::uint16_t port, const program::Runtime& runtime);
     unsigned owner_of(std::size_t index, const program::Runtime& runtime);
-    std::span<const std::byte> in_one_piece(rte_mbuf* mbuf, std::size_t place_in_burst);
+    packet::Burst::Frame frame_of(rte_mbuf*& mbuf, std::size_t place_in_burst);
     void hand_over(std::uint16_t port);
     void judge(const program::Runtime& runtime);
 
