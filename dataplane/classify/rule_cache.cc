@@ -1,10 +1,9 @@
 #include "dataplane/classify/rule_cache.h"
 
-#include <sys/mman.h>
-
 #include <bit>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "dataplane/packet/wire.h"
 
@@ -42,32 +41,20 @@ std::uint64_t way_of(const packet::Passage& passage) {
 
 }  // namespace
 
-void RuleCache::Unmap::operator()(Place* places) const {
-    munmap(places, sizeof(Place) << kPlaceBits);
-}
+namespace {
 
-// As large as a huge page, and one if the kernel has one. Zeros are no entries.
-RuleCache::Place* RuleCache::map() {
-    constexpr std::size_t kSize = sizeof(Place) << kPlaceBits;
-    void* room = mmap(nullptr, 2 * kSize, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED)
+HugeMemory memory_for(std::size_t size) {
+    auto memory = HugeMemory::map(size);
+    if (!memory)
         std::abort();  // two megabytes: out of memory before anything runs
-    auto* begin = static_cast<std::byte*>(room);
-    const std::size_t before = (kSize - reinterpret_cast<std::uintptr_t>(begin) % kSize) % kSize;
-    if (before != 0)
-        munmap(begin, before);
-    munmap(begin + before + kSize, kSize - before);
-    madvise(begin + before, kSize, MADV_HUGEPAGE);
-    return reinterpret_cast<Place*>(begin + before);
+    return std::move(*memory);
 }
 
-void RuleCache::populate() {
-    madvise(places_.get(), sizeof(Place) << kPlaceBits, MADV_POPULATE_WRITE);
-}
+}  // namespace
 
 RuleCache::RuleCache(std::uint64_t seed)
-    : places_(map()),
+    : memory_(memory_for(sizeof(Place) << kPlaceBits)),
+      places_(reinterpret_cast<Place*>(memory_.data())),
       secrets_{fold(seed + 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9),
                fold(seed + 0x94d049bb133111eb, 0xda942042e4dd58b5)} {}
 
@@ -78,7 +65,7 @@ void RuleCache::begin_ruleset(std::uint64_t ruleset) {
     if (++epoch_ > kLastEpoch) {
         epoch_ = 1;
         for (std::size_t i = 0; i < std::size_t{1} << kPlaceBits; ++i)
-            places_.get()[i] = {};
+            places_[i] = {};
     }
     tries_ = hits_ = left_out_ = 0;
 }
@@ -144,7 +131,7 @@ packet::Burst::Mask RuleCache::find(const packet::Burst& burst, std::uint64_t ru
             way = way_of(burst.passage(i)) | epoch_ << kEpochShift;
         set_key(burst.glance(i), way, fields_asked, key);
         keys_[i] = key;
-        Place* place = places_.get() + place_of(key);
+        Place* place = places_ + place_of(key);
         __builtin_prefetch(place);
         at_[i] = place;
         looked_for |= packet::Burst::Mask{1} << i;

@@ -16,8 +16,8 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 
+#include "common/huge_memory.h"
 #include "dataplane/packet/burst.h"
 
 namespace sluice::classify {
@@ -36,7 +36,7 @@ class RuleCache {
     explicit RuleCache(std::uint64_t seed);
 
     // Has the kernel provide the memory now. Without it pages come when they are first used.
-    void populate();
+    void populate() { (void)memory_.populate(); }
 
     // Sets answers[i] of the packets that are known, and tells which those are. `ruleset` is
     // another number for each ruleset, and never 0; `fields_asked` as the classifier says.
@@ -70,11 +70,7 @@ class RuleCache {
         Entry entries[2];
     };
 
-    struct Unmap {
-        void operator()(Place* places) const;
-    };
-
-    static constexpr unsigned kPlaceBits = 15;
+    static constexpr unsigned kPlaceBits = 15;  // all places fill a huge page
     // In look-ups: how many are watched, and how many are left out if they were in vain.
     static constexpr std::uint32_t kWatched = 4096, kLeftOut = 65536;
     static constexpr unsigned kEpochShift = 40;
@@ -82,13 +78,13 @@ class RuleCache {
 
     void begin_ruleset(std::uint64_t ruleset);
     bool is_left_out(std::size_t packets);
-    static Place* map();
     static void set_key(const packet::Glance& glance, std::uint64_t way, std::uint64_t fields_asked,
                         Key& key);
     std::size_t place_of(const Key& key) const;
     static std::uint64_t difference(const Key& a, const Key& b);
 
-    std::unique_ptr<Place, Unmap> places_;
+    HugeMemory memory_;  // zeros are no entries
+    Place* places_;
     std::uint64_t secrets_[2];
     std::uint64_t ruleset_ = 0;
     std::uint64_t epoch_ = 0;  // of the ruleset, in keys; 0: of no entry

@@ -4,12 +4,11 @@
 
 namespace sluice::packet {
 
-// What grows with every packet is kept in registers: the next packet would wait for memory.
-void Burst::add(std::size_t count, const Passage& passage) {
-    note_passage(count, passage);
-    const std::size_t first = size_, end = first + count;
+// What grows with every packet stays in registers: the next one would wait for memory.
+void Burst::look(std::size_t count) {
+    const std::size_t end = size_ + count;
     Mask common = common_;
-    for (std::size_t i = first; i < end; ++i) {
+    for (std::size_t i = size_; i < end; ++i) {
         const Glance glance = glance_at(frames_[i].data, frames_[i].length);
         glances_[i] = glance;
         common |= Mask{glance.ip_version != 0} << i;

@@ -36,7 +36,11 @@ class Burst {
 
     // Begins an empty one.
     void begin(const Circumstances& circumstances) {
-        circumstances_ = circumstances;
+        // One by one: what has just been written in pieces cannot be copied as a whole at once.
+        circumstances_.parser_settings = circumstances.parser_settings;
+        circumstances_.first_sequence = circumstances.first_sequence;
+        circumstances_.now_ms = circumstances.now_ms;
+        circumstances_.uptime_s = circumstances.uptime_s;
         size_ = 0;
         common_ = 0;
         parsed_ = 0;
@@ -50,14 +54,17 @@ class Burst {
 
     // REQUIRES: size() < kCapacity.
     void add(const std::byte* frame, std::uint32_t length, const Passage& passage) {
-        room()[0] = {frame, length};
-        add(1, passage);
+        add(1, passage, [&](std::size_t) { return Frame{frame, length}; });
     }
-    // Where frames may be written that `add` then takes.
-    Frame* room() { return frames_.data() + size_; }
-    // The first `count` frames that stand there, which all go the same way.
+    // Several that all go the same way: frame_at(0) … frame_at(count - 1).
     // REQUIRES: size() + count <= kCapacity.
-    void add(std::size_t count, const Passage& passage);
+    template <typename FrameAt>
+    void add(std::size_t count, const Passage& passage, FrameAt frame_at) {
+        note_passage(count, passage);
+        for (std::size_t i = 0; i < count; ++i)
+            frames_[size_ + i] = frame_at(i);
+        look(count);
+    }
     // One of another burst, whose bytes that a glance sees are the same but for TTL and Ethernet
     // addresses. REQUIRES: size() < kCapacity; i < other.size(); it was added as a frame.
     void add(const Burst& other, std::size_t i, const Passage& passage) {
@@ -109,6 +116,8 @@ class Burst {
             note_passages(count, passage);
     }
     void note_passages(std::size_t count, const Passage& passage);
+    // At the next frames.
+    void look(std::size_t count);
     void parse(std::size_t i);
 
     Circumstances circumstances_;

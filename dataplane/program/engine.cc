@@ -119,26 +119,22 @@ struct Engine::Impl {
         }
     }
 
-    // Looks up for many packets at once what takes long to come from memory. A step at a time: what
-    // has just been written in pieces cannot be read as a whole at once.
+    // Looks up for many packets at once what takes long to come from memory.
     void prefetch_states(Burst& burst, Burst::Mask which) {
         const state::StateTable& states = *outputs.states;
-        Burst::Mask flows = burst.common() & which;
+        Burst::Mask flows = 0;
         for (std::size_t i = 0; i < burst.size(); ++i) {
             if ((which >> i & 1) == 0)
                 continue;
-            if (burst.is_common(i)) {
+            if (burst.is_common(i))
                 state::set_flow_key(keys[i], burst.glance(i));
-            } else if (burst.packet(i).headers.ip_version != 0) {
+            else if (burst.packet(i).headers.ip_version != 0)
                 state::set_flow_key(keys[i], burst.packet(i).headers);
-                flows |= Burst::Mask{1} << i;
-            }
-        }
-        for (std::size_t i = 0; i < burst.size(); ++i) {
-            if ((flows >> i & 1) == 0)
+            else
                 continue;
             hashes[i] = states.hash(keys[i]);
             states.prefetch(hashes[i]);
+            flows |= Burst::Mask{1} << i;
         }
         for (std::size_t i = 0; i < burst.size(); ++i)
             guesses[i] = (flows >> i & 1) != 0 ? states.prefetch_state(hashes[i]) : state::kNoCell;
@@ -230,6 +226,41 @@ struct Engine::Impl {
         count(answer.slot, 1, subject.bytes, subject.now_ms);
         decide(runtime, judgement, i, outcome, answer.rule);
         return true;
+    }
+
+    // Where the first rule looks for a state: judges common packets of IPv4 as long as their
+    // guesses are right and their rules let them pass or drop them, from packet `i` on. Returns the
+    // first that is something else.
+    std::size_t judge_common_by_state(const Runtime& runtime, const Burst& burst,
+                                      Judgement& judgement, std::size_t i, Count& running) {
+        state::StateTable& states = *outputs.states;
+        const std::uint32_t name = runtime.probes().front().name;
+        const std::uint32_t uptime_s = burst.circumstances().uptime_s;
+        Burst::Mask accepted = 0, denied = 0;
+        for (; i < burst.size() && burst.is_common(i); ++i) {
+            const auto hit = states.find_guessed(keys[i], guesses[i], name, uptime_s);
+            if (!hit)
+                break;
+            const state::Cell& cell = states.cell(hit->cell);
+            const std::uint32_t slot = cell.rule_slot;
+            const StateParent& rule = runtime.state_parent(slot);
+            if (rule.id != cell.rule_id || rule.may_expire || rule.lifetime_s != 0 ||
+                (rule.hit != Outcome::accept && rule.hit != Outcome::deny))
+                break;
+            states.hit(*hit, state::Segment(burst.glance(i)), uptime_s, walker.lifetimes());
+            if (slot != running.slot) {
+                write(running);
+                running = {.slot = slot, .now_ms = burst.circumstances().now_ms};
+            }
+            ++running.packets;
+            running.bytes += burst.glance(i).ip_length;
+            judgement.rules[i] = rule.index;
+            accepted |= Burst::Mask{rule.hit == Outcome::accept} << i;
+            denied |= Burst::Mask{rule.hit == Outcome::deny} << i;
+        }
+        judgement.accepted |= accepted;
+        judgement.denied |= denied;
+        return i;
     }
 
     // The same for a packet that hits a state at the first rule that looks for one, where no rule
@@ -383,6 +414,10 @@ struct Engine::Impl {
         const bool enabled = runtime.judges_everything();
         Count running;
         for (std::size_t i = 0; i < burst.size(); ++i) {
+            if (enabled)
+                i = judge_common_by_state(runtime, burst, judgement, i, running);
+            if (i == burst.size())
+                break;
             if (enabled && judge_by_state(runtime, burst, judgement, i, running))
                 continue;
             if ((without_state >> i & 1) == 0)

@@ -119,12 +119,21 @@ class StateTable {
         return find(key, hash, kNoCell, name, uptime_s);
     }
 
+    // The same for a flow of version 4 whose guess is right, and nothing else.
+    std::optional<Hit> find_guessed(const FlowKey& key, CellIndex guess, std::uint32_t name,
+                                    std::uint32_t uptime_s) const {
+        if (guess == kNoCell || key.ip_version != 4 ||
+            !is_state4_of(cells_[guess], key, name, uptime_s))
+            return std::nullopt;
+        return hit_at(guess, key);
+    }
+
     const Cell& cell(CellIndex index) const { return cells_[index]; }
 
     // Counts the packet and moves the state on. `lifetimes` are those of the state's rule.
-    // Inline, as every packet of a flow comes here: what is passed stays in registers.
-    void hit(const Hit& hit, const Segment& segment, std::uint32_t uptime_s,
-             const Lifetimes& lifetimes) {
+    // Always inline, as every packet of a flow comes here: what is passed stays in registers.
+    [[gnu::always_inline]] void hit(Hit hit, Segment segment, std::uint32_t uptime_s,
+                                    const Lifetimes& lifetimes) {
         Cell& cell = cells_[hit.cell];
         const Progress before{.marks = cell.marks,
                               .tcp_seen = cell.tcp_seen,

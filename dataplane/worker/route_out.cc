@@ -169,14 +169,12 @@ std::optional<packet::Passage> Worker::admit(rte_mbuf* mbuf, const Origin& origi
 
 // False: the frame is gone.
 bool Worker::take_routed(rte_mbuf*& mbuf, const Origin& origin, const program::Runtime& runtime) {
-    if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
-        rte_vlan_insert(&mbuf);
+    const packet::Burst::Frame frame = frame_of(mbuf, burst_.size());
+    mbuf->port = name_of(origin);
     const std::optional<packet::Passage> passage = admit(mbuf, origin, runtime);
     if (!passage)
         return false;
-    const std::span<const std::byte> frame = in_one_piece(mbuf, burst_.size());
-    burst_.add(frame.data(), static_cast<std::uint32_t>(frame.size()), *passage);
-    one_port_ = false;
+    burst_.add(frame.data, frame.length, *passage);
     return true;
 }
 
@@ -202,23 +200,28 @@ void Worker::receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& orig
     routed_->own_mac = number_of(runtime.environment().interfaces[origin.port].mac);
     for (unsigned done = 0; done < count; done += Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + Burst::kCapacity, count);
-        begin_burst(mbufs + done, origin.port, runtime);
-        one_port_ = false;
+        begin_burst(mbufs + done, runtime);
         // Plain ones are added together.
         std::size_t waiting = 0;
+        const auto add_waiting = [&] {
+            rte_mbuf** first = taken_ + burst_.size();
+            burst_.add(std::exchange(waiting, 0), plain, [&](std::size_t i) {
+                return Burst::Frame{rte_pktmbuf_mtod(first[i], const std::byte*),
+                                    first[i]->data_len};
+            });
+        };
         for (unsigned i = done; i < end; ++i) {
             rte_mbuf* mbuf = mbufs[i];
             if (!origin.host && is_plainly_for_us(*mbuf)) {
-                burst_.room()[waiting++] = {rte_pktmbuf_mtod(mbuf, const std::byte*),
-                                            mbuf->data_len};
-                taken_[burst_.size() + waiting - 1] = mbuf;
+                mbuf->port = name_of(origin);
+                taken_[burst_.size() + waiting++] = mbuf;
                 continue;
             }
-            burst_.add(std::exchange(waiting, 0), plain);
+            add_waiting();
             if (take_routed(mbuf, origin, runtime))
                 taken_[burst_.size() - 1] = mbuf;
         }
-        burst_.add(waiting, plain);
+        add_waiting();
         if (has_owners)
             keep_own(origin, runtime);
         judge(runtime);

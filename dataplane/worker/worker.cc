@@ -151,28 +151,31 @@ unsigned Worker::turn(const program::Runtime* runtime) {
 }
 
 void Worker::receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime) {
-    std::uint64_t bytes = 0;
-    for (unsigned i = 0; i < count; ++i) {
-        rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
-        bytes += mbufs_[i]->pkt_len;
-    }
     contract::PortCounters& port = spec_.counters->ports[queue.port];
-    contract::add(port.received_packets, count);
-    contract::add(port.received_bytes, bytes);
     contract::add(spec_.counters->bursts, 1);
+    contract::add(port.received_packets, count);
     if (runtime == nullptr) {
-        for (unsigned i = 0; i < count; ++i)
+        for (unsigned i = 0; i < count; ++i) {
+            contract::add(port.received_bytes, mbufs_[i]->pkt_len);
             drop(mbufs_[i], queue.port, DropReason::no_ruleset);
+        }
         return;
     }
     const bool has_owners =
         outboxes_.size() > 1 && (runtime->uses_states() || runtime->uses_reassembly());
-    if (is_routed({.port = queue.port}))
+    if (is_routed({.port = queue.port})) {
+        std::uint64_t bytes = 0;
+        for (unsigned i = 0; i < count; ++i) {
+            rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
+            bytes += mbufs_[i]->pkt_len;
+        }
+        contract::add(port.received_bytes, bytes);
         return receive_routed(mbufs_.data(), count, {.port = queue.port}, *runtime);
+    }
     for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);
-        begin_burst(mbufs_.data() + done, queue.port, *runtime);
-        take(mbufs_.data() + done, end - done, queue.port);
+        begin_burst(mbufs_.data() + done, *runtime);
+        contract::add(port.received_bytes, take(mbufs_.data() + done, end - done, queue.port));
         if (has_owners)
             keep_own({.port = queue.port}, *runtime);
         judge(*runtime);
@@ -199,16 +202,16 @@ unsigned Worker::take_handed_over(const program::Runtime* runtime) {
 }
 
 void Worker::judge_handed_over(unsigned count, const program::Runtime* runtime) {
-    for (unsigned i = 0; i < count; ++i)
-        rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
     if (runtime == nullptr) {
         for (unsigned i = 0; i < count; ++i)
             drop(mbufs_[i], origin_of(mbufs_[i]->port).port, DropReason::no_ruleset);
         return;
     }
+    for (unsigned i = 0; i < count; ++i)
+        rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
     for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);
-        begin_burst(mbufs_.data() + done, origin_of(mbufs_[done]->port).port, *runtime);
+        begin_burst(mbufs_.data() + done, *runtime);
         for (unsigned i = done; i < end; ++i) {
             const Origin origin = origin_of(mbufs_[i]->port);
             rte_mbuf* mbuf = mbufs_[i];
@@ -231,47 +234,43 @@ bool Worker::others_have_room() {
 }
 
 // The next burst; its packets will be those of `mbufs`, in their order.
-void Worker::begin_burst(rte_mbuf** mbufs, std::uint16_t port, const program::Runtime& runtime) {
+void Worker::begin_burst(rte_mbuf** mbufs, const program::Runtime& runtime) {
     burst_.begin({.parser_settings = runtime.parser_settings(),
                   .first_sequence = sequence_,
                   .now_ms = now_ms_,
                   .uptime_s = uptime_s_});
     judgement_.marked = 0;
     taken_ = mbufs;
-    one_port_ = true;
-    passage_ = {.direction = packet::Direction::in,
-                .entry = packet::Entry::bridge,
-                .receive_interface = port,
-                .transmit_interface = packet::kNoInterface};
+    bytes_ = 0;
 }
 
-// Takes packets into the burst that came in by one port.
-void Worker::take(rte_mbuf** mbufs, unsigned count, std::uint16_t port) {
-    if (port != passage_.receive_interface) {
-        one_port_ = false;
-        passage_.receive_interface = port;
-    }
-    packet::Burst::Frame* frames = burst_.room();
-    bool all_plain = true;
-    for (unsigned i = 0; i < count; ++i) {
-        const rte_mbuf* mbuf = mbufs[i];
-        frames[i] = {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
-        all_plain &= is_plain(*mbuf);
-    }
-    for (unsigned i = 0; i < count && !all_plain; ++i) {
-        if (is_plain(*mbufs[i]))
-            continue;
-        // Some drivers take a VLAN tag out of the frame without having been asked to.
-        if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
-            rte_vlan_insert(&mbufs[i]);
-        const std::span<const std::byte> frame = in_one_piece(mbufs[i], burst_.size() + i);
-        frames[i] = {frame.data(), static_cast<std::uint32_t>(frame.size())};
-    }
-    burst_.add(count, passage_);
+// Takes packets into the burst that came in by one port, and returns how many bytes they had.
+std::uint64_t Worker::take(rte_mbuf** mbufs, unsigned count, std::uint16_t port) {
+    const std::uint16_t device = spec_.ports[port].device;
+    std::uint64_t bytes = 0;
+    const packet::Passage passage{.direction = packet::Direction::in,
+                                  .entry = packet::Entry::bridge,
+                                  .receive_interface = port,
+                                  .transmit_interface = packet::kNoInterface};
+    burst_.add(count, passage, [&](std::size_t i) {
+        rte_mbuf* mbuf = mbufs[i];
+        rte_prefetch0(rte_pktmbuf_mtod(mbuf, void*));
+        bytes += mbuf->pkt_len;
+        // Not every driver names the port in the packet; whoever sends it or takes it over asks.
+        mbuf->port = device;
+        if (is_plain(*mbuf)) [[likely]]
+            return packet::Burst::Frame{rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
+        return frame_of(mbufs[i], burst_.size() + i);
+    });
+    bytes_ += bytes;
+    return bytes;
 }
 
-// The engine reads headers anywhere in a frame.
-std::span<const std::byte> Worker::in_one_piece(rte_mbuf* mbuf, std::size_t place_in_burst) {
+// A frame as it was on the wire, in one piece: the engine reads headers anywhere in it.
+packet::Burst::Frame Worker::frame_of(rte_mbuf*& mbuf, std::size_t place_in_burst) {
+    // Some drivers take a VLAN tag out of the frame without having been asked to.
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && rte_vlan_insert(&mbuf) == 0)
+        bytes_ += sizeof(rte_vlan_hdr);
     if (mbuf->nb_segs == 1 || rte_pktmbuf_linearize(mbuf) == 0)
         return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
     const std::uint32_t length = std::min(mbuf->pkt_len, kLongestFrame);
@@ -306,7 +305,7 @@ void Worker::keep_own(const Origin& origin, const program::Runtime& runtime) {
         if (!origin.host && spec_.ports[port].spreads_by_owner && !runtime.uses_reassembly() &&
             should_be_spread_by_hardware(burst_.packet(i).headers))
             contract::add(spec_.counters->misdirected, 1);
-        taken_[i]->port = name_of(origin);  // not every driver says it
+        bytes_ -= taken_[i]->pkt_len;
         outboxes_[owner].push(taken_[i]);
     }
     if (own == burst_.all())

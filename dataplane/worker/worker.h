@@ -122,11 +122,11 @@ class Worker {
     void judge_handed_over(unsigned count, const program::Runtime* runtime);
     bool others_have_room();
     void receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime);
-    void begin_burst(rte_mbuf** mbufs, std::uint16_t port, const program::Runtime& runtime);
-    void take(rte_mbuf** mbufs, unsigned count, std::uint16_t port);
+    void begin_burst(rte_mbuf** mbufs, const program::Runtime& runtime);
+    std::uint64_t take(rte_mbuf** mbufs, unsigned count, std::uint16_t port);
     void keep_own(const Origin& origin, const program::Runtime& runtime);
     unsigned owner_of(std::size_t index, const program::Runtime& runtime);
-    std::span<const std::byte> in_one_piece(rte_mbuf* mbuf, std::size_t place_in_burst);
+    packet::Burst::Frame frame_of(rte_mbuf*& mbuf, std::size_t place_in_burst);
     void hand_over(std::uint16_t port);
     void judge(const program::Runtime& runtime);
 
@@ -162,6 +162,7 @@ class Worker {
 
     // -- carry_out.cc --
     void carry_out(const program::Runtime& runtime);
+    bool leaves_by_peer() const;
     void carry_out_simply(unsigned count);
     void act(unsigned index, std::uint16_t port, const program::Runtime& runtime);
     void forward(rte_mbuf* mbuf, std::uint16_t port);
@@ -191,11 +192,10 @@ class Worker {
     std::unique_ptr<Router> router_;  // null: no gateway ports
     std::unique_ptr<Routed> routed_;  // the same
     std::vector<rte_mbuf*> mbufs_;    // that were received together
-    // Those being judged: their buffers, how the last one came in, whether all came in like that,
-    // what is known of them, and what becomes of them.
+    // Those being judged: their buffers, the bytes in all of these, what is known of the packets,
+    // and what becomes of them.
     rte_mbuf** taken_ = nullptr;
-    packet::Passage passage_;
-    bool one_port_ = true;
+    std::uint64_t bytes_ = 0;
     packet::Burst burst_;
     program::Judgement judgement_;
     packet::Packet whole_;                       // a datagram that has been put together

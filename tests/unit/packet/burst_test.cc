@@ -213,9 +213,10 @@ TEST_F(BurstTest, ParsesPacketsWhenTheyAreAskedFor) {
 
 TEST_F(BurstTest, TakesSeveralFramesAtOnce) {
     add(gre_);
-    burst_.room()[0] = {tcp_.data(), static_cast<std::uint32_t>(tcp_.size())};
-    burst_.room()[1] = {gre_.data(), static_cast<std::uint32_t>(gre_.size())};
-    burst_.add(2, passage_);
+    burst_.add(2, passage_, [&](std::size_t i) {
+        const Frame& frame = i == 0 ? tcp_ : gre_;
+        return Burst::Frame{frame.data(), static_cast<std::uint32_t>(frame.size())};
+    });
     EXPECT_EQ(burst_.size(), 3u);
     EXPECT_EQ(burst_.common(), 2u);
     EXPECT_EQ(burst_.packet(2).headers.protocol, kGre);
