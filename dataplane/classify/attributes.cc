@@ -328,12 +328,13 @@ std::uint32_t AttributeTable::bits_in_use(const Packet& packet, const LocalAddre
 }
 
 void AttributeTable::add_to(std::span<HeaderKey> keys, const packet::Burst& burst,
-                            std::uint8_t ip_version, const LocalAddresses& local) const {
+                            std::span<const std::uint8_t> places, std::uint8_t ip_version,
+                            const LocalAddresses& local) const {
     const auto add = [&](Domain domain, auto value_of) {
         const std::uint32_t* column = columns_[static_cast<std::size_t>(domain)].data();
-        for (std::size_t i = 0; i < keys.size(); ++i)
-            if (burst.glance(i).ip_version == ip_version)
-                keys.data()[i].lanes.data()[lane::attributes] |= column[value_of(i)];
+        for (std::size_t k = 0; k < places.size(); ++k)
+            if (burst.glance(places[k]).ip_version == ip_version)
+                keys[k].lanes[lane::attributes] |= column[value_of(places[k])];
     };
     const auto add_glance = [&](Domain domain, auto value_of) {
         add(domain, [&](std::size_t i) -> unsigned { return value_of(burst.glance(i)); });

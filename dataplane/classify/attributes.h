@@ -100,10 +100,14 @@ class AttributeTable {
 
     std::uint32_t of(const packet::Packet& packet, const LocalAddresses& local) const;
 
-    // Adds the bits of the common packets of a burst that are of `ip_version` to their keys; a
-    // domain at a time.
-    void add_to(std::span<HeaderKey> keys, const packet::Burst& burst, std::uint8_t ip_version,
+    // Adds their bits to the keys of common packets that are of `ip_version`; a domain at a time.
+    // keys[k] belongs to packet places[k] of the burst. REQUIRES: keys.size() >= places.size().
+    void add_to(std::span<HeaderKey> keys, const packet::Burst& burst,
+                std::span<const std::uint8_t> places, std::uint8_t ip_version,
                 const LocalAddresses& local) const;
+
+    // The domains that some rule asks about.
+    std::span<const Domain> in_use() const { return in_use_; }
 
   private:
     using Column = std::vector<std::uint32_t>;  // bits by value; empty: nobody asks

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "dataplane/classify/rule_boxes.h"
+#include "dataplane/classify/rule_cache.h"
 #include "dataplane/classify/segments.h"
 
 namespace sluice::classify {
@@ -84,6 +85,32 @@ void set_key(const packet::Glance& glance, const packet::Passage& passage, Heade
     set_passage(key, passage);
 }
 
+// The field of a cache's key that holds the value of a domain; 0: it is there anyway.
+std::uint64_t field_of(Domain domain) {
+    switch (domain) {
+        case Domain::tcp_flags:
+        case Domain::icmp_type:
+            return RuleCache::kDetail;
+        case Domain::traffic_class:
+            return RuleCache::kTrafficClass;
+        case Domain::ttl:
+            return RuleCache::kTtl;
+        case Domain::fragment:
+            return RuleCache::kIpFlags;
+        case Domain::protocol:
+        case Domain::passage:
+        case Domain::receive:
+        case Domain::transmit:
+        case Domain::via:
+        case Domain::ports:
+        case Domain::source_is_me:
+        case Domain::destination_is_me:
+        case Domain::count_:
+            break;
+    }
+    return 0;
+}
+
 std::uint64_t now_us() {
     return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
                                           std::chrono::steady_clock::now().time_since_epoch())
@@ -117,15 +144,19 @@ Classifier::Classifier(const contract::SnapshotView& view, const packet::Environ
         // The default rule ends every list, whatever the engine makes of it.
         boxes.back().terminal = true;
         attributes_[i] = AttributeTable(conditions);
+        if (options.previous != nullptr)
+            plans_[i] = options.previous->plans_[i];
         forests_[i] = build_forest({.family = family,
                                     .boxes = boxes,
                                     .attributes = attributes_[i],
                                     .segments = segments,
                                     .places_per_box = options.places_per_box,
                                     .places_on_top = options.places_on_top},
-                                   cost_.families[i]);
+                                   plans_[i], cost_.families[i]);
         cost_.bytes += cost_.families[i].bytes;
     }
+    for (const Domain domain : attributes_[static_cast<std::size_t>(Family::v4)].in_use())
+        fields_asked_ |= field_of(domain);
     cost_.build_us = now_us() - begin;
 }
 
@@ -140,22 +171,23 @@ void Classifier::read_key(const Packet& packet, HeaderKey& key) const {
     key.lanes[lane::attributes] = attributes_[family].of(packet, local_) | family << kFamilyShift;
 }
 
-void Classifier::read_keys(packet::Burst& burst, std::span<HeaderKey> keys) const {
+void Classifier::read_keys(packet::Burst& burst, std::span<const std::uint8_t> places,
+                           std::span<HeaderKey> keys) const {
     unsigned versions = 0;
-    for (std::size_t i = 0; i < burst.size(); ++i) {
+    for (std::size_t k = 0; k < places.size(); ++k) {
+        const std::size_t i = places[k];
         if (!burst.is_common(i)) {
-            read_key(burst.packet(i), keys[i]);
+            read_key(burst.packet(i), keys[k]);
             continue;
         }
         const packet::Glance& glance = burst.glance(i);
-        set_key(glance, burst.passage(i), keys.data()[i]);
+        set_key(glance, burst.passage(i), keys[k]);
         versions |= 1u << glance.ip_version;
     }
-    keys = keys.first(burst.size());
     if ((versions & 1u << 4) != 0)
-        attributes_[static_cast<std::size_t>(Family::v4)].add_to(keys, burst, 4, local_);
+        attributes_[static_cast<std::size_t>(Family::v4)].add_to(keys, burst, places, 4, local_);
     if ((versions & 1u << 6) != 0)
-        attributes_[static_cast<std::size_t>(Family::v6)].add_to(keys, burst, 6, local_);
+        attributes_[static_cast<std::size_t>(Family::v6)].add_to(keys, burst, places, 6, local_);
 }
 
 void Classifier::classify(std::span<const HeaderKey> keys, std::uint32_t from,

@@ -36,36 +36,55 @@ class Burst {
 
     // Begins an empty one.
     void begin(const Circumstances& circumstances) {
-        circumstances_ = circumstances;
+        // One by one: what has just been written in pieces cannot be copied as a whole at once.
+        circumstances_.parser_settings = circumstances.parser_settings;
+        circumstances_.first_sequence = circumstances.first_sequence;
+        circumstances_.now_ms = circumstances.now_ms;
+        circumstances_.uptime_s = circumstances.uptime_s;
         size_ = 0;
         common_ = 0;
         parsed_ = 0;
+        one_passage_ = true;
     }
+
+    struct Frame {
+        const std::byte* data;
+        std::uint32_t length;
+    };
 
     // REQUIRES: size() < kCapacity.
     void add(const std::byte* frame, std::uint32_t length, const Passage& passage) {
-        const Glance glance = glance_at(frame, length);
-        frames_[size_] = {frame, length};
-        glances_[size_] = glance;
-        passages_[size_] = passage;
-        common_ |= Mask{glance.ip_version != 0} << size_;
+        add(1, passage, [&](std::size_t) { return Frame{frame, length}; });
+    }
+    // Several that all go the same way: frame_at(0) … frame_at(count - 1).
+    // REQUIRES: size() + count <= kCapacity.
+    template <typename FrameAt>
+    void add(std::size_t count, const Passage& passage, FrameAt frame_at) {
+        note_passage(count, passage);
+        for (std::size_t i = 0; i < count; ++i)
+            frames_[size_ + i] = frame_at(i);
+        look(count);
+    }
+    // One of another burst, whose bytes that a glance sees are the same but for TTL and Ethernet
+    // addresses. REQUIRES: size() < kCapacity; i < other.size(); it was added as a frame.
+    void add(const Burst& other, std::size_t i, const Passage& passage) {
+        note_passage(1, passage);
+        frames_[size_] = other.frames_[i];
+        glances_[size_] = other.glances_[i];
+        common_ |= Mask{other.is_common(i)} << size_;
         ++size_;
     }
     // One that has been parsed already, and outlives the burst. It is not glanced at.
     // REQUIRES: size() < kCapacity.
     void add(const Packet& packet) {
+        note_passage(1, packet.passage);
         parsed_packets_[size_] = &packet;
         glances_[size_] = {};
-        passages_[size_] = packet.passage;
         parsed_ |= Mask{1} << size_;
         ++size_;
     }
-    // Takes the last one out again. REQUIRES: size() > 0.
-    void remove_last() {
-        --size_;
-        common_ &= ~(Mask{1} << size_);
-        parsed_ &= ~(Mask{1} << size_);
-    }
+    // Takes all others out; those that stay move together.
+    void keep_only(Mask kept);
 
     std::size_t size() const { return size_; }
     Mask all() const { return size_ == kCapacity ? ~Mask{0} : (Mask{1} << size_) - 1; }
@@ -76,7 +95,9 @@ class Burst {
     bool is_common(std::size_t i) const { return (common_ >> i & 1) != 0; }
     // Its version is 0 if the packet is not common.
     const Glance& glance(std::size_t i) const { return glances_.data()[i]; }
-    const Passage& passage(std::size_t i) const { return passages_.data()[i]; }
+    const Passage& passage(std::size_t i) const { return one_passage_ ? passage_ : passages_[i]; }
+    // All packets go the same way.
+    bool has_one_passage() const { return one_passage_; }
 
     const Packet& packet(std::size_t i) {
         if ((parsed_ >> i & 1) == 0)
@@ -87,11 +108,16 @@ class Burst {
     const Circumstances& circumstances() const { return circumstances_; }
 
   private:
-    struct Frame {
-        const std::byte* data;
-        std::uint32_t length;
-    };
-
+    // Of the next `count` packets. As long as it is one for all there is one.
+    void note_passage(std::size_t count, const Passage& passage) {
+        if (size_ == 0)
+            passage_ = passage;
+        else if (!one_passage_ || passage != passage_)
+            note_passages(count, passage);
+    }
+    void note_passages(std::size_t count, const Passage& passage);
+    // At the next frames.
+    void look(std::size_t count);
     void parse(std::size_t i);
 
     Circumstances circumstances_;
@@ -99,7 +125,9 @@ class Burst {
     Mask common_ = 0;
     Mask parsed_ = 0;
     std::array<Glance, kCapacity> glances_;
-    std::array<Passage, kCapacity> passages_;
+    bool one_passage_ = true;
+    Passage passage_;                          // if it is one
+    std::array<Passage, kCapacity> passages_;  // if they are several
     std::array<Frame, kCapacity> frames_;
     // Where the packets of `parsed_` are: with the caller, or here.
     std::array<const Packet*, kCapacity> parsed_packets_;

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <optional>
 
+#include "dataplane/classify/rule_cache.h"
 #include "dataplane/program/actions.h"
 #include "dataplane/program/states.h"
 #include "dataplane/program/walker.h"
@@ -17,6 +19,9 @@ using packet::Burst;
 using packet::Packet;
 
 constexpr std::size_t kCapacity = Burst::kCapacity;
+
+// In place of the index of a packet's first match. No rule has it.
+constexpr std::uint32_t kNoFirst = 0x1fffffff;
 
 // How much housekeeping one turn of a worker does.
 constexpr unsigned kStatesPerCall = 64;
@@ -71,10 +76,11 @@ state::Segment segment_of(Burst& burst, std::size_t i) {
 
 struct Engine::Impl {
     Impl(const EngineOutputs& where, std::uint64_t seed, RandomSource* random)
-        : outputs(where), walker(where, seed, random) {}
+        : outputs(where), walker(where, seed, random), cache(seed) {}
 
     EngineOutputs outputs;
     Walker walker;
+    classify::RuleCache cache;
     // The generation whose deleted rules' states are being removed, and how far that is.
     std::uint64_t swept_generation = 0;
     state::CellIndex sweep_next = 0;
@@ -86,7 +92,7 @@ struct Engine::Impl {
     std::array<state::FlowKey, kCapacity> keys{};
     std::array<state::FlowHash, kCapacity> hashes{};
     std::array<state::CellIndex, kCapacity> guesses{};
-    std::array<QuickRule, kCapacity> quick{};
+    classify::RuleCache::Answers answers{};  // what first matches lead to; see Outcome
 
     // For packets that come parsed.
     Burst parsed;
@@ -94,25 +100,32 @@ struct Engine::Impl {
 
     // ---- Looking up ----------------------------------------------------------------------------
 
-    void classify(const Runtime& runtime, Burst& burst) {
-        runtime.classifier().read_keys(burst, header_keys);
-        runtime.classifier().classify({header_keys.data(), burst.size()}, 0, matches);
-    }
-
-    void classify_one(const Runtime& runtime, const Packet& packet, std::size_t i) {
-        runtime.classifier().read_key(packet, header_keys[i]);
-        runtime.classifier().classify({&header_keys[i], 1}, 0, {&matches[i], 1});
-    }
-
-    // Whether packet `i` has a key in `keys`.
-    static bool has_flow(Burst& burst, std::size_t i) {
-        return burst.is_common(i) || burst.packet(i).headers.ip_version != 0;
+    // Finds out which rules some packets match.
+    void classify(const Runtime& runtime, Burst& burst, Burst::Mask which) {
+        std::array<std::uint8_t, kCapacity> places;
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < burst.size(); ++i) {
+            places[count] = static_cast<std::uint8_t>(i);
+            count += which >> i & 1;
+        }
+        runtime.classifier().read_keys(burst, {places.data(), count}, header_keys);
+        runtime.classifier().classify({header_keys.data(), count}, 0, matches);
+        if (count == burst.size())
+            return;
+        // From the back: places are never before what moves there.
+        while (count-- > 0) {
+            header_keys[places[count]] = header_keys[count];
+            matches[places[count]] = matches[count];
+        }
     }
 
     // Looks up for many packets at once what takes long to come from memory.
-    void prefetch_states(Burst& burst) {
+    void prefetch_states(Burst& burst, Burst::Mask which) {
         const state::StateTable& states = *outputs.states;
+        Burst::Mask flows = 0;
         for (std::size_t i = 0; i < burst.size(); ++i) {
+            if ((which >> i & 1) == 0)
+                continue;
             if (burst.is_common(i))
                 state::set_flow_key(keys[i], burst.glance(i));
             else if (burst.packet(i).headers.ip_version != 0)
@@ -121,20 +134,46 @@ struct Engine::Impl {
                 continue;
             hashes[i] = states.hash(keys[i]);
             states.prefetch(hashes[i]);
+            flows |= Burst::Mask{1} << i;
         }
         for (std::size_t i = 0; i < burst.size(); ++i)
-            guesses[i] = has_flow(burst, i) ? states.prefetch_state(hashes[i]) : state::kNoCell;
+            guesses[i] = (flows >> i & 1) != 0 ? states.prefetch_state(hashes[i]) : state::kNoCell;
     }
 
-    // What the first matches lead to; and fetches the counters of those rules.
-    void look_at_first_matches(const Runtime& runtime, std::size_t count) {
+    // What the first matches of all packets lead to. Returns the packets of which this was known
+    // already; only of the others header_keys and matches hold. Kept for later packets is what
+    // saves them a search: first matches that lead to no walk, or stand at or behind `first_probe`.
+    Burst::Mask find_first_matches(const Runtime& runtime, Burst& burst,
+                                   std::uint32_t first_probe) {
+        const Burst::Mask known =
+            cache.find(burst, runtime.serial(), runtime.classifier().fields_asked(), answers);
+        const Burst::Mask unknown = burst.all() & ~known;
+        if (unknown == 0)
+            return known;
+        classify(runtime, burst, unknown);
+        look_at_first_matches(runtime, burst.size(), unknown);
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            if ((unknown >> i & 1) != 0 && cache.has_looked_for(i) &&
+                (static_cast<Outcome>(answers[i].outcome) != Outcome::walk ||
+                 answers[i].rule >= first_probe))
+                cache.keep(i, answers[i]);
+        return known;
+    }
+
+    // What the first matches of some packets lead to.
+    void look_at_first_matches(const Runtime& runtime, std::size_t count, Burst::Mask which) {
         const auto rules = runtime.quick_rules();
         for (std::size_t i = 0; i < count; ++i) {
+            if ((which >> i & 1) == 0)
+                continue;
             const std::uint32_t first = matches[i].rules[0];
             // One that is not verified yet has no such index.
             const bool plain = matches[i].count != 0 && first < rules.size();
-            quick[i] = plain ? rules[first] : QuickRule{};
-            __builtin_prefetch(&outputs.counters[quick[i].slot], 1);
+            const QuickRule rule = plain ? rules[first] : QuickRule{};
+            answers[i].rule =
+                matches[i].count != 0 ? first & ~classify::Matches::kUnverified : kNoFirst;
+            answers[i].outcome = static_cast<std::uint8_t>(rule.matched);
+            answers[i].slot = rule.slot;
         }
     }
 
@@ -146,6 +185,19 @@ struct Engine::Impl {
         contract::add(counters.packets, packets);
         contract::add(counters.bytes, bytes);
         contract::set(counters.last_match_s, now_ms / 1000);
+    }
+
+    // Packets that are still to be counted: flows of one rule often come together.
+    struct Count {
+        std::uint32_t slot = 0;
+        std::uint64_t packets = 0;
+        std::uint64_t bytes = 0;
+        std::uint64_t now_ms = 0;
+    };
+
+    void write(const Count& running) {
+        if (running.packets != 0)
+            count(running.slot, running.packets, running.bytes, running.now_ms);
     }
 
     // REQUIRES: outcome is not Outcome::walk.
@@ -164,37 +216,81 @@ struct Engine::Impl {
     // Most packets match one rule that lets them pass or not, and need no walk. False: this one
     // does. REQUIRES: no rule before looks for states.
     bool judge_by_match(const Runtime& runtime, Burst& burst, Judgement& judgement, std::size_t i) {
-        if (quick[i].matched == Outcome::walk)
+        const classify::RuleCache::Answer& answer = answers[i];
+        const auto outcome = static_cast<Outcome>(answer.outcome);
+        if (outcome == Outcome::walk)
             return false;
         const Subject subject = subject_of(burst, i);
         if (!subject.judged)
             return false;
-        count(quick[i].slot, 1, subject.bytes, subject.now_ms);
-        decide(runtime, judgement, i, quick[i].matched, matches[i].rules[0]);
+        count(answer.slot, 1, subject.bytes, subject.now_ms);
+        decide(runtime, judgement, i, outcome, answer.rule);
         return true;
+    }
+
+    // Where the first rule looks for a state: judges common packets of IPv4 as long as their
+    // guesses are right and their rules let them pass or drop them, from packet `i` on. Returns the
+    // first that is something else.
+    std::size_t judge_common_by_state(const Runtime& runtime, const Burst& burst,
+                                      Judgement& judgement, std::size_t i, Count& running) {
+        state::StateTable& states = *outputs.states;
+        const std::uint32_t name = runtime.probes().front().name;
+        const std::uint32_t uptime_s = burst.circumstances().uptime_s;
+        Burst::Mask accepted = 0, denied = 0;
+        for (; i < burst.size() && burst.is_common(i); ++i) {
+            const auto hit = states.find_guessed(keys[i], guesses[i], name, uptime_s);
+            if (!hit)
+                break;
+            const state::Cell& cell = states.cell(hit->cell);
+            const std::uint32_t slot = cell.rule_slot;
+            const StateParent& rule = runtime.state_parent(slot);
+            if (rule.id != cell.rule_id || rule.may_expire || rule.lifetime_s != 0 ||
+                (rule.hit != Outcome::accept && rule.hit != Outcome::deny))
+                break;
+            states.hit(*hit, state::Segment(burst.glance(i)), uptime_s, walker.lifetimes());
+            if (slot != running.slot) {
+                write(running);
+                running = {.slot = slot, .now_ms = burst.circumstances().now_ms};
+            }
+            ++running.packets;
+            running.bytes += burst.glance(i).ip_length;
+            judgement.rules[i] = rule.index;
+            accepted |= Burst::Mask{rule.hit == Outcome::accept} << i;
+            denied |= Burst::Mask{rule.hit == Outcome::deny} << i;
+        }
+        judgement.accepted |= accepted;
+        judgement.denied |= denied;
+        return i;
     }
 
     // The same for a packet that hits a state at the first rule that looks for one, where no rule
     // before matches. False: it does not, or there is more to do.
-    bool judge_by_state(const Runtime& runtime, Burst& burst, Judgement& judgement, std::size_t i) {
+    bool judge_by_state(const Runtime& runtime, Burst& burst, Judgement& judgement, std::size_t i,
+                        Count& running) {
         const Subject subject = subject_of(burst, i);
-        if (!subject.judged || !runtime.judges_everything())
+        if (!subject.judged)
             return false;
         const auto hit =
             walker.find_state(runtime, keys[i], hashes[i], guesses[i],
                               runtime.probes().front().name, subject.uptime_s, subject.now_ms);
-        if (!hit || hit->rule.hit == Outcome::walk)
+        if (hit.rule == nullptr || hit.rule->hit == Outcome::walk)
             return false;
         const state::Lifetimes& lifetimes = walker.lifetimes();
-        const std::uint32_t lifetime_s = hit->rule.lifetime_s;
-        outputs.states->hit(hit->state, segment_of(burst, i), subject.uptime_s,
+        const std::uint32_t lifetime_s = hit.rule->lifetime_s;
+        const std::uint32_t slot = outputs.states->cell(hit.state.cell).rule_slot;
+        outputs.states->hit(hit.state, segment_of(burst, i), subject.uptime_s,
                             lifetime_s == 0 ? lifetimes : lifetimes.with(lifetime_s));
-        count(hit->slot, 1, subject.bytes, subject.now_ms);
-        decide(runtime, judgement, i, hit->rule.hit, hit->rule.index);
+        if (slot != running.slot || subject.now_ms != running.now_ms) {
+            write(running);
+            running = {.slot = slot, .now_ms = subject.now_ms};
+        }
+        ++running.packets;
+        running.bytes += subject.bytes;
+        decide(runtime, judgement, i, hit.rule->hit, hit.rule->index);
         return true;
     }
 
-    // REQUIRES: header_keys[i] holds, and matches[i], or that has an end of 0.
+    // REQUIRES: header_keys[i] and matches[i] hold.
     void judge_by_walk(const Runtime& runtime, Burst& burst, Judgement& judgement, std::size_t i) {
         const Packet& packet = burst.packet(i);
         const Judgement::Mask bit = Judgement::Mask{1} << i;
@@ -251,11 +347,13 @@ struct Engine::Impl {
             count(rule.slot, static_cast<std::uint64_t>(std::popcount(common)), bytes,
                   burst.circumstances().now_ms);
         (rule.matched == Outcome::accept ? judgement.accepted : judgement.denied) |= common;
-        for (Judgement::Mask left = burst.all() & ~common; left != 0; left &= left - 1) {
-            const auto i = static_cast<std::size_t>(std::countr_zero(left));
-            classify_one(runtime, burst.packet(i), i);
-            judge_by_walk(runtime, burst, judgement, i);
-        }
+        const Judgement::Mask others = burst.all() & ~common;
+        if (others == 0)
+            return;
+        classify(runtime, burst, others);
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            if ((others >> i & 1) != 0)
+                judge_by_walk(runtime, burst, judgement, i);
     }
 
     // No rule looks for states.
@@ -264,65 +362,99 @@ struct Engine::Impl {
             judge_alike(runtime, burst, judgement, *only);
             return;
         }
-        classify(runtime, burst);
-        look_at_first_matches(runtime, burst.size());
-        const bool enabled = runtime.judges_everything();
+        const Burst::Mask known = find_first_matches(runtime, burst, kNoRule);
         for (std::size_t i = 0; i < burst.size(); ++i)
-            if (!enabled || !judge_by_match(runtime, burst, judgement, i))
-                judge_by_walk(runtime, burst, judgement, i);
+            __builtin_prefetch(&outputs.counters[answers[i].slot], 1);
+        const bool enabled = runtime.judges_everything();
+        Burst::Mask left = burst.all();
+        if (enabled)
+            left &= ~judge_common_by_match(burst, judgement);
+        for (; left != 0; left &= left - 1) {
+            const auto i = static_cast<std::size_t>(std::countr_zero(left));
+            if (enabled && judge_by_match(runtime, burst, judgement, i))
+                continue;
+            if ((known >> i & 1) != 0)
+                classify(runtime, burst, Burst::Mask{1} << i);
+            judge_by_walk(runtime, burst, judgement, i);
+        }
+    }
+
+    // The common packets that pass or are dropped by their first match, without any order; which
+    // those were.
+    Burst::Mask judge_common_by_match(const Burst& burst, Judgement& judgement) {
+        const std::uint64_t now_s = burst.circumstances().now_ms / 1000;
+        Burst::Mask accepted = 0, denied = 0;
+        for (std::size_t i = 0; i < burst.size(); ++i) {
+            const classify::RuleCache::Answer answer = answers[i];
+            const auto outcome = static_cast<Outcome>(answer.outcome);
+            if (!burst.is_common(i) || (outcome != Outcome::accept && outcome != Outcome::deny))
+                continue;
+            contract::RuleCounters& counters = outputs.counters[answer.slot];
+            contract::add(counters.packets, 1);
+            contract::add(counters.bytes, burst.glance(i).ip_length);
+            contract::set(counters.last_match_s, now_s);
+            judgement.rules[i] = answer.rule;
+            accepted |= Burst::Mask{outcome == Outcome::accept} << i;
+            denied |= Burst::Mask{outcome == Outcome::deny} << i;
+        }
+        judgement.accepted = accepted;
+        judgement.denied = denied;
+        return accepted | denied;
     }
 
     // Where the first rule looks for a state, packets that hit one need not be classified. Which
     // those will be is a guess: the packets are judged in their order.
     void filter_states_first(const Runtime& runtime, Burst& burst, Judgement& judgement) {
-        prefetch_states(burst);
-        std::array<std::uint8_t, kCapacity> without_state;
-        std::size_t count = 0;
+        prefetch_states(burst, burst.all());
+        Burst::Mask without_state = 0;
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            without_state |= Burst::Mask{guesses[i] == state::kNoCell} << i;
+        if (without_state != 0)
+            classify(runtime, burst, without_state);
+        const bool enabled = runtime.judges_everything();
+        Count running;
         for (std::size_t i = 0; i < burst.size(); ++i) {
-            if (guesses[i] != state::kNoCell)
+            if (enabled)
+                i = judge_common_by_state(runtime, burst, judgement, i, running);
+            if (i == burst.size())
+                break;
+            if (enabled && judge_by_state(runtime, burst, judgement, i, running))
                 continue;
-            runtime.classifier().read_key(burst.packet(i), header_keys[count]);
-            without_state[count++] = static_cast<std::uint8_t>(i);
-        }
-        runtime.classifier().classify({header_keys.data(), count}, 0, matches);
-        // From the back: places are never before what moves there.
-        for (std::size_t i = burst.size(); i-- > 0;) {
-            if (count == 0 || without_state[count - 1] != i) {
-                matches[i].count = 0;
-                matches[i].end = 0;
-                continue;
-            }
-            --count;
-            header_keys[i] = header_keys[count];
-            matches[i] = matches[count];
-        }
-        for (std::size_t i = 0; i < burst.size(); ++i) {
-            if (judge_by_state(runtime, burst, judgement, i))
-                continue;
-            if (matches[i].end == 0)
-                runtime.classifier().read_key(burst.packet(i), header_keys[i]);
+            if ((without_state >> i & 1) == 0)
+                classify(runtime, burst, Burst::Mask{1} << i);
             judge_by_walk(runtime, burst, judgement, i);
         }
+        write(running);
     }
 
+    // Some rules look for states. What a rule before the first of those decides needs no look-up.
     void filter_stateful(const Runtime& runtime, Burst& burst, Judgement& judgement) {
-        classify(runtime, burst);
-        prefetch_states(burst);
-        look_at_first_matches(runtime, burst.size());
         const std::uint32_t first_probe =
             runtime.probes().empty() ? kNoRule : runtime.probes().front().rule;
-        const bool may_hit = first_probe != kNoRule && !is_conditional(runtime, first_probe);
+        const Burst::Mask known = find_first_matches(runtime, burst, first_probe);
         const bool enabled = runtime.judges_everything();
+        const bool may_hit =
+            enabled && first_probe != kNoRule && !is_conditional(runtime, first_probe);
+        Burst::Mask decided = 0;  // by a rule before the first that looks
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            decided |= Burst::Mask{answers[i].rule < first_probe &&
+                                   static_cast<Outcome>(answers[i].outcome) != Outcome::walk}
+                       << i;
+        if (!enabled)
+            decided = 0;
+        prefetch_states(burst, burst.all() & ~(decided & burst.common()));
+        Count running;
         for (std::size_t i = 0; i < burst.size(); ++i) {
-            const bool probes_first =
-                matches[i].count == 0 ||
-                (matches[i].rules[0] & ~classify::Matches::kUnverified) >= first_probe;
-            if (enabled && !probes_first && judge_by_match(runtime, burst, judgement, i))
+            if ((decided >> i & 1) != 0 && judge_by_match(runtime, burst, judgement, i))
                 continue;
-            if (may_hit && probes_first && judge_by_state(runtime, burst, judgement, i))
+            if (may_hit && answers[i].rule >= first_probe &&
+                judge_by_state(runtime, burst, judgement, i, running))
                 continue;
+            if ((known >> i & 1) != 0)
+                classify(runtime, burst, Burst::Mask{1} << i);
             judge_by_walk(runtime, burst, judgement, i);
         }
+        write(running);
     }
 
     void filter(const Runtime& runtime, Burst& burst, Judgement& judgement) {
@@ -368,6 +500,10 @@ Engine::Engine(const EngineOutputs& outputs, std::uint64_t seed, RandomSource* r
 
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
+
+void Engine::populate() {
+    impl_->cache.populate();
+}
 
 void Engine::filter(const Runtime& runtime, Burst& burst, Judgement& judgement) {
     impl_->filter(runtime, burst, judgement);

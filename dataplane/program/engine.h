@@ -33,6 +33,9 @@ class Engine {
     ~Engine();
     Engine(Engine&&) noexcept;
 
+    // Has the kernel provide all memory now. Without it pages come when they are first used.
+    void populate();
+
     // Judges a burst. Marks in `judgement` are those that packets bring, and afterwards what the
     // rules have made of them.
     void filter(const Runtime& runtime, packet::Burst& burst, Judgement& judgement);

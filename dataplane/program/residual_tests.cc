@@ -64,6 +64,13 @@ bool ResidualTests::test_matches(Walk& walk, const Instruction& test, std::uint3
         case Opcode::mark:
             matched = (walk.marks.mark & test.data) == (test.argument & test.data);
             break;
+        case Opcode::tagged_argument:
+            matched = walk.argument.tag() != 0 && walk.marks.has_tag(walk.argument.tag());
+            break;
+        case Opcode::mark_argument:
+            matched =
+                ((walk.marks.mark ^ walk.argument.of(contract::TableField::mark)) & test.data) == 0;
+            break;
         case Opcode::fib:
             matched = walk.marks.fib == test.argument;
             break;
@@ -78,8 +85,9 @@ bool ResidualTests::test_matches(Walk& walk, const Instruction& test, std::uint3
         default:
             if (!contract::is_table_test(test.opcode))
                 return walk.runtime.classifier().tests().matches(test, packet);
-            matched = tables_.matches(walk.runtime.view(), test, packet,
-                                      walk.runtime.view().all_rules()[index], walk.argument);
+            matched =
+                tables_.matches(walk.runtime.view(), test, packet,
+                                walk.runtime.view().all_rules()[index], walk.marks, walk.argument);
             break;
     }
     return matched != ((test.flags & contract::kNegated) != 0);

@@ -1,6 +1,7 @@
 #include "dataplane/program/runtime.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <map>
 #include <string>
@@ -15,7 +16,7 @@ bool acts_plainly(const contract::RuleRecord& rule) {
                       rule.action == RuleAction::unreach || rule.action == RuleAction::unreach6 ||
                       rule.action == RuleAction::reset || rule.action == RuleAction::reset6 ||
                       rule.action == RuleAction::abort || rule.action == RuleAction::abort6;
-    return ends && rule.tag == 0 && (rule.flags & contract::rule_flag::log) == 0;
+    return ends && !rule.writes_tags() && (rule.flags & contract::rule_flag::log) == 0;
 }
 
 bool is_plain(const contract::RuleRecord& rule) {
@@ -38,10 +39,15 @@ QuickRule quick_rule_of(const contract::RuleRecord& rule) {
 
 }  // namespace
 
+Runtime::Runtime() {
+    static std::atomic<std::uint64_t> last_serial = 0;
+    serial_ = last_serial.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte> image,
                                                        const packet::Environment& environment,
                                                        std::uint32_t slot_capacity,
-                                                       const route::Fib*) {
+                                                       const RuntimeAids& aids) {
     if (image.size() > contract::kSnapshotMaximumSize ||
         image.size() % contract::kSectionAlignment != 0)
         return Error{ExitStatus::data, "the snapshot has " + std::to_string(image.size()) +
@@ -74,8 +80,17 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
     runtime->local_addresses_ = std::make_unique<classify::LocalAddresses>(runtime->environment_);
     runtime->classifier_ = std::make_unique<classify::Classifier>(
         runtime->view_, runtime->environment_, *runtime->local_addresses_,
-        classify::Classifier::Options{});
-    runtime->routes_ = std::make_unique<Routes>(runtime->environment_);
+        classify::Classifier::Options{
+            .previous = aids.previous != nullptr ? aids.previous->classifier_.get() : nullptr});
+    const route::Fib* fib = aids.fib;
+    if (fib == nullptr && runtime->asks_for_routes()) {
+        auto own = make_fib(runtime->environment_);
+        if (!own)
+            return own.error();
+        runtime->own_fib_ = std::move(*own);
+        fib = runtime->own_fib_.get();
+    }
+    runtime->routes_ = std::make_unique<Routes>(runtime->environment_, fib);
     runtime->index_rules(slot_capacity);
     runtime->find_only_rule();
     if (runtime->state_name_count_ > kMaximumStateNames)
@@ -86,11 +101,21 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
     return std::unique_ptr<const Runtime>(std::move(runtime));
 }
 
+bool Runtime::asks_for_routes() const {
+    using contract::Opcode;
+    const auto instructions = view_.instructions();
+    return std::any_of(instructions.begin(), instructions.end(), [](const auto& instruction) {
+        return instruction.opcode == Opcode::verrevpath ||
+               instruction.opcode == Opcode::versrcreach || instruction.opcode == Opcode::antispoof;
+    });
+}
+
 void Runtime::index_rules(std::uint32_t slot_capacity) {
     std::map<std::uint32_t, std::uint32_t> ordinals;
     state_parents_.resize(slot_capacity);
     judges_everything_ = view_.sysctls().enable != 0 && view_.sysctls().enable6 != 0;
     const auto rules = view_.all_rules();
+    quick_rules_.reserve(view_.rules().size());
     for (std::uint32_t i = 0; i < rules.size(); ++i) {
         const contract::RuleRecord& rule = rules[i];
         const bool live = i < view_.rules().size();

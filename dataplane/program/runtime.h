@@ -49,15 +49,30 @@ struct StateParent {
 };
 static_assert(sizeof(StateParent) == 16);
 
+class Runtime;
+
+// What helps to make a Runtime, or is shared with others.
+struct RuntimeAids {
+    // Whose trees are taken as a plan, because hardly a rule has changed; it need not live on.
+    const Runtime* previous = nullptr;
+    // The routes that verrevpath and the like ask, which change under the rules and outlive the
+    // Runtime. Null: those of the environment.
+    const route::Fib* fib = nullptr;
+};
+
 class Runtime {
   public:
     // Copies and validates `image`. An image that is not valid, or a ruleset that needs more slots
-    // than `slot_capacity`, is refused with a sentence that says why.
+    // than `slot_capacity`, is refused with a sentence that says why. `live` is the forwarding
+    // table of a gateway and outlives the runtime; without one, rules that ask for routes ask a
+    // table made from the environment.
     static Result<std::unique_ptr<const Runtime>> create(std::span<const std::byte> image,
                                                          const packet::Environment& environment,
                                                          std::uint32_t slot_capacity,
-                                                         const route::Fib* live = nullptr);
+                                                         const RuntimeAids& aids = {});
 
+    // Another one for each Runtime, and never 0.
+    std::uint64_t serial() const { return serial_; }
     std::uint64_t generation() const { return view_.header().generation; }
     const contract::SnapshotView& view() const { return view_; }
     // The bytes that it was made from.
@@ -113,19 +128,23 @@ class Runtime {
   private:
     void index_rules(std::uint32_t slot_capacity);
     void find_only_rule();
+    // Some rule, a detached one included, asks for routes.
+    bool asks_for_routes() const;
 
     struct alignas(contract::kSectionAlignment) Block {
         std::byte bytes[contract::kSectionAlignment];
     };
 
-    Runtime() = default;
+    Runtime();
 
+    std::uint64_t serial_;
     std::vector<Block> image_;
     contract::SnapshotView view_;
     packet::Environment environment_;
     packet::ParserSettings parser_settings_;
     std::unique_ptr<const classify::LocalAddresses> local_addresses_;
     std::unique_ptr<const classify::Classifier> classifier_;
+    std::unique_ptr<const route::Fib> own_fib_;  // null: there is a live one, or nobody asks
     std::unique_ptr<const Routes> routes_;
     std::vector<QuickRule> quick_rules_;
     std::vector<StateParent> state_parents_;  // by slot

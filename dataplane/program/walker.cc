@@ -19,7 +19,7 @@ using packet::Packet;
 bool misses_its_states(const RuleRecord& rule) {
     if ((rule.flags & contract::rule_flag::log) != 0)
         return false;
-    if (rule.tag != 0)
+    if (rule.writes_tags())
         return (rule.flags & contract::rule_flag::untag) != 0;
     return rule.action == RuleAction::return_;
 }
@@ -186,21 +186,21 @@ const Runtime::Probe* Walker::next_probe(Walk& walk, std::uint32_t from) const {
 std::optional<std::uint32_t> Walker::look_for_state(Walk& walk, const Runtime::Probe& probe) {
     looked_for_[probe.name_ordinal] = walk_number_;
     walk.names_left = probe.name == contract::kAnyStateName ? 0 : walk.names_left - 1;
-    const auto hit = find_state(walk, probe.name);
-    if (!hit)
+    const LiveHit hit = find_state(walk, probe.name);
+    if (hit.rule == nullptr)
         return std::nullopt;
-    const RuleRecord& parent = walk.runtime.view().all_rules()[hit->rule.index];
-    outputs_.states->hit(hit->state, walk.packet, lifetimes_.with(parent.state_lifetime_s));
+    const RuleRecord& parent = walk.runtime.view().all_rules()[hit.rule->index];
+    outputs_.states->hit(hit.state, walk.packet, lifetimes_.with(parent.state_lifetime_s));
     walk.parent = &parent;
     walk.argument = {};  // a state has found no entry
-    walk.forward = hit->state.forward;
+    walk.forward = hit.state.forward;
     may_go_back(walk);
-    return hit->rule.index;
+    return hit.rule->index;
 }
 
 // A verdict: the state cannot be made, and the packet is dropped for that.
 std::optional<Verdict> Walker::make_state(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
-    if (find_state(walk, rule.state_name))
+    if (find_state(walk, rule.state_name).rule != nullptr)
         return std::nullopt;
     const contract::Sysctls& sysctls = walk.runtime.view().sysctls();
     std::optional<RuleRecord> limited;
@@ -234,7 +234,7 @@ Walker::Step Walker::perform(Walk& walk, std::uint32_t index) {
     const auto rules = walk.runtime.view().all_rules();
     const bool from_table = (rules[index].flags & contract::rule_flag::table_argument) != 0;
     std::optional<RuleRecord> replaced;
-    if (from_table)
+    if (from_table || (rules[index].flags & contract::rule_flag::table_tag) != 0)
         replaced = with_argument(rules[index], walk.argument, walk.packet);
     const RuleRecord& rule = replaced ? *replaced : rules[index];
     PacketMarks& marks = walk.marks;

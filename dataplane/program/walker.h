@@ -41,24 +41,22 @@ class Walker {
 
     struct LiveHit {
         state::Hit state;
-        StateParent rule;
-        std::uint32_t slot = 0;  // of the rule
+        const StateParent* rule = nullptr;  // null: there is none
     };
     // A state whose rule has gone is removed where it is met. REQUIRES: there is a state table.
-    std::optional<LiveHit> find_state(const Runtime& runtime, const state::FlowKey& key,
-                                      state::FlowHash hash, state::CellIndex guess,
-                                      std::uint32_t name, std::uint32_t uptime_s,
-                                      std::uint64_t now_ms) {
+    LiveHit find_state(const Runtime& runtime, const state::FlowKey& key, state::FlowHash hash,
+                       state::CellIndex guess, std::uint32_t name, std::uint32_t uptime_s,
+                       std::uint64_t now_ms) {
         state::StateTable& states = *outputs_.states;
         while (const auto hit = states.find(key, hash, guess, name, uptime_s)) {
             const state::Cell& cell = states.cell(hit->cell);
             const StateParent& rule = runtime.state_parent(cell.rule_slot);
             if (rule.id == cell.rule_id &&
                 (!rule.may_expire || !ResidualTests::has_expired(runtime, rule.index, now_ms)))
-                return LiveHit{*hit, rule, cell.rule_slot};
+                return {.state = *hit, .rule = &rule};
             states.remove(hit->cell);
         }
-        return std::nullopt;
+        return {};
     }
 
     // How long states live, in this burst.
@@ -76,7 +74,7 @@ class Walker {
     const Runtime::Probe* next_probe(Walk& walk, std::uint32_t from) const;
     // Index of the rule whose action the packet gets.
     std::optional<std::uint32_t> look_for_state(Walk& walk, const Runtime::Probe& probe);
-    std::optional<LiveHit> find_state(const Walk& walk, std::uint32_t name) {
+    LiveHit find_state(const Walk& walk, std::uint32_t name) {
         return find_state(walk.runtime, walk.key, walk.hash, walk.guess, name, walk.packet.uptime_s,
                           walk.packet.now_ms);
     }

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
@@ -51,6 +52,20 @@ inline void set_flow_key4(FlowKey& key, std::uint32_t source, std::uint32_t dest
     const std::uint32_t ports =
         std::rotl(std::uint32_t{destination_port} << 16 | source_port, 16 * turns);
     key.addresses = std::rotl(std::uint64_t{destination} << 32 | source, 32 * turns);
+    if constexpr (std::endian::native == std::endian::little) {
+        // All of it in one store: what is written in pieces has to be waited for.
+        static_assert(offsetof(FlowKey, high_port) == offsetof(FlowKey, low_port) + 2 &&
+                      offsetof(FlowKey, protocol) == offsetof(FlowKey, low_port) + 4 &&
+                      offsetof(FlowKey, ip_version) == offsetof(FlowKey, low_port) + 5 &&
+                      offsetof(FlowKey, from_low) == offsetof(FlowKey, low_port) + 6 &&
+                      offsetof(FlowKey, one_end) == offsetof(FlowKey, low_port) + 7);
+        const std::uint64_t rest = ports | std::uint64_t{protocol} << 32 | std::uint64_t{4} << 40 |
+                                   std::uint64_t{from <= to} << 48 |
+                                   std::uint64_t{from == to} << 56;
+        std::memcpy(reinterpret_cast<std::byte*>(&key) + offsetof(FlowKey, low_port), &rest,
+                    sizeof rest);
+        return;
+    }
     key.low_port = static_cast<std::uint16_t>(ports);
     key.high_port = static_cast<std::uint16_t>(ports >> 16);
     key.protocol = protocol;

@@ -153,9 +153,9 @@ Result<Done> Bridge::open_gateway() {
         if (auto kept_out = ports_[i].keep_kernel_out(); !kept_out)
             return kept_out.error();
         twins.push_back({.spec = {.name = spec_.ports[i].name,
-                                      .mac = ports_[i].mac(),
-                                      .mtu = spec_.ports[i].mtu,
-                                      .addresses = spec_.ports[i].addresses},
+                                  .mac = ports_[i].mac(),
+                                  .mtu = spec_.ports[i].mtu,
+                                  .addresses = spec_.ports[i].addresses},
                          .port = static_cast<std::uint16_t>(i)});
     }
     if (twins.empty())

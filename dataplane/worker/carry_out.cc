@@ -16,11 +16,16 @@ namespace sluice::worker {
 using contract::DropReason;
 using program::Verdict;
 
+// REQUIRES: the packets of the burst go one way.
+bool Worker::leaves_by_peer() const {
+    return burst_.size() != 0 && burst_.passage(0).entry == packet::Entry::bridge &&
+           spec_.ports[burst_.passage(0).receive_interface].role == WorkerPort::Role::pair;
+}
+
 void Worker::carry_out(const program::Runtime& runtime) {
     const auto count = static_cast<unsigned>(burst_.size());
     const packet::Burst::Mask simple = judgement_.accepted | judgement_.denied;
-    if (one_port_ && simple == burst_.all() &&
-        spec_.ports[passage_.receive_interface].role == WorkerPort::Role::pair) {
+    if (burst_.has_one_passage() && simple == burst_.all() && leaves_by_peer()) {
         carry_out_simply(count);
         return;
     }
@@ -41,32 +46,32 @@ void Worker::carry_out(const program::Runtime& runtime) {
 
 // All came in by one port, and leave unchanged or not at all.
 void Worker::carry_out_simply(unsigned count) {
-    const std::uint16_t port = passage_.receive_interface;
+    if (count == 0)
+        return;
+    const std::uint16_t port = burst_.passage(0).receive_interface;
     const std::uint16_t peer = spec_.ports[port].peer;
-    const std::uint16_t device = spec_.ports[port].device;
     const bool up = sender_->link_up(peer);
     if (judgement_.denied == 0 && up) {
-        for (unsigned i = 0; i < count; ++i)
-            taken_[i]->port = device;
-        sender_->forward({taken_, count}, peer);
+        sender_->forward({taken_, count}, peer, bytes_);
         return;
     }
     rte_mbuf* passed[packet::Burst::kCapacity];
     rte_mbuf* denied[packet::Burst::kCapacity];
     unsigned passed_count = 0, denied_count = 0;
+    std::uint64_t denied_bytes = 0;
     for (unsigned i = 0; i < count; ++i) {
         rte_mbuf* mbuf = taken_[i];
-        mbuf->port = device;
         const auto is_denied = static_cast<unsigned>(judgement_.denied >> i & 1);
         passed[passed_count] = mbuf;
         denied[denied_count] = mbuf;
         denied_count += is_denied;
         passed_count += 1 - is_denied;
+        denied_bytes += is_denied * std::uint64_t{mbuf->pkt_len};
     }
     rte_pktmbuf_free_bulk(denied, denied_count);
     contract::add(spec_.counters->ports[port].dropped_packets, denied_count);
     if (up) {
-        sender_->forward({passed, passed_count}, peer);
+        sender_->forward({passed, passed_count}, peer, bytes_ - denied_bytes);
         return;
     }
     for (unsigned i = 0; i < passed_count; ++i)
@@ -111,9 +116,6 @@ void Worker::act(unsigned index, std::uint16_t port, const program::Runtime& run
 }
 
 void Worker::forward(rte_mbuf* mbuf, std::uint16_t port) {
-    // Not every driver names the port in the packet, and the transmit buffer asks whether there is
-    // one.
-    mbuf->port = spec_.ports[port].device;
     if (spec_.ports[port].role == WorkerPort::Role::bridge)
         return learning_bridge_.forward(mbuf, port, now_ms_, uptime_s_);
     const std::uint16_t peer = spec_.ports[port].peer;

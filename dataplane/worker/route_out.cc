@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "dataplane/forward/hop.h"
 #include "dataplane/forward/rewrite.h"
@@ -92,6 +93,15 @@ bool goes_plainly(const packet::Glance& glance, const MacAddress& link_destinati
     return from[0] != 0 && from[0] != 0xff && from[0] != 0xfe && to[0] != 0 && to[0] != 0xff;
 }
 
+// To compare addresses without a call.
+std::uint64_t number_of(const MacAddress& mac) {
+    std::uint32_t high;
+    std::uint16_t low;
+    std::memcpy(&high, mac.bytes.data(), sizeof high);
+    std::memcpy(&low, mac.bytes.data() + sizeof high, sizeof low);
+    return std::uint64_t{high} << 16 | low;
+}
+
 template <typename Address>
 std::uint64_t folded(const Address& address) {
     std::uint64_t words[2] = {};
@@ -167,38 +177,61 @@ std::optional<packet::Passage> Worker::admit(rte_mbuf* mbuf, const Origin& origi
 
 // False: the frame is gone.
 bool Worker::take_routed(rte_mbuf*& mbuf, const Origin& origin, const program::Runtime& runtime) {
-    if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
-        rte_vlan_insert(&mbuf);
+    const packet::Burst::Frame frame = frame_of(mbuf, burst_.size());
+    mbuf->port = name_of(origin);
     const std::optional<packet::Passage> passage = admit(mbuf, origin, runtime);
     if (!passage)
         return false;
-    const std::span<const std::byte> frame = in_one_piece(mbuf);
-    burst_.add(frame.data(), static_cast<std::uint32_t>(frame.size()), *passage);
-    one_port_ = false;
+    burst_.add(frame.data, frame.length, *passage);
     return true;
+}
+
+// What most frames of a gateway port are: IP, without a tag, in one buffer, to the port's address.
+bool Worker::is_plainly_for_us(const rte_mbuf& mbuf) const {
+    if (mbuf.nb_segs != 1 || (mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
+        mbuf.data_len <= sizeof(wire::Ethernet))
+        return false;
+    const auto& ethernet = *rte_pktmbuf_mtod(&mbuf, const wire::Ethernet*);
+    const std::uint16_t type = ethernet.type.host();
+    return (type == wire::kEtherTypeIpv4 || type == wire::kEtherTypeIpv6) &&
+           number_of(ethernet.destination) == routed_->own_mac;
 }
 
 void Worker::receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& origin,
                             const program::Runtime& runtime) {
     const bool has_owners =
         outboxes_.size() > 1 && (runtime.uses_states() || runtime.uses_reassembly());
+    const packet::Passage plain{.direction = packet::Direction::in,
+                                .entry = packet::Entry::ip,
+                                .receive_interface = origin.port,
+                                .transmit_interface = kNoInterface};
+    routed_->own_mac = number_of(runtime.environment().interfaces[origin.port].mac);
     for (unsigned done = 0; done < count; done += Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + Burst::kCapacity, count);
-        begin_burst(mbufs + done, origin.port, runtime);
-        bool hands_over = false;
+        begin_burst(mbufs + done, runtime);
+        // Plain ones are added together.
+        std::size_t waiting = 0;
+        const auto add_waiting = [&] {
+            rte_mbuf** first = taken_ + burst_.size();
+            burst_.add(std::exchange(waiting, 0), plain, [&](std::size_t i) {
+                return Burst::Frame{rte_pktmbuf_mtod(first[i], const std::byte*),
+                                    first[i]->data_len};
+            });
+        };
         for (unsigned i = done; i < end; ++i) {
-            if (!take_routed(mbufs[i], origin, runtime))
-                continue;
-            const unsigned owner = has_owners ? owner_of_last(runtime) : spec_.id;
-            if (owner != spec_.id) {
-                give_last_to(owner, mbufs[i], origin);
-                hands_over = true;
+            rte_mbuf* mbuf = mbufs[i];
+            if (!origin.host && is_plainly_for_us(*mbuf)) {
+                mbuf->port = name_of(origin);
+                taken_[burst_.size() + waiting++] = mbuf;
                 continue;
             }
-            taken_[burst_.size() - 1] = mbufs[i];
+            add_waiting();
+            if (take_routed(mbuf, origin, runtime))
+                taken_[burst_.size() - 1] = mbuf;
         }
-        if (hands_over)
-            hand_over(origin.port);
+        add_waiting();
+        if (has_owners)
+            keep_own(origin, runtime);
         judge(runtime);
     }
 }
@@ -239,17 +272,18 @@ void Worker::carry_out_routed(const program::Runtime& runtime) {
     if (routed_->burst.size() == 0)
         return;
     engine_.filter(runtime, routed_->burst, routed_->judgement);
+    router_->begin_burst();
+    unsigned plain = 0;
     for (unsigned i = 0; i < routed_->burst.size(); ++i)
-        act_on_outgoing(i, runtime);
+        plain += act_on_outgoing(i, runtime) ? 1 : 0;
+    contract::add(spec_.counters->routed, plain);
 }
 
 // Common packets that are let in as they are have their routes looked up together.
 void Worker::route_burst(Burst::Mask packets, const program::Runtime& runtime) {
-    std::array<std::uint8_t, Burst::kCapacity> plain4, plain6;
-    std::array<Ipv4, Burst::kCapacity> destinations4;
-    std::array<Ipv6, Burst::kCapacity> destinations6;
-    std::array<std::uint32_t, Burst::kCapacity> hashes4, hashes6;
-    std::array<const route::NextHop*, Burst::kCapacity> hops;
+    auto& [plain4, destinations4, hashes4] = routed_->wanted4;
+    auto& [plain6, destinations6, hashes6] = routed_->wanted6;
+    auto& hops = routed_->hops;
     unsigned count4 = 0, count6 = 0;
     Burst::Mask rest = 0;
     for (Burst::Mask left = packets; left != 0; left &= left - 1) {
@@ -281,17 +315,14 @@ void Worker::route_burst(Burst::Mask packets, const program::Runtime& runtime) {
         }
         const packet::Glance& glance = burst_.glance(i);
         forward::lower_hop_limit(const_cast<std::byte*>(glance.network), glance.ip_version);
-        Router::Target target{.version = glance.ip_version};
-        if (glance.ip_version == 4)
-            std::memcpy(target.address.bytes.data(), &glance.ip4().destination, sizeof(Ipv4));
-        else
-            target.address = glance.ip6().destination;
         packet::Passage passage = burst_.passage(i);
         passage.direction = packet::Direction::out;
         passage.transmit_interface = hop.interface;
-        add_outgoing(taken_[i],
-                     {rte_pktmbuf_mtod(taken_[i], const std::byte*), taken_[i]->data_len}, passage,
-                     nullptr, {.hop = &hop, .target = target});
+        const std::size_t k = routed_->burst.size();
+        routed_->burst.add(burst_, i, passage);
+        routed_->mbufs[k] = taken_[i];
+        routed_->ways[k].hop = &hop;
+        routed_->ways[k].target.version = 0;
     };
     const route::Fib& fib = router_->fib();
     fib.find(std::span(destinations4).first(count4), std::span(hashes4).first(count4),
@@ -373,7 +404,8 @@ void Worker::act_on_routed(unsigned index, const program::Runtime& runtime) {
 // ---- Behind the `out` pass
 // -----------------------------------------------------------------------
 
-void Worker::act_on_outgoing(unsigned index, const program::Runtime& runtime) {
+// True: it has left with nothing done to it but what routing does.
+bool Worker::act_on_outgoing(unsigned index, const program::Runtime& runtime) {
     program::Judgement& judgement = routed_->judgement;
     rte_mbuf* mbuf = routed_->mbufs[index];
     const Router::Way& way = routed_->ways[index];
@@ -381,7 +413,14 @@ void Worker::act_on_outgoing(unsigned index, const program::Runtime& runtime) {
     if ((judgement.accepted >> index & 1) != 0 && routed_->burst.is_common(index) &&
         !judgement.is_marked(index) && mbuf->nb_segs == 1 &&
         router_->send_plainly(runtime, mbuf, routed_->burst.glance(index), way))
-        return;
+        return true;
+    act_on_special(index, runtime);
+    return false;
+}
+
+void Worker::act_on_special(unsigned index, const program::Runtime& runtime) {
+    program::Judgement& judgement = routed_->judgement;
+    rte_mbuf* mbuf = routed_->mbufs[index];
     const packet::Packet* packet = &routed_->burst.packet(index);
     Verdict verdict = program::Engine::verdict(runtime, judgement, index);
     while (verdict.kind == Verdict::Kind::tee)
@@ -402,7 +441,7 @@ void Worker::act_on_outgoing(unsigned index, const program::Runtime& runtime) {
         if (const Router::Target target = target_of(runtime, verdict);
             target.version == packet->headers.ip_version)
             return router_->send(runtime, traveller, router_->way_to(*packet, target));
-    router_->send(runtime, traveller, way);
+    router_->send(runtime, traveller, routed_->ways[index]);
 }
 
 // ---- What does not go on

@@ -71,13 +71,6 @@ Router::~Router() {
         rte_pktmbuf_free(waiting_[i].mbuf);
 }
 
-std::uint32_t Router::flow_hash(std::uint64_t source, std::uint64_t destination,
-                                std::uint32_t ports) {
-    std::uint64_t hash = (source ^ ports) * 0x9e3779b97f4a7c15;
-    hash = (hash ^ hash >> 32 ^ destination) * 0x9e3779b97f4a7c15;
-    return static_cast<std::uint32_t>(hash >> 32);
-}
-
 std::optional<Ipv6> Router::own_address(const program::Runtime& runtime,
                                         const packet::Packet& packet) {
     const packet::Interface* interface = interface_of(runtime, packet.passage.receive_interface);
@@ -118,6 +111,14 @@ void Router::give_to_host(rte_mbuf* mbuf, std::uint16_t port) {
         return;
     }
     contract::add(spec_.counters->to_host, 1);
+    gave_to_host_ = true;
+}
+
+void Router::wake_host() {
+    if (!gave_to_host_)
+        return;
+    gave_to_host_ = false;
+    spec_.host->wake();
 }
 
 void Router::give_to_socket(const program::Runtime& runtime, const Traveller& traveller,
@@ -140,6 +141,7 @@ void Router::give_to_socket(const program::Runtime& runtime, const Traveller& tr
             host::delivery_order(packet.headers, target.address, target.port)))
         return spec_.sender->drop(mbuf, port, DropReason::host_queue_full);
     contract::add(spec_.counters->to_host, 1);
+    gave_to_host_ = true;
 }
 
 void Router::answer_unheard(const program::Runtime& runtime, rte_mbuf* mbuf,
@@ -297,23 +299,37 @@ void Router::send_fragments(const packet::Interface& out, const Traveller& trave
     contract::add(spec_.counters->routed, 1);
 }
 
-bool Router::send_plainly(const program::Runtime& runtime, rte_mbuf* mbuf,
-                          const packet::Glance& glance, const Way& way) {
-    const route::NextHop& hop = *way.hop;
+bool Router::look_up(const program::Runtime& runtime, const route::NextHop& hop) {
+    leaving_.hop = nullptr;
     const packet::Interface* out = interface_of(runtime, hop.interface);
     if (hop.neighbour == route::kNoNeighbour || out == nullptr || !out->up ||
-        !spec_.sender->link_up(out->port) ||
-        glance.ip_length > (hop.mtu != 0 ? std::min(hop.mtu, out->mtu) : out->mtu))
+        !spec_.sender->link_up(out->port))
         return false;
     const route::Neighbour& neighbour = spec_.fib->neighbour(hop.neighbour);
     const std::optional<MacAddress> mac = neighbour.mac();
-    const auto offset =
-        static_cast<std::size_t>(glance.network - rte_pktmbuf_mtod(mbuf, const std::byte*));
-    if (!mac || !address(mbuf, offset, glance.ip_version, *out, *mac))
+    if (!mac)
         return false;
+    leaving_ = {.hop = &hop,
+                .neighbour = &neighbour,
+                .mtu = hop.mtu != 0 ? std::min(hop.mtu, out->mtu) : out->mtu,
+                .port = out->port,
+                .is_tagged = out->vlan != 0,
+                .addresses = {*mac, out->mac}};
     neighbour.mark_used();
-    spec_.sender->send_own(mbuf, out->port);
-    contract::add(spec_.counters->routed, 1);
+    return true;
+}
+
+bool Router::send_plainly(const program::Runtime& runtime, rte_mbuf* mbuf,
+                          const packet::Glance& glance, const Way& way) {
+    if (way.hop != leaving_.hop && !look_up(runtime, *way.hop))
+        return false;
+    auto* frame = rte_pktmbuf_mtod(mbuf, std::byte*);
+    const auto offset = static_cast<std::size_t>(glance.network - frame);
+    if (glance.ip_length > leaving_.mtu || leaving_.is_tagged || offset != sizeof(wire::Ethernet))
+        return false;
+    std::memcpy(frame, leaving_.addresses, sizeof leaving_.addresses);
+    mbuf->port = RTE_MBUF_PORT_INVALID;
+    spec_.sender->forward(mbuf, leaving_.port);
     return true;
 }
 
@@ -389,12 +405,13 @@ bool Router::send_made(const program::Runtime& runtime, std::span<const std::byt
 void Router::wait_for(const Traveller& traveller, const Way& way) {
     const route::NextHop& hop = *way.hop;
     const packet::Packet& packet = *traveller.packet;
+    const Target target = way.target.version != 0 ? way.target : destination_of(packet);
     if (rte_pktmbuf_linearize(traveller.mbuf) != 0)
         return spec_.sender->drop_own(traveller.mbuf, DropReason::cannot_rewrite);
     Waiting next{.mbuf = traveller.mbuf,
-                 .wanted = {.address = way.target.address,
+                 .wanted = {.address = target.address,
                             .interface = hop.interface,
-                            .version = way.target.version},
+                            .version = target.version},
                  .receive_interface = packet.passage.receive_interface,
                  .since_ms = packet.now_ms,
                  .asked_ms = packet.now_ms};

@@ -63,7 +63,7 @@ class Router {
     // The way on. Null: there is none.
     struct Way {
         const route::NextHop* hop = nullptr;
-        Target target;
+        Target target;  // version 0: the destination
     };
 
     // What outlives the router.
@@ -108,6 +108,11 @@ class Router {
     // Gives a frame to the kernel as if it had come in by `port`.
     void give_to_host(rte_mbuf* mbuf, std::uint16_t port);
 
+    // A burst begins: what is remembered of the last one may be old.
+    void begin_burst() { leaving_.hop = nullptr; }
+    // Wakes the thread of the exception path, if frames were given to it. Once a turn.
+    void wake_host();
+
     // Answers a frame that the kernel has given back because nobody listens at the address that
     // `fwd` named. `interface` is the one that the packet came in by.
     void answer_unheard(const program::Runtime& runtime, rte_mbuf* mbuf,
@@ -127,9 +132,26 @@ class Router {
 
     // The same for all packets of a flow; which of several paths it takes is no secret.
     static std::uint32_t flow_hash(std::uint64_t source, std::uint64_t destination,
-                                   std::uint32_t ports);
+                                   std::uint32_t ports) {
+        std::uint64_t hash = (source ^ ports) * 0x9e3779b97f4a7c15;
+        hash = (hash ^ hash >> 32 ^ destination) * 0x9e3779b97f4a7c15;
+        return static_cast<std::uint32_t>(hash >> 32);
+    }
 
   private:
+    // How packets leave by a next hop, good for one burst.
+    struct Leaving {
+        const route::NextHop* hop = nullptr;
+        const route::Neighbour* neighbour = nullptr;
+        unsigned mtu = 0;
+        std::uint16_t port = 0;
+        bool is_tagged = false;
+        MacAddress addresses[2];  // as they begin the frame
+    };
+
+    // False: nothing is remembered then.
+    bool look_up(const program::Runtime& runtime, const route::NextHop& hop);
+
     struct Waiting {
         rte_mbuf* mbuf = nullptr;
         Solicitation wanted;
@@ -153,6 +175,8 @@ class Router {
     void give_up(const program::Runtime& runtime, const Waiting& waiting);
 
     Spec spec_;
+    Leaving leaving_;
+    bool gave_to_host_ = false;
     std::array<Waiting, kMaximumWaiting> waiting_;
     unsigned waiting_count_ = 0;
     std::uint64_t tended_ms_ = 0;

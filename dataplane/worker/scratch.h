@@ -23,6 +23,18 @@ struct Worker::Scratch {
 
 // What a burst has for its `out` pass: the packets that have been let in and have a way on.
 struct Worker::Routed {
+    // Destinations that are looked up together.
+    template <typename Address>
+    struct Wanted {
+        std::array<std::uint8_t, packet::Burst::kCapacity> packets;
+        std::array<Address, packet::Burst::kCapacity> destinations;
+        std::array<std::uint32_t, packet::Burst::kCapacity> hashes;
+    };
+
+    std::uint64_t own_mac = 0;  // of the port whose frames are taken
+    Wanted<Ipv4> wanted4;
+    Wanted<Ipv6> wanted6;
+    std::array<const route::NextHop*, packet::Burst::kCapacity> hops;
     packet::Burst burst;
     program::Judgement judgement;
     std::array<rte_mbuf*, packet::Burst::kCapacity> mbufs;

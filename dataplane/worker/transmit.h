@@ -26,18 +26,15 @@ class TransmitBuffer {
           received_from_(&received_from) {}
 
     // Takes the packet over.
-    void push(rte_mbuf* packet) {
-        packets_[count_++] = packet;
-        if (count_ == kCapacity)
-            flush();
-    }
+    void push(rte_mbuf* packet);
 
-    // The same for several. REQUIRES: packets.size() <= kCapacity.
-    void push(std::span<rte_mbuf* const> packets) {
+    // The same for several, which have so many bytes in all. REQUIRES: packets.size() <= kCapacity.
+    void push(std::span<rte_mbuf* const> packets, std::uint64_t bytes) {
         if (count_ + packets.size() > kCapacity)
             flush();
         std::copy(packets.begin(), packets.end(), packets_ + count_);
         count_ += static_cast<unsigned>(packets.size());
+        bytes_ += bytes;
         if (count_ == kCapacity)
             flush();
     }
@@ -55,6 +52,7 @@ class TransmitBuffer {
     contract::PortCounters* sent_by_;
     contract::PortCounters* received_from_;
     unsigned count_ = 0;
+    std::uint64_t bytes_ = 0;  // of these
     rte_mbuf* packets_[kCapacity];
 };
 

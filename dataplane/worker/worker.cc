@@ -33,6 +33,11 @@ bool should_be_spread_by_hardware(const packet::Headers& headers) {
                                       headers.protocol == packet::wire::protocol::udp);
 }
 
+// The frame lies in one buffer, as it was on the wire.
+bool is_plain(const rte_mbuf& mbuf) {
+    return (mbuf.nb_segs == 1) & ((mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0);
+}
+
 }  // namespace
 
 class Worker::Keepalives final : public state::KeepaliveSink {
@@ -66,6 +71,7 @@ Worker::Worker(const WorkerSpec& spec)
                                spec.burst, patience);
     for (std::size_t i = 0; i < spec.ports.size(); ++i)
         port_of_device_[spec.ports[i].device] = static_cast<std::uint16_t>(i);
+    engine_.populate();
     if (spec.fib == nullptr)
         return;
     router_ = std::make_unique<Router>(Router::Spec{.worker = spec.id,
@@ -136,7 +142,7 @@ unsigned Worker::turn(const program::Runtime* runtime) {
     if (router_ != nullptr) {
         if (runtime != nullptr)
             router_->tend(*runtime, now_ms_);
-        spec_.host->wake();
+        router_->wake_host();
     }
     sender_->flush();
     contract::add(spec_.counters->heartbeat, 1);
@@ -145,32 +151,33 @@ unsigned Worker::turn(const program::Runtime* runtime) {
 }
 
 void Worker::receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime) {
-    std::uint64_t bytes = 0;
-    for (unsigned i = 0; i < count; ++i) {
-        rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
-        bytes += mbufs_[i]->pkt_len;
-    }
     contract::PortCounters& port = spec_.counters->ports[queue.port];
-    contract::add(port.received_packets, count);
-    contract::add(port.received_bytes, bytes);
     contract::add(spec_.counters->bursts, 1);
+    contract::add(port.received_packets, count);
     if (runtime == nullptr) {
-        for (unsigned i = 0; i < count; ++i)
+        for (unsigned i = 0; i < count; ++i) {
+            contract::add(port.received_bytes, mbufs_[i]->pkt_len);
             drop(mbufs_[i], queue.port, DropReason::no_ruleset);
+        }
         return;
     }
     const bool has_owners =
         outboxes_.size() > 1 && (runtime->uses_states() || runtime->uses_reassembly());
-    if (is_routed({.port = queue.port}))
+    if (is_routed({.port = queue.port})) {
+        std::uint64_t bytes = 0;
+        for (unsigned i = 0; i < count; ++i) {
+            rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
+            bytes += mbufs_[i]->pkt_len;
+        }
+        contract::add(port.received_bytes, bytes);
         return receive_routed(mbufs_.data(), count, {.port = queue.port}, *runtime);
+    }
     for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);
-        begin_burst(mbufs_.data() + done, queue.port, *runtime);
+        begin_burst(mbufs_.data() + done, *runtime);
+        contract::add(port.received_bytes, take(mbufs_.data() + done, end - done, queue.port));
         if (has_owners)
-            take_own(mbufs_.data() + done, end - done, queue.port, *runtime);
-        else
-            for (unsigned i = done; i < end; ++i)
-                take(mbufs_[i], queue.port);
+            keep_own({.port = queue.port}, *runtime);
         judge(*runtime);
     }
 }
@@ -195,23 +202,24 @@ unsigned Worker::take_handed_over(const program::Runtime* runtime) {
 }
 
 void Worker::judge_handed_over(unsigned count, const program::Runtime* runtime) {
-    for (unsigned i = 0; i < count; ++i)
-        rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
     if (runtime == nullptr) {
         for (unsigned i = 0; i < count; ++i)
             drop(mbufs_[i], origin_of(mbufs_[i]->port).port, DropReason::no_ruleset);
         return;
     }
+    for (unsigned i = 0; i < count; ++i)
+        rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
     for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);
-        begin_burst(mbufs_.data() + done, origin_of(mbufs_[done]->port).port, *runtime);
+        begin_burst(mbufs_.data() + done, *runtime);
         for (unsigned i = done; i < end; ++i) {
             const Origin origin = origin_of(mbufs_[i]->port);
-            if (!is_routed(origin))
-                take(mbufs_[i], origin.port);
-            else if (!take_routed(mbufs_[i], origin, *runtime))
+            rte_mbuf* mbuf = mbufs_[i];
+            if (is_routed(origin) && !take_routed(mbuf, origin, *runtime))
                 continue;
-            taken_[burst_.size() - 1] = mbufs_[i];
+            if (!is_routed(origin))
+                take(&mbuf, 1, origin.port);
+            taken_[burst_.size() - 1] = mbuf;
         }
         judge(*runtime);
     }
@@ -226,82 +234,84 @@ bool Worker::others_have_room() {
 }
 
 // The next burst; its packets will be those of `mbufs`, in their order.
-void Worker::begin_burst(rte_mbuf** mbufs, std::uint16_t port, const program::Runtime& runtime) {
+void Worker::begin_burst(rte_mbuf** mbufs, const program::Runtime& runtime) {
     burst_.begin({.parser_settings = runtime.parser_settings(),
                   .first_sequence = sequence_,
                   .now_ms = now_ms_,
                   .uptime_s = uptime_s_});
     judgement_.marked = 0;
     taken_ = mbufs;
-    one_port_ = true;
-    passage_ = {.direction = packet::Direction::in,
-                .entry = packet::Entry::bridge,
-                .receive_interface = port,
-                .transmit_interface = packet::kNoInterface};
+    bytes_ = 0;
 }
 
-// Takes a packet into the burst.
-inline void Worker::take(rte_mbuf*& mbuf, std::uint16_t port) {
-    if (port != passage_.receive_interface) {
-        one_port_ = false;
-        passage_.receive_interface = port;
-    }
-    if (mbuf->nb_segs == 1 && (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0) [[likely]] {
-        burst_.add(rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len, passage_);
-        return;
-    }
+// Takes packets into the burst that came in by one port, and returns how many bytes they had.
+std::uint64_t Worker::take(rte_mbuf** mbufs, unsigned count, std::uint16_t port) {
+    const std::uint16_t device = spec_.ports[port].device;
+    std::uint64_t bytes = 0;
+    const packet::Passage passage{.direction = packet::Direction::in,
+                                  .entry = packet::Entry::bridge,
+                                  .receive_interface = port,
+                                  .transmit_interface = packet::kNoInterface};
+    burst_.add(count, passage, [&](std::size_t i) {
+        rte_mbuf* mbuf = mbufs[i];
+        rte_prefetch0(rte_pktmbuf_mtod(mbuf, void*));
+        bytes += mbuf->pkt_len;
+        // Not every driver names the port in the packet; whoever sends it or takes it over asks.
+        mbuf->port = device;
+        if (is_plain(*mbuf)) [[likely]]
+            return packet::Burst::Frame{rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
+        return frame_of(mbufs[i], burst_.size() + i);
+    });
+    bytes_ += bytes;
+    return bytes;
+}
+
+// A frame as it was on the wire, in one piece: the engine reads headers anywhere in it.
+packet::Burst::Frame Worker::frame_of(rte_mbuf*& mbuf, std::size_t place_in_burst) {
     // Some drivers take a VLAN tag out of the frame without having been asked to.
-    if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
-        rte_vlan_insert(&mbuf);
-    const std::span<const std::byte> frame = in_one_piece(mbuf);
-    burst_.add(frame.data(), static_cast<std::uint32_t>(frame.size()), passage_);
-}
-
-// The engine reads headers anywhere in a frame.
-std::span<const std::byte> Worker::in_one_piece(rte_mbuf* mbuf) {
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && rte_vlan_insert(&mbuf) == 0)
+        bytes_ += sizeof(rte_vlan_hdr);
     if (mbuf->nb_segs == 1 || rte_pktmbuf_linearize(mbuf) == 0)
         return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
     const std::uint32_t length = std::min(mbuf->pkt_len, kLongestFrame);
-    std::byte* place = scratch_->frames.get() + burst_.size() * kLongestFrame;
+    std::byte* place = scratch_->frames.get() + place_in_burst * kLongestFrame;
     const void* bytes = rte_pktmbuf_read(mbuf, 0, length, place);
     return {static_cast<const std::byte*>(bytes), length};
 }
 
-// The worker that the last packet of the burst belongs to.
-unsigned Worker::owner_of_last(const program::Runtime& runtime) {
-    const std::size_t last = burst_.size() - 1;
+// The worker that a packet of the burst belongs to.
+unsigned Worker::owner_of(std::size_t index, const program::Runtime& runtime) {
     const auto workers = static_cast<unsigned>(outboxes_.size());
-    if (burst_.is_common(last))
-        return runtime.owner_of(burst_.glance(last), *spec_.owner_hash, workers);
-    const packet::Packet& packet = burst_.packet(last);
+    if (burst_.is_common(index))
+        return runtime.owner_of(burst_.glance(index), *spec_.owner_hash, workers);
+    const packet::Packet& packet = burst_.packet(index);
     if (packet.malformed != DropReason::none || packet.headers.ip_version == 0)
         return spec_.id;
     return runtime.owner_of(packet.headers, *spec_.owner_hash, workers);
 }
 
-// Gives the packets of other workers' flows away, and takes the rest, whose buffers move together.
-void Worker::take_own(rte_mbuf** mbufs, unsigned count, std::uint16_t port,
-                      const program::Runtime& runtime) {
-    for (unsigned i = 0; i < count; ++i) {
-        take(mbufs[i], port);
-        const unsigned owner = owner_of_last(runtime);
+// Gives the packets of other workers' flows away. The rest moves together.
+void Worker::keep_own(const Origin& origin, const program::Runtime& runtime) {
+    const std::uint16_t port = origin.port;
+    packet::Burst::Mask own = 0;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < burst_.size(); ++i) {
+        const unsigned owner = owner_of(i, runtime);
         if (owner == spec_.id) {
-            mbufs[burst_.size() - 1] = mbufs[i];
+            own |= packet::Burst::Mask{1} << i;
+            taken_[kept++] = taken_[i];
             continue;
         }
-        if (spec_.ports[port].spreads_by_owner && !runtime.uses_reassembly() &&
-            should_be_spread_by_hardware(burst_.packet(burst_.size() - 1).headers))
+        if (!origin.host && spec_.ports[port].spreads_by_owner && !runtime.uses_reassembly() &&
+            should_be_spread_by_hardware(burst_.packet(i).headers))
             contract::add(spec_.counters->misdirected, 1);
-        give_last_to(owner, mbufs[i], {.port = port});
+        bytes_ -= taken_[i]->pkt_len;
+        outboxes_[owner].push(taken_[i]);
     }
-    if (burst_.size() != count)
-        hand_over(port);
-}
-
-void Worker::give_last_to(unsigned owner, rte_mbuf* mbuf, const Origin& origin) {
-    burst_.remove_last();
-    mbuf->port = name_of(origin);  // not every driver says it
-    outboxes_[owner].push(mbuf);
+    if (own == burst_.all())
+        return;
+    burst_.keep_only(own);
+    hand_over(port);
 }
 
 void Worker::hand_over(std::uint16_t port) {

@@ -122,13 +122,11 @@ class Worker {
     void judge_handed_over(unsigned count, const program::Runtime* runtime);
     bool others_have_room();
     void receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime);
-    void begin_burst(rte_mbuf** mbufs, std::uint16_t port, const program::Runtime& runtime);
-    void take(rte_mbuf*& mbuf, std::uint16_t port);
-    void take_own(rte_mbuf** mbufs, unsigned count, std::uint16_t port,
-                  const program::Runtime& runtime);
-    unsigned owner_of_last(const program::Runtime& runtime);
-    std::span<const std::byte> in_one_piece(rte_mbuf* mbuf);
-    void give_last_to(unsigned owner, rte_mbuf* mbuf, const Origin& origin);
+    void begin_burst(rte_mbuf** mbufs, const program::Runtime& runtime);
+    std::uint64_t take(rte_mbuf** mbufs, unsigned count, std::uint16_t port);
+    void keep_own(const Origin& origin, const program::Runtime& runtime);
+    unsigned owner_of(std::size_t index, const program::Runtime& runtime);
+    packet::Burst::Frame frame_of(rte_mbuf*& mbuf, std::size_t place_in_burst);
     void hand_over(std::uint16_t port);
     void judge(const program::Runtime& runtime);
 
@@ -146,7 +144,9 @@ class Worker {
     void carry_out_routed(const program::Runtime& runtime);
     void route_burst(packet::Burst::Mask packets, const program::Runtime& runtime);
     void act_on_routed(unsigned index, const program::Runtime& runtime);
-    void act_on_outgoing(unsigned index, const program::Runtime& runtime);
+    bool act_on_outgoing(unsigned index, const program::Runtime& runtime);
+    void act_on_special(unsigned index, const program::Runtime& runtime);
+    bool is_plainly_for_us(const rte_mbuf& mbuf) const;
     void route(rte_mbuf* mbuf, const packet::Packet& packet, program::PacketMarks* marks,
                const program::Verdict* verdict, const program::Runtime& runtime);
     void add_outgoing(rte_mbuf* mbuf, std::span<const std::byte> frame,
@@ -162,6 +162,7 @@ class Worker {
 
     // -- carry_out.cc --
     void carry_out(const program::Runtime& runtime);
+    bool leaves_by_peer() const;
     void carry_out_simply(unsigned count);
     void act(unsigned index, std::uint16_t port, const program::Runtime& runtime);
     void forward(rte_mbuf* mbuf, std::uint16_t port);
@@ -191,11 +192,10 @@ class Worker {
     std::unique_ptr<Router> router_;  // null: no gateway ports
     std::unique_ptr<Routed> routed_;  // the same
     std::vector<rte_mbuf*> mbufs_;    // that were received together
-    // Those being judged: their buffers, how the last one came in, whether all came in like that,
-    // what is known of them, and what becomes of them.
+    // Those being judged: their buffers, the bytes in all of these, what is known of the packets,
+    // and what becomes of them.
     rte_mbuf** taken_ = nullptr;
-    packet::Passage passage_;
-    bool one_port_ = true;
+    std::uint64_t bytes_ = 0;
     packet::Burst burst_;
     program::Judgement judgement_;
     packet::Packet whole_;                       // a datagram that has been put together

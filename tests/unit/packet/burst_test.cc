@@ -211,15 +211,31 @@ TEST_F(BurstTest, ParsesPacketsWhenTheyAreAskedFor) {
     EXPECT_EQ(burst_.packet(0).headers.protocol, kTcp);
 }
 
-TEST_F(BurstTest, ForgetsWhatIsTakenOut) {
+TEST_F(BurstTest, TakesSeveralFramesAtOnce) {
+    add(gre_);
+    burst_.add(2, passage_, [&](std::size_t i) {
+        const Frame& frame = i == 0 ? tcp_ : gre_;
+        return Burst::Frame{frame.data(), static_cast<std::uint32_t>(frame.size())};
+    });
+    EXPECT_EQ(burst_.size(), 3u);
+    EXPECT_EQ(burst_.common(), 2u);
+    EXPECT_EQ(burst_.packet(2).headers.protocol, kGre);
+}
+
+TEST_F(BurstTest, MovesTogetherWhatIsKept) {
     add(gre_);
     add(tcp_);
-    (void)burst_.packet(1);
-    burst_.remove_last();
-    EXPECT_EQ(burst_.common(), 0u);
     add(gre_);
+    add(tcp_);
+    (void)burst_.packet(0);
+    burst_.keep_only(0b1010);
+    EXPECT_EQ(burst_.size(), 2u);
+    EXPECT_EQ(burst_.common(), 3u);
+    EXPECT_EQ(burst_.packet(0).headers.protocol, kTcp);
+    EXPECT_EQ(burst_.packet(0).sequence, 100u);
+    burst_.keep_only(0);
+    EXPECT_EQ(burst_.size(), 0u);
     EXPECT_EQ(burst_.common(), 0u);
-    EXPECT_EQ(burst_.packet(1).headers.protocol, kGre);
 }
 
 TEST_F(BurstTest, TakesPacketsThatHaveBeenParsed) {
