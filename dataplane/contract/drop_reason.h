@@ -53,6 +53,10 @@ enum class DropReason : std::uint8_t {
     reserved_group,
     same_segment,
     flood_limit,
+    fwd_unavailable,
+    fwd_fragment,
+    fwd_of_own,
+    fwd_without_listener,
     count_
 };
 
@@ -109,6 +113,10 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts =
     {"reserved_group", "a frame to a group that ends at every bridge (flow control, LACP, LLDP)"},
     {"same_segment", "the frame's destination is behind the port that it came in by"},
     {"flood_limit", "too many frames a second for all ports of a bridge"},
+    {"fwd_unavailable", "fwd to a local address, and this kernel takes no BPF programs from us"},
+    {"fwd_fragment", "fwd to a local address: a fragment has no ports, reass must stand before"},
+    {"fwd_of_own", "fwd to a local address: this machine has made the packet itself"},
+    {"fwd_without_listener", "fwd to a local address, and nobody listens there"},
 }};
 
 constexpr std::string_view label(DropReason reason) {

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <rte_mbuf.h>
 #include <sys/eventfd.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <array>
@@ -25,6 +26,9 @@ constexpr int kSleepMs = 100;         // after which links and twins are looked 
 constexpr int kSleepWhileFullMs = 1;  // a worker has not made room yet
 constexpr std::uint64_t kReviveMs = 1000;
 constexpr std::uint8_t kNoPlace = 0xff;
+
+// What buffers say of themselves on their way up.
+constexpr std::uint32_t kPlain = 0, kWithOrder = 1;
 
 }  // namespace
 
@@ -51,7 +55,22 @@ Result<std::unique_ptr<ExceptionPath>> ExceptionPath::open(std::vector<TwinOfPor
             return twin.error();
         place->twin = std::make_unique<host::Twin>(std::move(*twin));
     }
+    path->prepare_delivery();
     return path;
+}
+
+void ExceptionPath::prepare_delivery() {
+    auto delivery = host::LocalDelivery::open();
+    Result<Done> attached = Done{};
+    for (auto place = places_.begin(); delivery && attached && place != places_.end(); ++place)
+        attached = delivery->attach((*place)->of.spec.name);
+    if (delivery && attached)
+        delivery_.emplace(std::move(*delivery));
+    else
+        std::fprintf(stderr,
+                     "sluice-dataplane: packets for which fwd names an address of this machine "
+                     "will be dropped: %s\n",
+                     (delivery ? attached.error() : delivery.error()).message.c_str());
 }
 
 ExceptionPath::ExceptionPath(std::vector<TwinOfPort> twins, unsigned workers, Mempool pool,
@@ -90,6 +109,15 @@ void ExceptionPath::stop() {
 
 bool ExceptionPath::give(unsigned worker, std::uint16_t port, rte_mbuf* frame) {
     frame->port = port;
+    frame->hash.usr = kPlain;
+    return up_[worker].push(std::span(&frame, 1)) == 1;
+}
+
+bool ExceptionPath::give_to_socket(unsigned worker, std::uint16_t port, rte_mbuf* frame,
+                                   const host::DeliveryOrder& order) {
+    std::memcpy(frame->buf_addr, &order, sizeof order);
+    frame->port = port;
+    frame->hash.usr = kWithOrder;
     return up_[worker].push(std::span(&frame, 1)) == 1;
 }
 
@@ -143,9 +171,12 @@ void ExceptionPath::write_to(Place& place, rte_mbuf* frame) {
         return;
     const std::uint32_t length = std::min<std::uint32_t>(frame->pkt_len, kLongestFrame);
     const void* bytes = rte_pktmbuf_read(frame, 0, length, linear_.data());
+    const iovec pieces[] = {{.iov_base = const_cast<void*>(bytes), .iov_len = length},
+                            {.iov_base = frame->buf_addr, .iov_len = sizeof(host::DeliveryOrder)}};
     // A kernel that does not take it (interface down, no memory) drops it, as it would drop what a
     // network card brings.
-    [[maybe_unused]] const ssize_t written = write(place.twin->descriptor(), bytes, length);
+    [[maybe_unused]] const ssize_t written =
+        writev(place.twin->descriptor(), pieces, frame->hash.usr == kWithOrder ? 2 : 1);
 }
 
 unsigned ExceptionPath::move_down() {
@@ -203,6 +234,12 @@ void ExceptionPath::look_after_twins() {
             continue;
         place->twin = std::make_unique<host::Twin>(std::move(*twin));
         place->carrier = true;
+        if (delivery_)
+            if (const auto attached = delivery_->attach(place->of.spec.name); !attached)
+                std::fprintf(stderr,
+                             "sluice-dataplane: no packet reaches the socket that fwd "
+                             "names: %s\n",
+                             attached.error().message.c_str());
         std::fprintf(stderr, "sluice-dataplane: the interface %s is there again\n",
                      place->of.spec.name.c_str());
     }

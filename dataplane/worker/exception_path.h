@@ -6,6 +6,9 @@
 // kernel wait in a ring for each worker, and are dropped when it is full; frames from it wait in
 // the kernel until there is room in a ring, so that its own queue is what fills, and drops.
 //
+// A frame may carry an order to give it to a certain socket (host/local_delivery.h). The order
+// waits in the headroom of the frame's buffer and is written behind the frame.
+//
 // A twin that the kernel has lost (`ip link delete`) is made again within a second.
 //
 // Threads: `open`, `start`, `stop` and `set_link` belong to the main thread; `give`, `wake` and
@@ -15,12 +18,15 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <thread>
 #include <vector>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "dataplane/host/delivery_order.h"
+#include "dataplane/host/local_delivery.h"
 #include "dataplane/host/twin.h"
 #include "dataplane/worker/mempool.h"
 #include "dataplane/worker/packet_ring.h"
@@ -49,6 +55,13 @@ class ExceptionPath {
     // Frame for the kernel, as if it had come in by the port. False: there is no room, and the
     // caller keeps the frame.
     bool give(unsigned worker, std::uint16_t port, rte_mbuf* frame);
+    // The same for a frame that a certain socket shall have.
+    // REQUIRES: delivers_to_sockets(), the frame's destination is kToSocket, and there is headroom
+    // for the order.
+    bool give_to_socket(unsigned worker, std::uint16_t port, rte_mbuf* frame,
+                        const host::DeliveryOrder& order);
+    // Whether the kernel can do that. Does not change while workers run.
+    bool delivers_to_sockets() const { return delivery_.has_value(); }
     // To be called after frames were given, once in a turn. Makes a system call only if the thread
     // sleeps, which it does not while it has work.
     void wake();
@@ -68,6 +81,7 @@ class ExceptionPath {
 
     ExceptionPath(std::vector<TwinOfPort> twins, unsigned workers, Mempool pool, UniqueFd bell);
 
+    void prepare_delivery();
     void run();
     unsigned move_up();
     unsigned move_down();
@@ -78,6 +92,7 @@ class ExceptionPath {
 
     std::vector<std::unique_ptr<Place>> places_;
     std::vector<std::uint8_t> place_of_port_;
+    std::optional<host::LocalDelivery> delivery_;
     Mempool pool_;
     UniqueFd bell_;                  // an eventfd
     std::vector<PacketRing> up_;     // by worker

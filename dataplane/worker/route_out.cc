@@ -68,10 +68,14 @@ LinkHeader link_header_of(std::span<const std::byte> frame) {
 }
 
 Router::Target target_of(const program::Runtime& runtime, const Verdict& verdict) {
-    if (verdict.next_hop_family != 0)
-        return {.address = verdict.next_hop, .version = verdict.next_hop_family};
     const contract::RuleRecord& rule = runtime.view().all_rules()[verdict.rule_index];
-    return {.address = rule.next_hop, .version = static_cast<std::uint8_t>(rule.next_hop_family)};
+    if (verdict.next_hop_family != 0)
+        return {.address = verdict.next_hop,
+                .version = verdict.next_hop_family,
+                .port = rule.next_hop_port};
+    return {.address = rule.next_hop,
+            .version = static_cast<std::uint8_t>(rule.next_hop_family),
+            .port = rule.next_hop_port};
 }
 
 // A packet that nothing stands against but, perhaps, its route: to one station, between ordinary
@@ -146,9 +150,13 @@ std::optional<packet::Passage> Worker::admit(rte_mbuf* mbuf, const Origin& origi
         passage.receive_interface = interface;
     }
     const bool is_ip = link.type == wire::kEtherTypeIpv4 || link.type == wire::kEtherTypeIpv6;
-    if (!origin.host && start.size() >= sizeof(wire::Ethernet)) {
+    if (start.size() >= sizeof(wire::Ethernet)) {
         const auto& ethernet = *reinterpret_cast<const wire::Ethernet*>(start.data());
-        if ((ethernet.destination.bytes[0] & 1) == 0 &&
+        if (origin.host && ethernet.destination == host::kToSocket) {
+            router_->answer_unheard(runtime, mbuf, interface, now_ms_);
+            return std::nullopt;
+        }
+        if (!origin.host && (ethernet.destination.bytes[0] & 1) == 0 &&
             ethernet.destination != runtime.environment().interfaces[interface].mac) {
             drop(mbuf, origin.port, DropReason::other_station);
             return std::nullopt;

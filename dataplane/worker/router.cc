@@ -22,6 +22,8 @@ using packet::Headers;
 using packet::kNoInterface;
 namespace wire = packet::wire;
 
+constexpr std::uint16_t kPortUnreachable = 3;  // code of ICMP's destination unreachable
+
 Ipv4 ipv4_of(const Ipv6& stored) {
     Ipv4 address;
     std::memcpy(&address, stored.bytes.data(), sizeof address);
@@ -49,6 +51,12 @@ const packet::Interface* interface_of(const program::Runtime& runtime,
                                       packet::InterfaceIndex index) {
     const auto& interfaces = runtime.environment().interfaces;
     return index < interfaces.size() ? &interfaces[index] : nullptr;
+}
+
+// Whether `fwd` wants another socket for the packet than the kernel would choose.
+bool names_a_socket(const Router::Target& target, const Headers& headers) {
+    return target.address != headers.destination ||
+           (target.port != 0 && target.port != headers.destination_port);
 }
 
 std::uint16_t port_of(const program::Runtime& runtime, packet::InterfaceIndex index) {
@@ -111,6 +119,48 @@ void Router::wake_host() {
         return;
     gave_to_host_ = false;
     spec_.host->wake();
+}
+
+void Router::give_to_socket(const program::Runtime& runtime, const Traveller& traveller,
+                            const Target& target) {
+    const packet::Packet& packet = *traveller.packet;
+    rte_mbuf* mbuf = traveller.mbuf;
+    // The kernel believes nobody else who has one of its own addresses.
+    if (packet.passage.receive_interface == kNoInterface)
+        return refuse(runtime, traveller, DropReason::fwd_of_own, Obstacle::none);
+    if (!spec_.host->delivers_to_sockets())
+        return refuse(runtime, traveller, DropReason::fwd_unavailable, Obstacle::none);
+    if (packet.headers.is_fragment())
+        return refuse(runtime, traveller, DropReason::fwd_fragment, Obstacle::none);
+    if (!make_changes(traveller) || rte_pktmbuf_headroom(mbuf) < sizeof(host::DeliveryOrder))
+        return refuse(runtime, traveller, DropReason::cannot_rewrite, Obstacle::none);
+    rte_pktmbuf_mtod(mbuf, wire::Ethernet*)->destination = host::kToSocket;
+    const std::uint16_t port = port_of(runtime, packet.passage.receive_interface);
+    if (!spec_.host->give_to_socket(
+            spec_.worker, port, mbuf,
+            host::delivery_order(packet.headers, target.address, target.port)))
+        return spec_.sender->drop(mbuf, port, DropReason::host_queue_full);
+    contract::add(spec_.counters->to_host, 1);
+}
+
+void Router::answer_unheard(const program::Runtime& runtime, rte_mbuf* mbuf,
+                            packet::InterfaceIndex interface, std::uint64_t now_ms) {
+    packet::Packet packet;
+    packet.passage.receive_interface = interface;
+    packet.now_ms = now_ms;
+    const std::uint16_t port = port_of(runtime, interface);
+    rte_pktmbuf_mtod(mbuf, wire::Ethernet*)->destination =
+        runtime.environment().interfaces[interface].mac;
+    if (packet::parse_frame(first_piece(mbuf), runtime.parser_settings(), packet.headers) ==
+        DropReason::none) {
+        program::Verdict answer{.kind = program::Verdict::Kind::reset};
+        if (packet.headers.protocol != wire::protocol::tcp)
+            answer = {.kind = program::Verdict::Kind::unreach, .argument = kPortUnreachable};
+        spec_.sender->answer(
+            {.packet = packet, .port = port, .now_ms = now_ms, .own = own_address(runtime, packet)},
+            answer);
+    }
+    spec_.sender->drop(mbuf, port, DropReason::fwd_without_listener);
 }
 
 // The sender is told, if it came from a network; a packet of the host is told by the host.
@@ -177,7 +227,10 @@ Router::Way Router::route(const program::Runtime& runtime, const Traveller& trav
     const Way way = way_to(packet, target);
     switch (way.hop->kind) {
         case route::Kind::local:
-            return up();
+            if (!names_a_socket(target, headers))
+                return up();
+            give_to_socket(runtime, traveller, target);
+            return {};
         case route::Kind::none:
             return stop(DropReason::no_route, Obstacle::no_route);
         case route::Kind::blackhole:
@@ -281,6 +334,8 @@ bool Router::send_plainly(const program::Runtime& runtime, rte_mbuf* mbuf,
 
 void Router::send(const program::Runtime& runtime, const Traveller& traveller, const Way& way) {
     const route::NextHop* hop = way.hop;
+    if (hop->kind == route::Kind::local)
+        return give_to_socket(runtime, traveller, way.target);
     if (hop->kind != route::Kind::forward)
         return refuse(runtime, traveller, DropReason::no_route, Obstacle::no_route);
     const packet::Interface* out = interface_of(runtime, hop->interface);

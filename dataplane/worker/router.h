@@ -49,13 +49,15 @@ class Router {
     };
 
     // An address to send to: the destination, or what `fwd` names in its place. IPv4 in the first
-    // four bytes.
+    // four bytes. If it is one of this machine's, the port says which of its sockets gets the
+    // packet; 0: the packet does.
     struct Target {
         Ipv6 address{};
         std::uint8_t version = 0;
+        std::uint16_t port = 0;
     };
     static Target destination_of(const packet::Packet& packet) {
-        return {packet.headers.destination, packet.headers.ip_version};
+        return {.address = packet.headers.destination, .version = packet.headers.ip_version};
     }
 
     // The way on. Null: there is none.
@@ -92,7 +94,7 @@ class Router {
     // anything special about its way. False: it is still the caller's, `send` knows more.
     bool send_plainly(const program::Runtime& runtime, rte_mbuf* mbuf, const packet::Glance& glance,
                       const Way& way);
-    // Sends a packet that the rules have let out.
+    // Sends a packet that the rules have let out. A way to this machine gives it to a socket.
     void send(const program::Runtime& runtime, const Traveller& traveller, const Way& way);
     // The same for one that the kernel has made, by the port and with the Ethernet header that it
     // chose.
@@ -110,6 +112,10 @@ class Router {
     void begin_burst() { leaving_.hop = nullptr; }
     // Wakes the thread of the exception path, if frames were given to it. Once a turn.
     void wake_host();
+    // Answers a frame that the kernel has given back because nobody listens at the address that
+    // `fwd` named. `interface` is the one that the packet came in by.
+    void answer_unheard(const program::Runtime& runtime, rte_mbuf* mbuf,
+                        packet::InterfaceIndex interface, std::uint64_t now_ms);
 
     // Sends what has waited for a neighbour that is known by now, gives up on others. Once a turn.
     void tend(const program::Runtime& runtime, std::uint64_t now_ms);
@@ -155,6 +161,8 @@ class Router {
 
     bool lower_hop_limit(const program::Runtime& runtime, const Traveller& traveller);
     bool make_changes(const Traveller& traveller);
+    void give_to_socket(const program::Runtime& runtime, const Traveller& traveller,
+                        const Target& target);
     void refuse(const program::Runtime& runtime, const Traveller& traveller,
                 contract::DropReason reason, forward::Obstacle obstacle, std::uint16_t mtu = 0);
     void leave(const program::Runtime& runtime, const Traveller& traveller,
