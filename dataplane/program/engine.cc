@@ -248,6 +248,35 @@ struct Engine::Impl {
         return this->walk(walk, 0);
     }
 
+    // A walk that begins in the middle. Before `listed` the classifier leaves rules out that a rule
+    // before `index` hides.
+    struct Entrance {
+        std::uint32_t index = 0;
+        std::uint32_t listed = 0;
+        unsigned tees = 0;
+        unsigned came_back_behind = 0;
+    };
+    Verdict walk_from(const Runtime& runtime, const Packet& packet, const Entrance& entrance,
+                      PacketMarks& marks) {
+        tests.begin_burst();
+        classify(runtime, {&packet, 1});
+        Walk walk{.runtime = runtime,
+                  .packet = packet,
+                  .key_of_headers = header_keys[0],
+                  .matches = matches[0],
+                  .listed_from = entrance.listed,
+                  .marks = marks,
+                  .seen = &packet};
+        walk.tees = entrance.tees;
+        walk.came_back_behind = entrance.came_back_behind;
+        if (knows_flow(runtime, packet)) {
+            walk.key = state::flow_key(packet.headers);
+            walk.hash = outputs.states->hash(walk.key);
+            walk.has_flow = true;
+        }
+        return this->walk(walk, entrance.index);
+    }
+
     bool knows_flow(const Runtime& runtime, const Packet& packet) const {
         return runtime.uses_states() && outputs.states != nullptr && packet.headers.ip_version != 0;
     }
@@ -310,6 +339,9 @@ struct Engine::Impl {
     static std::uint32_t next_match(Walk& walk, std::uint32_t from, std::uint32_t until) {
         const classify::Classifier& classifier = walk.runtime.classifier();
         classify::Matches& matches = walk.matches;
+        for (; from < std::min(until, walk.listed_from); ++from)
+            if (classifier.tests().rule_matches(from, walk.packet))
+                return from;
         // Each turn moves `from` forward.
         while (from < until) {
             const bool told = walk.matches_from <= from && from < matches.end;
@@ -364,6 +396,9 @@ struct Engine::Impl {
         if (!hit)
             return std::nullopt;
         const RuleRecord& parent = walk.runtime.view().all_rules()[hit->rule];
+        // A packet that a program has given back must not come to it again and again.
+        if (parent.action == RuleAction::divert && parent.number <= walk.came_back_behind)
+            return std::nullopt;
         outputs.states->hit(hit->state, walk.packet, lifetimes.with(parent.state_lifetime_s));
         walk.parent = &parent;
         walk.argument = {};  // a state has found no entry
@@ -639,21 +674,19 @@ Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdi
     if (verdict.kind == Verdict::Kind::divert)
         while (index + 1 < live && runtime.view().rules()[index].number == rule.number)
             ++index;
-    impl_->tests.begin_burst();
-    impl_->classify(runtime, {&packet, 1});
-    Walk walk{.runtime = runtime,
-              .packet = packet,
-              .key_of_headers = impl_->header_keys[0],
-              .matches = impl_->matches[0],
-              .marks = marks,
-              .seen = &packet};
-    walk.tees = verdict.tees;
-    if (impl_->knows_flow(runtime, packet)) {
-        walk.key = state::flow_key(packet.headers);
-        walk.hash = impl_->outputs.states->hash(walk.key);
-        walk.has_flow = true;
-    }
-    return impl_->walk(walk, index);
+    return impl_->walk_from(runtime, packet, {.index = index, .tees = verdict.tees}, marks);
+}
+
+Verdict Engine::enter(const Runtime& runtime, const Packet& packet, unsigned number,
+                      PacketMarks& marks) {
+    if (!firewall_enabled(runtime.view().sysctls(), packet))
+        return {.kind = Verdict::Kind::accept, .rule_number = 0};
+    const std::uint32_t index = runtime.first_rule_from(number + 1);
+    return impl_->walk_from(runtime, packet,
+                            {.index = index,
+                             .listed = runtime.classifier().next_segment(index),
+                             .came_back_behind = number},
+                            marks);
 }
 
 bool Engine::tend_states(const Runtime& runtime, std::uint32_t uptime_s,

@@ -86,12 +86,17 @@ class Engine {
     void filter(const Runtime& runtime, std::span<const packet::Packet> packets,
                 std::span<Verdict> verdicts, std::span<PacketMarks> marks);
 
-    // Goes on behind the rule that gave `verdict` (tee; a diverted packet that came back). States
+    // Goes on behind the rule that gave `verdict` (tee, reass). States
     // are looked for anew, as in ipfw: a packet that finds the state of a tee rule again is copied
     // again. One that meets kMaximumTees is dropped, so this ends.
     static constexpr unsigned kMaximumTees = 32;
     Verdict resume(const Runtime& runtime, const packet::Packet& packet, const Verdict& verdict,
                    PacketMarks& marks);
+
+    // Begins with the first rule that has a higher number than this: a packet that a program gives
+    // back, whatever has become of the rules since it got it.
+    Verdict enter(const Runtime& runtime, const packet::Packet& packet, unsigned number,
+                  PacketMarks& marks);
 
     // Housekeeping of the shard, a bounded piece of it: collects states whose time is up or whose
     // rule has gone, sends keepalives (`keepalives` may be null). To be called in each turn, with
