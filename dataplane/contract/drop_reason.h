@@ -53,6 +53,8 @@ enum class DropReason : std::uint8_t {
     reserved_group,
     same_segment,
     flood_limit,
+    divert_queue_full,
+    divert_refused,
     count_
 };
 
@@ -109,6 +111,8 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts =
     {"reserved_group", "a frame to a group that ends at every bridge (flow control, LACP, LLDP)"},
     {"same_segment", "the frame's destination is behind the port that it came in by"},
     {"flood_limit", "too many frames a second for all ports of a bridge"},
+    {"divert_queue_full", "a program takes diverted packets, or copies, too slowly"},
+    {"divert_refused", "what a program gave back is no packet that can be sent on"},
 }};
 
 constexpr std::string_view label(DropReason reason) {

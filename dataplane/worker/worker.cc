@@ -77,6 +77,7 @@ Worker::Worker(const WorkerSpec& spec)
       marks_(spec.burst),
       port_of_device_(RTE_MAX_ETHPORTS),
       scratch_(new Scratch(spec.burst)) {
+    from_programs_.reserve(spec.burst);
     const unsigned workers = spec.handover == nullptr ? 0 : spec.handover->workers();
     const std::uint64_t patience =
         rte_get_timer_hz() / 1000 * std::uint64_t{spec.handover_patience_ms};
@@ -127,6 +128,8 @@ unsigned Worker::turn(const program::Runtime* runtime) {
     unsigned total = take_handed_over(runtime);
     if (router_ != nullptr)
         total += take_from_host(runtime);
+    if (spec_.divert != nullptr)
+        total += take_from_programs(runtime);
     const bool hands_over = outboxes_.size() > 1 && runtime != nullptr && runtime->uses_states();
     for (std::size_t polled = 0; polled < spec_.queues.size(); ++polled) {
         if (hands_over && !others_have_room()) {
@@ -156,6 +159,9 @@ unsigned Worker::turn(const program::Runtime* runtime) {
             router_->tend(*runtime, now_ms_);
         spec_.host->wake();
     }
+    if (gave_to_program_)
+        spec_.divert->wake();
+    gave_to_program_ = false;
     sender_->flush();
     contract::add(spec_.counters->heartbeat, 1);
     contract::set(spec_.counters->generation, runtime == nullptr ? 0 : runtime->generation());
@@ -211,11 +217,18 @@ void Worker::judge_handed_over(unsigned count, const program::Runtime* runtime) 
         const Origin origin = origin_of(mbufs_[admitted]->port);
         if (runtime == nullptr)
             drop(mbufs_[admitted], origin.port, DropReason::no_ruleset);
+        else if (origin.program)
+            from_programs_.push_back(mbufs_[admitted]);
         else if (admit(admitted, origin, *runtime))
             ++admitted;
     }
     if (runtime != nullptr && admitted != 0)
         judge(admitted, *runtime);
+    if (from_programs_.empty())
+        return;
+    std::copy(from_programs_.begin(), from_programs_.end(), mbufs_.begin());
+    judge_from_programs(static_cast<unsigned>(from_programs_.size()), *runtime);
+    from_programs_.clear();
 }
 
 // Whether a burst may be received, whoever owns its flows.
@@ -334,9 +347,8 @@ void Worker::parse(unsigned index, const program::Runtime& runtime) {
 
 void Worker::act(unsigned index, const program::Runtime& runtime) {
     Verdict& verdict = verdicts_[index];
-    // The copy of a tee has no listener yet; the packet goes on behind the rule.
-    while (verdict.kind == Verdict::Kind::tee)
-        verdict = engine_.resume(runtime, packets_[index], verdict, marks_[index]);
+    if (verdict.kind == Verdict::Kind::tee)
+        pass_tees(index, runtime);
     if (packets_[index].passage.entry == packet::Entry::ip)
         return act_on_routed(index, runtime);
     const std::uint16_t port = packets_[index].passage.receive_interface;
@@ -355,7 +367,10 @@ void Worker::act(unsigned index, const program::Runtime& runtime) {
             drop(mbuf, port, verdict.reason);
             break;
         case Verdict::Kind::divert:
-            drop(mbuf, port, DropReason::divert_without_listener);
+            if (const DropReason lost = give_to_program(index, runtime); lost != DropReason::none)
+                drop(mbuf, port, lost);
+            else
+                rte_pktmbuf_free(mbuf);
             break;
         case Verdict::Kind::fwd:
             drop(mbuf, port, DropReason::unsupported_on_bridge);
@@ -427,13 +442,13 @@ void Worker::reassemble(unsigned index, const program::Runtime& runtime) {
     if (packet.malformed != DropReason::none)
         return count_drop(port, packet.malformed);
     Verdict& verdict = verdicts_[index];
-    do
-        verdict = engine_.resume(runtime, packet, verdict, marks);
-    while (verdict.kind == Verdict::Kind::tee);
-    act_on_whole(index, frame);
+    verdict = engine_.resume(runtime, packet, verdict, marks);
+    pass_tees(index, runtime, frame);
+    act_on_whole(index, runtime, frame);
 }
 
-void Worker::act_on_whole(unsigned index, std::span<std::byte> frame) {
+void Worker::act_on_whole(unsigned index, const program::Runtime& runtime,
+                          std::span<std::byte> frame) {
     const std::uint16_t port = packets_[index].passage.receive_interface;
     const Verdict& verdict = verdicts_[index];
     switch (verdict.kind) {
@@ -446,7 +461,10 @@ void Worker::act_on_whole(unsigned index, std::span<std::byte> frame) {
             reply(index);
             return count_drop(port, verdict.reason);
         case Verdict::Kind::divert:
-            return count_drop(port, DropReason::divert_without_listener);
+            if (const DropReason lost = give_to_program(index, runtime, frame);
+                lost != DropReason::none)
+                count_drop(port, lost);
+            return;
         case Verdict::Kind::fwd:
             return count_drop(port, DropReason::unsupported_on_bridge);
         case Verdict::Kind::reass:

@@ -35,6 +35,7 @@
 #include "dataplane/state/flow_key.h"
 #include "dataplane/worker/active_runtime.h"
 #include "dataplane/worker/clock.h"
+#include "dataplane/worker/divert_path.h"
 #include "dataplane/worker/exception_path.h"
 #include "dataplane/worker/handover.h"
 #include "dataplane/worker/kill_orders.h"
@@ -78,6 +79,7 @@ struct WorkerSpec {
     const route::Fib* fib = nullptr;
     ExceptionPath* host = nullptr;
     Solicitations* solicitations = nullptr;
+    DivertPath* divert = nullptr;  // null: nobody can listen on divert ports
 };
 
 struct Control {
@@ -108,10 +110,11 @@ class Worker {
   private:
     struct Scratch;
     class Keepalives;
-    // Where a packet comes from: a port, or the kernel's twin of it.
+    // Where a packet comes from: a port, the kernel's twin of it, or a divert port's program.
     struct Origin {
         std::uint16_t port = 0;  // index
         bool host = false;
+        bool program = false;
     };
 
     unsigned take_handed_over(const program::Runtime* runtime);
@@ -138,6 +141,19 @@ class Worker {
     void answer_routed(unsigned index, const program::Runtime& runtime);
     void reassemble_routed(unsigned index, const program::Runtime& runtime);
     void judge_outgoing(const program::Runtime& runtime);
+    // Of divert and tee: worker_divert.cc.
+    contract::DropReason give_to_program(unsigned index, const program::Runtime& runtime,
+                                         std::span<const std::byte> whole = {});
+    void pass_tees(unsigned index, const program::Runtime& runtime,
+                   std::span<const std::byte> whole = {});
+    unsigned take_from_programs(const program::Runtime* runtime);
+    bool put_frame_in_front(unsigned index);
+    bool admit_from_program(unsigned index, const program::Runtime& runtime);
+    contract::DropReason lead_in(unsigned index, const program::Runtime& runtime);
+    contract::DropReason lead_out(unsigned index, const program::Runtime& runtime);
+    void judge_from_programs(unsigned count, const program::Runtime& runtime);
+    bool must_be_cut(unsigned index) const;
+    void act_on_long(unsigned index, const program::Runtime& runtime);
     std::span<const std::byte> frame_of(unsigned index);
     // Where the packet may be put together.
     std::span<std::byte> place_of(unsigned index);
@@ -148,7 +164,7 @@ class Worker {
     // Keeps a fragment; the datagram that it completes goes on.
     void reassemble(unsigned index, const program::Runtime& runtime);
     // The same for a packet that lies in no buffer.
-    void act_on_whole(unsigned index, std::span<std::byte> frame);
+    void act_on_whole(unsigned index, const program::Runtime& runtime, std::span<std::byte> frame);
     void send_whole(unsigned index, std::span<std::byte> frame, std::uint16_t port);
     void send_piece(std::span<const std::byte> frame, std::uint16_t port);
     void drop(rte_mbuf* mbuf, std::uint16_t port, contract::DropReason reason);
@@ -165,8 +181,10 @@ class Worker {
     std::unique_ptr<Router> router_;  // null: no gateway ports
     std::vector<Router::Way> ways_;   // of packets that wait for their `out` pass
     LearningBridge learning_bridge_;
-    unsigned outgoing_ = 0;         // these, at the front of the burst
-    std::vector<rte_mbuf*> mbufs_;  // of the burst
+    std::vector<rte_mbuf*> from_programs_;  // handed over among others
+    bool gave_to_program_ = false;          // in this turn
+    unsigned outgoing_ = 0;                 // these, at the front of the burst
+    std::vector<rte_mbuf*> mbufs_;          // of the burst
     std::vector<packet::Packet> packets_;
     std::vector<program::Verdict> verdicts_;
     std::vector<program::PacketMarks> marks_;

@@ -17,8 +17,10 @@ namespace {
 using contract::DropReason;
 using program::Verdict;
 
-// How packets between workers say that they come from the kernel: behind the numbers of all ports.
+// How packets between workers say that they come from the kernel, or from a program: behind the
+// numbers of all ports.
 constexpr std::uint16_t kFromHost = 0x100;
+constexpr std::uint16_t kFromProgram = 0x200;
 
 // The interface whose frames come by this port with this tag; that of the port if there is none.
 packet::InterfaceIndex interface_by(const program::Runtime& runtime, std::uint16_t port,
@@ -41,12 +43,16 @@ Router::Target target_of(const program::Runtime& runtime, const Verdict& verdict
 }  // namespace
 
 Worker::Origin Worker::origin_of(std::uint16_t name) const {
+    if (name == kFromProgram)
+        return {.host = true, .program = true};
     if (name >= kFromHost)
         return {.port = static_cast<std::uint16_t>(name - kFromHost), .host = true};
     return {.port = port_of_device_[name], .host = false};
 }
 
 std::uint16_t Worker::name_of(const Origin& origin) const {
+    if (origin.program)
+        return kFromProgram;
     return origin.host ? static_cast<std::uint16_t>(kFromHost + origin.port)
                        : spec_.ports[origin.port].device;
 }
@@ -82,6 +88,7 @@ bool Worker::admit_from_host(unsigned index, std::uint16_t port, const program::
         sender_->drop_own(mbufs_[index], packet.malformed);
         return false;
     }
+    ways_[index] = {};  // the kernel's own
     packet.passage = {
         .direction = packet::Direction::out,
         .entry = packet::Entry::ip,
@@ -141,7 +148,9 @@ void Worker::act_on_routed(unsigned index, const program::Runtime& runtime) {
             answer_routed(index, runtime);
             break;
         case Verdict::Kind::divert:
-            reason = DropReason::divert_without_listener;
+            reason = give_to_program(index, runtime);
+            if (reason == DropReason::none)
+                return rte_pktmbuf_free(mbufs_[index]);
             break;
         case Verdict::Kind::tee:
         case Verdict::Kind::deny:
@@ -171,7 +180,7 @@ void Worker::send_on(unsigned index, const program::Runtime& runtime,
         ways_[outgoing_++] = way;
     } else if (redirection != nullptr) {
         router_->send(runtime, traveller, router_->way_to(packet, *redirection));
-    } else if (packet.passage.receive_interface == packet::kNoInterface) {
+    } else if (ways_[index].hop == nullptr) {
         router_->send_from_host(runtime, traveller);
     } else {
         router_->send(runtime, traveller, ways_[index]);
@@ -234,9 +243,8 @@ void Worker::reassemble_routed(unsigned index, const program::Runtime& runtime) 
     }
     mbufs_[index] = mbuf;
     Verdict& verdict = verdicts_[index];
-    do
-        verdict = engine_.resume(runtime, packet, verdict, marks_[index]);
-    while (verdict.kind == Verdict::Kind::tee);
+    verdict = engine_.resume(runtime, packet, verdict, marks_[index]);
+    pass_tees(index, runtime);
     if (verdict.kind == Verdict::Kind::reass)
         return drop(mbuf, port, DropReason::bad_fragment);
     act_on_routed(index, runtime);

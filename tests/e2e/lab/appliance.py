@@ -27,8 +27,9 @@ WORKER_COUNTERS = ("heartbeat", "generation", "bursts", "log_dropped", "replies_
                    "replies_limited", "non_ip", "states", "unanswered_states", "parents",
                    "states_made", "keepalives_sent", "handed_over", "misdirected",
                    "handover_waits", "fragments_kept", "datagrams_reassembled", "routed",
-                   "to_host", "from_host", "errors_sent", "waited_for_neighbour", "flooded")
-DROPS_OFFSET = 24 * 8
+                   "to_host", "from_host", "errors_sent", "waited_for_neighbour", "flooded",
+                   "diverted", "teed", "injected")
+DROPS_OFFSET = 32 * 8
 DROPS_ROOM = 64
 PORTS_OFFSET = DROPS_OFFSET + DROPS_ROOM * 8
 PORT_COUNTERS = ("received_packets", "received_bytes", "sent_packets", "sent_bytes",
