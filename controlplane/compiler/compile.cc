@@ -58,6 +58,10 @@ Result<Done> set_action(const language::Action& action, RuleRecord& record) {
             return act(RuleAction::reset);
         case ActionKind::reset6:
             return act(RuleAction::reset6);
+        case ActionKind::abort:
+            return act(RuleAction::abort);
+        case ActionKind::abort6:
+            return act(RuleAction::abort6);
         case ActionKind::divert:
             return act(RuleAction::divert, action.argument.value);
         case ActionKind::tee:

@@ -31,8 +31,6 @@ struct Refusal {
 // construct must either be translated by compile.cc or stand here (tests/unit/compiler walks the
 // list).
 constexpr Refusal kNotCarriedOut[] = {
-    {Construct::action_abort, "answers to SCTP are not made"},
-    {Construct::action_abort6, "answers to SCTP are not made"},
     {Construct::action_pipe, kShaping},
     {Construct::action_queue, kShaping},
     {Construct::action_netgraph, kNetgraph},

@@ -154,7 +154,7 @@ bool renew_environment(Gateway& gateway, worker::Bridge& bridge, packet::Environ
     if (current == nullptr)
         return true;
     auto runtime = program::Runtime::create(current->image(), environment, settings.slot_capacity,
-                                            bridge.fib());
+                                            {.previous = current, .fib = bridge.fib()});
     if (!runtime) {
         std::fprintf(stderr, "sluice-dataplane: the rules do not take the new addresses: %s\n",
                      runtime.error().message.c_str());
@@ -224,7 +224,8 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
     callbacks.publish = [&](std::span<const std::byte> image,
                             Prepared prepared) -> Result<contract::RulesetCost> {
         auto runtime =
-            program::Runtime::create(image, environment, dataplane.slot_capacity, bridge.fib());
+            program::Runtime::create(image, environment, dataplane.slot_capacity,
+                                     {.previous = bridge.runtime().current(), .fib = bridge.fib()});
         if (!runtime || prepared == Prepared::discard)
             tables.discard();
         if (!runtime)

@@ -17,6 +17,8 @@ bool lets_the_walk_go_on(const RuleRecord& rule) {
         case RuleAction::unreach6:
         case RuleAction::reset:
         case RuleAction::reset6:
+        case RuleAction::abort:
+        case RuleAction::abort6:
             return false;
         default:
             return true;

@@ -23,7 +23,7 @@
 namespace sluice::contract {
 
 inline constexpr std::uint64_t kSnapshotMagic = 0x31504e5343554c53;  // "SLUCSNP1"
-inline constexpr std::uint32_t kSnapshotVersion = 2;
+inline constexpr std::uint32_t kSnapshotVersion = 3;
 inline constexpr std::size_t kSnapshotMaximumSize = std::size_t{1} << 30;
 
 enum class RuleAction : std::uint8_t {
@@ -35,6 +35,8 @@ enum class RuleAction : std::uint8_t {
     unreach6,  // number: ICMPv6 code
     reset,
     reset6,
+    abort,  // SCTP
+    abort6,
     divert,       // number: port
     tee,          // number: port
     fwd,          // next_hop, next_hop_family, next_hop_port

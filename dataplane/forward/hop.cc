@@ -69,15 +69,13 @@ bool asks_for_source_route(const packet::Headers& headers) {
     return false;
 }
 
-void lower_hop_limit(std::span<std::byte> frame, packet::Headers& headers) {
-    --headers.ttl;
-    if (headers.ip_version == 6) {
-        reinterpret_cast<wire::Ip6*>(frame.data() + headers.network_offset)->hop_limit =
-            headers.ttl;
+void lower_hop_limit(std::byte* network, unsigned ip_version) {
+    if (ip_version == 6) {
+        --reinterpret_cast<wire::Ip6*>(network)->hop_limit;
         return;
     }
-    auto& ip = *reinterpret_cast<wire::Ip4*>(frame.data() + headers.network_offset);
-    ip.ttl = headers.ttl;
+    auto& ip = *reinterpret_cast<wire::Ip4*>(network);
+    --ip.ttl;
     // The word of TTL and protocol has become 0x0100 less. 0xffff is no checksum of a header.
     const std::uint32_t sum = ip.checksum.host() + std::uint32_t{0x0100};
     ip.checksum = Be16::from_host(static_cast<std::uint16_t>(sum + (sum >= 0xffff ? 1 : 0)));

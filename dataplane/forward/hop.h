@@ -25,9 +25,9 @@ bool is_group(const packet::Headers& headers);
 // make no sense count as one: nobody can tell.
 bool asks_for_source_route(const packet::Headers& headers);
 
-// One less, in the frame and in `headers`; the checksum of IPv4 follows (RFC 1624).
-// REQUIRES: headers.ttl > 0, and `frame` is what `headers` were read from.
-void lower_hop_limit(std::span<std::byte> frame, packet::Headers& headers);
+// One less in the IP header at `network`; the checksum of IPv4 follows (RFC 1624).
+// REQUIRES: it is a header of that version, and its TTL or hop limit is not 0.
+void lower_hop_limit(std::byte* network, unsigned ip_version);
 
 // The tag of the outermost VLAN, 0 if there is none or if it has priority only.
 std::uint16_t vlan_of(const packet::Headers& headers);

@@ -1,6 +1,7 @@
 #include "dataplane/forward/reply.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "dataplane/forward/frame_writer.h"
@@ -199,6 +200,69 @@ std::size_t build_reset(const Headers& h, std::span<std::byte> out) {
     return writer.finish();
 }
 
+struct SctpChunk {
+    std::uint8_t type;
+    std::uint8_t flags;
+    Be16 length;
+};
+static_assert(sizeof(SctpChunk) == 4);
+
+constexpr std::uint8_t kSctpInit = 1, kSctpAbort = 6, kReflectedTag = 1;
+
+// RFC 9260, appendix A: the bytes of the checksum, as they stand in the header.
+std::array<std::byte, 4> crc32c(std::span<const std::byte> bytes) {
+    std::uint32_t sum = ~std::uint32_t{0};
+    for (const std::byte each : bytes) {
+        sum ^= std::to_integer<std::uint32_t>(each);
+        for (int bit = 0; bit < 8; ++bit)
+            sum = (sum >> 1) ^ ((sum & 1) != 0 ? 0x82f63b78 : 0);
+    }
+    sum = ~sum;
+    return {static_cast<std::byte>(sum), static_cast<std::byte>(sum >> 8),
+            static_cast<std::byte>(sum >> 16), static_cast<std::byte>(sum >> 24)};
+}
+
+std::size_t build_abort(const Headers& h, std::span<std::byte> out) {
+    if (h.protocol != protocol::sctp)
+        return 0;
+    const std::size_t end = std::size_t{h.network_offset} + h.ip_length;
+    const wire::View view({h.frame, std::min<std::size_t>(end, h.frame_length)});
+    const auto* header = view.at<wire::Sctp>(h.transport_offset);
+    const std::size_t chunk_at = h.transport_offset + sizeof(wire::Sctp);
+    const auto* chunk = view.at<SctpChunk>(chunk_at);
+    if (header == nullptr || (chunk != nullptr && chunk->type == kSctpAbort))
+        return 0;
+    Be32 tag = header->verification_tag;
+    const bool is_init = chunk != nullptr && chunk->type == kSctpInit;
+    if (is_init) {
+        const auto* initiate_tag = view.at<Be32>(chunk_at + sizeof(SctpChunk));
+        if (initiate_tag == nullptr)
+            return 0;
+        tag = *initiate_tag;
+    }
+    // A tag of 0 belongs to INIT only: the packet is not of an association.
+    if (tag == Be32{})
+        return 0;
+    FrameWriter writer(out);
+    write_ethernet(writer, h);
+    write_ip(writer, ends_of_reply(h), protocol::sctp, sizeof(wire::Sctp) + sizeof(SctpChunk));
+    const std::size_t start = writer.length();
+    auto* sctp = writer.append(wire::Sctp{
+        .source_port = Be16::from_host(h.destination_port),
+        .destination_port = Be16::from_host(h.source_port),
+        .verification_tag = tag,
+        .checksum = {},
+    });
+    writer.append(SctpChunk{
+        .type = kSctpAbort,
+        .flags = is_init ? std::uint8_t{0} : kReflectedTag,
+        .length = Be16::from_host(sizeof(SctpChunk)),
+    });
+    const auto checksum = crc32c(writer.from(start));
+    std::memcpy(&sctp->checksum, checksum.data(), checksum.size());
+    return writer.finish();
+}
+
 ErrorMessage unreachable4(std::uint16_t code, std::uint16_t mtu) {
     return {.type = kIcmpUnreachable,
             .code = static_cast<std::uint8_t>(code),
@@ -289,6 +353,10 @@ std::size_t build_reply(const packet::Packet& packet, const Verdict& verdict,
             return build_reset(h, out);
         case Verdict::Kind::reset6:
             return h.ip_version == 6 ? build_reset(h, out) : 0;
+        case Verdict::Kind::abort:
+            return build_abort(h, out);
+        case Verdict::Kind::abort6:
+            return h.ip_version == 6 ? build_abort(h, out) : 0;
         case Verdict::Kind::accept:
         case Verdict::Kind::deny:
         case Verdict::Kind::divert:

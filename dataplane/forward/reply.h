@@ -1,5 +1,5 @@
-// What `reject`, `unreach`, `unreach6`, `reset` and `reset6` send back: an ICMP or ICMPv6
-// destination unreachable, or a TCP reset.
+// What `reject`, `unreach`, `unreach6`, `reset`, `reset6`, `abort` and `abort6` send back: an ICMP
+// or ICMPv6 destination unreachable, a TCP reset, or an SCTP abort.
 //
 // And what a router tells the sender of a packet that it cannot forward (RFC 1812, RFC 4443).
 //
@@ -12,8 +12,9 @@
 //   - ICMP and ICMPv6 messages that are not queries: errors never answer errors,
 //   - link-layer broadcast and multicast, multicast destinations,
 //   - senders that are no single host: multicast, broadcast, the unspecified address.
-// A reset answers TCP segments without RST only. As in ipfw, `unreach` and `reset` answer both
-// families, `unreach6` and `reset6` drop IPv4 without a word. `unreach` on an IPv6 packet sends the
+// A reset answers TCP segments without RST only, an abort SCTP packets whose first chunk is no ABORT
+// (RFC 9260 §8.4): by the tag of an INIT, else by the packet's own with the T bit. As in ipfw, `unreach` and `reset` answer both
+// families, `unreach6`, `reset6` and `abort6` drop IPv4 without a word. `unreach` on an IPv6 packet sends the
 // ICMPv6 code that RFC 7915 §4.2 gives for its code.
 #pragma once
 

@@ -28,15 +28,11 @@
 #include <vector>
 
 #include "common/result.h"
+#include "dataplane/host/interfaces.h"
 #include "dataplane/packet/environment.h"
 #include "dataplane/route/fib.h"
 
 namespace sluice::host {
-
-struct Port {
-    std::string name;              // of the twin, and of the port
-    packet::InterfaceIndex index;  // of the port, which is that of its interface
-};
 
 class Follower {
   public:
@@ -94,8 +90,8 @@ class Follower {
         std::uint64_t not_solicited = 0;  // too many, or too soon
         std::uint64_t refreshed = 0;      // neighbours in use that were about to be forgotten
     };
-    const Counters& counters() const;
-    // What an operator should know, one sentence at a time; none: nothing new.
+    Counters counters() const;
+    // What an operator should know, one sentence in ten seconds at most; none: nothing new.
     std::optional<std::string> complaint();
 
   private:

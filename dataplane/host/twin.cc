@@ -1,7 +1,6 @@
 #include "dataplane/host/twin.h"
 
 #include <fcntl.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_tun.h>
 #include <linux/rtnetlink.h>
@@ -13,7 +12,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <memory>
+
+#include "dataplane/host/netlink_request.h"
 
 namespace sluice::host {
 
@@ -30,28 +30,8 @@ ifreq request_for(const std::string& name) {
     return request;
 }
 
-struct CloseNetlink {
-    void operator()(mnl_socket* socket) const { mnl_socket_close(socket); }
-};
-using Netlink = std::unique_ptr<mnl_socket, CloseNetlink>;
-
 Ipv4 broadcast_of(Ipv4 address, unsigned length) {
     return Ipv4::from_host(address.host() | ~ipv4_mask(length).host());
-}
-
-// Sends one request and waits for the kernel's answer; 0 or an errno.
-int carry_out(mnl_socket* socket, nlmsghdr* message) {
-    std::array<char, 8192> buffer;
-    message->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-    if (mnl_socket_sendto(socket, message, message->nlmsg_len) < 0)
-        return errno;
-    const ssize_t length = mnl_socket_recvfrom(socket, buffer.data(), buffer.size());
-    if (length < 0)
-        return errno;
-    // Without a port and a sequence number to compare: the socket is ours alone.
-    return mnl_cb_run(buffer.data(), static_cast<std::size_t>(length), 0, 0, nullptr, nullptr) < 0
-               ? errno
-               : 0;
 }
 
 int add_address(mnl_socket* socket, unsigned index, const packet::InterfaceAddress& address) {
@@ -102,8 +82,8 @@ Result<Done> configure(const TwinSpec& spec) {
         return failure(spec.name, "cannot be set up", errno);
     if (spec.addresses.empty())
         return Done{};
-    const Netlink netlink(mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC));
-    if (netlink == nullptr || mnl_socket_bind(netlink.get(), 0, MNL_SOCKET_AUTOPID) < 0)
+    const Netlink netlink = open_netlink();
+    if (netlink == nullptr)
         return failure(spec.name, "cannot be given addresses", errno);
     for (const packet::InterfaceAddress& address : spec.addresses)
         if (const int code = add_address(netlink.get(), if_nametoindex(spec.name.c_str()), address);

@@ -20,8 +20,8 @@ std::span<const contract::Range> ranges(const Walk& walk, const Instruction& tes
     return walk.runtime.view().ranges().subspan(test.data, test.count);
 }
 
-bool is_before(const Packet& packet, const Instruction& test) {
-    return packet.now_ms / 1000 < test.argument;
+bool is_before(std::uint64_t now_ms, const Instruction& test) {
+    return now_ms / 1000 < test.argument;
 }
 
 }  // namespace
@@ -68,7 +68,7 @@ bool ResidualTests::test_matches(Walk& walk, const Instruction& test, std::uint3
             matched = walk.marks.fib == test.argument;
             break;
         case Opcode::not_expired:
-            matched = is_before(packet, test);
+            matched = is_before(packet.now_ms, test);
             break;
         case Opcode::tcp_mss:
             if (walk.marks.maximum_segment_size == 0)
@@ -85,19 +85,19 @@ bool ResidualTests::test_matches(Walk& walk, const Instruction& test, std::uint3
     return matched != ((test.flags & contract::kNegated) != 0);
 }
 
-bool ResidualTests::has_expired(const Runtime& runtime, std::uint32_t index, const Packet& packet) {
+bool ResidualTests::has_expired(const Runtime& runtime, std::uint32_t index, std::uint64_t now_ms) {
     const RuleRecord& rule = runtime.view().all_rules()[index];
     if ((rule.flags & contract::rule_flag::expires) == 0)
         return false;
     for (const Instruction& test : tests_of(runtime, rule))
-        if (test.opcode == Opcode::not_expired && !is_before(packet, test))
+        if (test.opcode == Opcode::not_expired && !is_before(now_ms, test))
             return true;
     return false;
 }
 
 bool ResidualTests::may_look_for_state(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
     for (const Instruction& test : tests_of(walk.runtime, rule)) {
-        if (test.opcode == Opcode::not_expired && !is_before(walk.packet, test))
+        if (test.opcode == Opcode::not_expired && !is_before(walk.packet.now_ms, test))
             return false;
         if (test.opcode == Opcode::probability && !chance(walk, test, index))
             return false;

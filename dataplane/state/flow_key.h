@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "dataplane/packet/glance.h"
 #include "dataplane/packet/packet.h"
 
 namespace sluice::state {
@@ -82,6 +83,21 @@ inline void set_flow_key(FlowKey& key, const packet::Headers& headers) {
                   headers.protocol);
 }
 
+// REQUIRES: the packet is common.
+inline void set_flow_key(FlowKey& key, const packet::Glance& glance) {
+    const auto source_port = static_cast<std::uint16_t>(glance.ports);
+    const auto destination_port = static_cast<std::uint16_t>(glance.ports >> 16);
+    if (glance.ip_version != 4) {
+        key = flow_key6(glance.ip6().source, glance.ip6().destination, source_port,
+                        destination_port, glance.protocol);
+        return;
+    }
+    std::uint32_t source, destination;
+    std::memcpy(&source, &glance.ip4().source, sizeof source);
+    std::memcpy(&destination, &glance.ip4().destination, sizeof destination);
+    set_flow_key4(key, source, destination, source_port, destination_port, glance.protocol);
+}
+
 inline FlowKey flow_key(const packet::Headers& headers) {
     FlowKey key;
     set_flow_key(key, headers);
@@ -144,10 +160,12 @@ class OwnerHash {
 
     // REQUIRES: the packet is IP.
     std::uint32_t operator()(const packet::Headers& headers) const;
+    std::uint32_t operator()(const packet::Glance& glance) const;
 
     // Of the addresses alone: the same for all fragments of a datagram and for all flows between
     // two hosts. REQUIRES: the packet is IP.
     std::uint32_t of_addresses(const packet::Headers& headers) const;
+    std::uint32_t of_addresses(const packet::Glance& glance) const;
 
     static unsigned worker_of(std::uint32_t hash, unsigned workers) {
         return (hash % kDirectorySize) % workers;
@@ -156,6 +174,10 @@ class OwnerHash {
     std::array<std::uint8_t, kKeySize> key() const;
 
   private:
+    std::uint32_t of_sum(unsigned sum) const {
+        return upper_[sum >> 8 & 0xff] ^ lower_[sum & 0xff];
+    }
+
     std::uint16_t word_;
     std::array<std::uint32_t, 256> upper_{};  // by the upper byte of the sum of all 16-bit words
     std::array<std::uint32_t, 256> lower_{};

@@ -281,32 +281,6 @@ CellIndex StateTable::newest(FlowHash hash, Fits fits) const {
     return best;
 }
 
-void StateTable::hit(const Hit& hit, const packet::Packet& packet, const Lifetimes& lifetimes) {
-    Cell& cell = cells_[hit.cell];
-    const Progress before{.marks = cell.marks,
-                          .tcp_seen = cell.tcp_seen,
-                          .expires_s = cell.expires_s,
-                          .acknowledged_forward = cell.acknowledged_forward,
-                          .acknowledged_reverse = cell.acknowledged_reverse};
-    const Progress after =
-        advance(before, packet.headers, hit.forward ? Step::forward : Step::reverse, lifetimes,
-                packet.uptime_s);
-    {
-        const CellWriter writer(cell);
-        store(cell.packets, cell.packets + 1);
-        store(cell.bytes, cell.bytes + packet.headers.counted_bytes());
-        store(cell.marks, after.marks);
-        store(cell.tcp_seen, after.tcp_seen);
-        store(cell.expires_s, after.expires_s);
-        store(cell.acknowledged_forward, after.acknowledged_forward);
-        store(cell.acknowledged_reverse, after.acknowledged_reverse);
-    }
-    if (((before.marks ^ after.marks) & mark::answered) != 0)
-        count(counters_->unanswered_states, -1);
-    if (after.tcp_seen != before.tcp_seen || after.expires_s < before.expires_s)
-        reschedule(hit.cell, packet.uptime_s);
-}
-
 // The wheel must not come too late.
 void StateTable::reschedule(CellIndex index, std::uint32_t uptime_s) {
     const std::uint32_t event = next_event(cells_[index], uptime_s);

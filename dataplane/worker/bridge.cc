@@ -147,13 +147,17 @@ std::uint32_t Bridge::ports_of_bridge(std::size_t port) const {
 // The twins have the MAC addresses of the ports, which are known once those have started.
 Result<Done> Bridge::open_gateway() {
     std::vector<ExceptionPath::TwinOfPort> twins;
-    for (std::size_t i = 0; i < ports_.size(); ++i)
-        if (spec_.ports[i].role == WorkerPort::Role::gateway)
-            twins.push_back({.spec = {.name = spec_.ports[i].name,
-                                      .mac = ports_[i].mac(),
-                                      .mtu = spec_.ports[i].mtu,
-                                      .addresses = spec_.ports[i].addresses},
-                             .port = static_cast<std::uint16_t>(i)});
+    for (std::size_t i = 0; i < ports_.size(); ++i) {
+        if (spec_.ports[i].role != WorkerPort::Role::gateway)
+            continue;
+        if (auto kept_out = ports_[i].keep_kernel_out(); !kept_out)
+            return kept_out.error();
+        twins.push_back({.spec = {.name = spec_.ports[i].name,
+                                  .mac = ports_[i].mac(),
+                                  .mtu = spec_.ports[i].mtu,
+                                  .addresses = spec_.ports[i].addresses},
+                         .port = static_cast<std::uint16_t>(i)});
+    }
     if (twins.empty())
         return Done{};
     auto fib = route::Fib::create({});

@@ -37,10 +37,10 @@ struct BridgePort {
     std::string name;
     std::string device;
     WorkerPort::Role role = WorkerPort::Role::pair;
-    std::uint16_t peer = 0;  // index, of a pair; else its own
-    std::string bridge;      // name of a learning bridge
+    std::uint16_t peer = 0;   // index, of a pair; else its own
+    std::string bridge = {};  // name of a learning bridge
     unsigned mtu = 1500;
-    std::vector<packet::InterfaceAddress> addresses;  // that a gateway port's twin is given
+    std::vector<packet::InterfaceAddress> addresses = {};  // that a gateway port's twin is given
 };
 
 struct BridgeSpec {

@@ -36,23 +36,6 @@ Ipv6 stored(const std::variant<Ipv4, Ipv6>& address) {
     return wide;
 }
 
-// The same for all packets of a flow; which of several paths it takes is no secret. Fragments have
-// no ports after the first, so none of them counts any.
-std::uint32_t flow_hash(const Headers& headers) {
-    std::uint64_t words[4];
-    std::memcpy(words, &headers.source, sizeof headers.source);
-    std::memcpy(words + 2, &headers.destination, sizeof headers.destination);
-    std::uint64_t hash = headers.protocol;
-    if (!headers.is_fragment())
-        hash |= std::uint64_t{headers.source_port} << 16 | std::uint64_t{headers.destination_port}
-                                                               << 32;
-    for (const std::uint64_t word : words) {
-        hash = (hash ^ word) * 0x9e3779b97f4a7c15;
-        hash ^= hash >> 32;
-    }
-    return static_cast<std::uint32_t>(hash >> 16);
-}
-
 // The frame as it lies in the packet's first buffer.
 std::span<std::byte> first_piece(rte_mbuf* mbuf) {
     return {rte_pktmbuf_mtod(mbuf, std::byte*), mbuf->data_len};
@@ -80,11 +63,6 @@ Router::~Router() {
         rte_pktmbuf_free(waiting_[i].mbuf);
 }
 
-bool Router::is_for_us(const Headers& headers, const packet::Interface& interface) {
-    const auto& ethernet = *reinterpret_cast<const wire::Ethernet*>(headers.frame);
-    return (ethernet.destination.bytes[0] & 1) != 0 || ethernet.destination == interface.mac;
-}
-
 std::optional<Ipv6> Router::own_address(const program::Runtime& runtime,
                                         const packet::Packet& packet) {
     const packet::Interface* interface = interface_of(runtime, packet.passage.receive_interface);
@@ -104,7 +82,16 @@ std::optional<Ipv6> Router::own_address(const program::Runtime& runtime,
 }
 
 Router::Way Router::way_to(const packet::Packet& packet, const Target& target) const {
-    const std::uint32_t hash = flow_hash(packet.headers);
+    const Headers& headers = packet.headers;
+    std::uint64_t source[2], destination[2];
+    std::memcpy(source, &headers.source, sizeof source);
+    std::memcpy(destination, &headers.destination, sizeof destination);
+    // Fragments have no ports after the first, so none of them counts any.
+    const std::uint32_t ports =
+        headers.is_fragment() ? 0
+                              : headers.source_port | std::uint32_t{headers.destination_port} << 16;
+    const std::uint32_t hash =
+        flow_hash(source[0] ^ source[1], destination[0] ^ destination[1], ports);
     return {.hop = target.version == 4 ? &spec_.fib->find(ipv4_of(target.address), hash)
                                        : &spec_.fib->find(target.address, hash),
             .target = target};
@@ -116,6 +103,14 @@ void Router::give_to_host(rte_mbuf* mbuf, std::uint16_t port) {
         return;
     }
     contract::add(spec_.counters->to_host, 1);
+    gave_to_host_ = true;
+}
+
+void Router::wake_host() {
+    if (!gave_to_host_)
+        return;
+    gave_to_host_ = false;
+    spec_.host->wake();
 }
 
 // The sender is told, if it came from a network; a packet of the host is told by the host.
@@ -136,17 +131,17 @@ void Router::refuse(const program::Runtime& runtime, const Traveller& traveller,
 }
 
 bool Router::make_changes(const Traveller& traveller) {
-    program::PacketMarks& marks = *traveller.marks;
-    if (!marks.changes_headers())
+    program::PacketMarks* marks = traveller.marks;
+    if (marks == nullptr || !marks->changes_headers())
         return true;
-    if (!forward::rewrite(first_piece(traveller.mbuf), traveller.packet->headers, marks))
+    if (!forward::rewrite(first_piece(traveller.mbuf), traveller.packet->headers, *marks))
         return false;
-    marks.forget_changes();
+    marks->forget_changes();
     return true;
 }
 
 bool Router::lower_hop_limit(const program::Runtime& runtime, const Traveller& traveller) {
-    Headers& headers = traveller.packet->headers;
+    const Headers& headers = traveller.packet->headers;
     if (headers.ttl <= 1) {
         refuse(runtime, traveller, DropReason::hop_limit, Obstacle::hop_limit);
         return false;
@@ -155,13 +150,14 @@ bool Router::lower_hop_limit(const program::Runtime& runtime, const Traveller& t
         refuse(runtime, traveller, DropReason::cannot_rewrite, Obstacle::none);
         return false;
     }
-    forward::lower_hop_limit(first_piece(traveller.mbuf), headers);
+    forward::lower_hop_limit(first_piece(traveller.mbuf).data() + headers.network_offset,
+                             headers.ip_version);
     return true;
 }
 
 Router::Way Router::route(const program::Runtime& runtime, const Traveller& traveller,
                           const Target& target) {
-    packet::Packet& packet = *traveller.packet;
+    const packet::Packet& packet = *traveller.packet;
     const Headers& headers = packet.headers;
     const auto up = [&]() -> Way {
         if (make_changes(traveller))
@@ -201,24 +197,22 @@ Router::Way Router::route(const program::Runtime& runtime, const Traveller& trav
         return stop(DropReason::source_route, Obstacle::source_route_refused);
     if (!lower_hop_limit(runtime, traveller))
         return {};
-    packet.passage.direction = packet::Direction::out;
-    packet.passage.transmit_interface = way.hop->interface;
     return way;
 }
 
 // Ethernet addresses and VLAN tag of the way out. What stood between them (several tags) is gone:
 // it belonged to the link that the packet came by.
-bool Router::address(rte_mbuf* mbuf, const Headers& headers, const packet::Interface& out,
-                     const MacAddress& neighbour) {
+bool Router::address(rte_mbuf* mbuf, std::size_t network_offset, unsigned ip_version,
+                     const packet::Interface& out, const MacAddress& neighbour) {
     const std::size_t wanted = sizeof(wire::Ethernet) + (out.vlan != 0 ? sizeof(wire::Vlan) : 0);
-    const std::size_t present = headers.network_offset;
-    if (present > wanted)
-        rte_pktmbuf_adj(mbuf, static_cast<std::uint16_t>(present - wanted));
-    else if (present < wanted &&
-             rte_pktmbuf_prepend(mbuf, static_cast<std::uint16_t>(wanted - present)) == nullptr)
+    if (network_offset > wanted)
+        rte_pktmbuf_adj(mbuf, static_cast<std::uint16_t>(network_offset - wanted));
+    else if (network_offset < wanted &&
+             rte_pktmbuf_prepend(mbuf, static_cast<std::uint16_t>(wanted - network_offset)) ==
+                 nullptr)
         return false;
     const Be16 type =
-        Be16::from_host(headers.ip_version == 4 ? wire::kEtherTypeIpv4 : wire::kEtherTypeIpv6);
+        Be16::from_host(ip_version == 4 ? wire::kEtherTypeIpv4 : wire::kEtherTypeIpv6);
     auto* ethernet = rte_pktmbuf_mtod(mbuf, wire::Ethernet*);
     ethernet->destination = neighbour;
     ethernet->source = out.mac;
@@ -240,7 +234,8 @@ void Router::send_fragments(const packet::Interface& out, const Traveller& trave
         if (size == 0)
             break;
         rte_mbuf* piece = spec_.sender->copy(std::span(fragment_).first(size), out.port);
-        if (piece == nullptr || !address(piece, headers, out, neighbour)) {
+        if (piece == nullptr ||
+            !address(piece, headers.network_offset, headers.ip_version, out, neighbour)) {
             spec_.sender->drop_own(piece, DropReason::transmit_full);
             break;
         }
@@ -248,6 +243,40 @@ void Router::send_fragments(const packet::Interface& out, const Traveller& trave
     }
     rte_pktmbuf_free(traveller.mbuf);
     contract::add(spec_.counters->routed, 1);
+}
+
+bool Router::look_up(const program::Runtime& runtime, const route::NextHop& hop) {
+    leaving_.hop = nullptr;
+    const packet::Interface* out = interface_of(runtime, hop.interface);
+    if (hop.neighbour == route::kNoNeighbour || out == nullptr || !out->up ||
+        !spec_.sender->link_up(out->port))
+        return false;
+    const route::Neighbour& neighbour = spec_.fib->neighbour(hop.neighbour);
+    const std::optional<MacAddress> mac = neighbour.mac();
+    if (!mac)
+        return false;
+    leaving_ = {.hop = &hop,
+                .neighbour = &neighbour,
+                .mtu = hop.mtu != 0 ? std::min(hop.mtu, out->mtu) : out->mtu,
+                .port = out->port,
+                .is_tagged = out->vlan != 0,
+                .addresses = {*mac, out->mac}};
+    neighbour.mark_used();
+    return true;
+}
+
+bool Router::send_plainly(const program::Runtime& runtime, rte_mbuf* mbuf,
+                          const packet::Glance& glance, const Way& way) {
+    if (way.hop != leaving_.hop && !look_up(runtime, *way.hop))
+        return false;
+    auto* frame = rte_pktmbuf_mtod(mbuf, std::byte*);
+    const auto offset = static_cast<std::size_t>(glance.network - frame);
+    if (glance.ip_length > leaving_.mtu || leaving_.is_tagged || offset != sizeof(wire::Ethernet))
+        return false;
+    std::memcpy(frame, leaving_.addresses, sizeof leaving_.addresses);
+    mbuf->port = RTE_MBUF_PORT_INVALID;
+    spec_.sender->forward(mbuf, leaving_.port);
+    return true;
 }
 
 void Router::send(const program::Runtime& runtime, const Traveller& traveller, const Way& way) {
@@ -279,7 +308,7 @@ void Router::leave(const program::Runtime& runtime, const Traveller& traveller,
                           static_cast<std::uint16_t>(mtu));
         return send_fragments(out, traveller, mtu, neighbour);
     }
-    if (!address(traveller.mbuf, headers, out, neighbour))
+    if (!address(traveller.mbuf, headers.network_offset, headers.ip_version, out, neighbour))
         return refuse(runtime, traveller, DropReason::cannot_rewrite, Obstacle::none);
     spec_.sender->send_own(traveller.mbuf, out.port);
     contract::add(spec_.counters->routed, 1);
@@ -320,12 +349,13 @@ bool Router::send_made(const program::Runtime& runtime, std::span<const std::byt
 void Router::wait_for(const Traveller& traveller, const Way& way) {
     const route::NextHop& hop = *way.hop;
     const packet::Packet& packet = *traveller.packet;
+    const Target target = way.target.version != 0 ? way.target : destination_of(packet);
     if (rte_pktmbuf_linearize(traveller.mbuf) != 0)
         return spec_.sender->drop_own(traveller.mbuf, DropReason::cannot_rewrite);
     Waiting next{.mbuf = traveller.mbuf,
-                 .wanted = {.address = way.target.address,
+                 .wanted = {.address = target.address,
                             .interface = hop.interface,
-                            .version = way.target.version},
+                            .version = target.version},
                  .receive_interface = packet.passage.receive_interface,
                  .since_ms = packet.now_ms,
                  .asked_ms = packet.now_ms};

@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <span>
 
+#include "dataplane/packet/glance.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/program/packet_marks.h"
 #include "dataplane/program/runtime.h"
@@ -39,10 +40,11 @@ class Router {
     static constexpr std::uint64_t kPatienceMs = 3000;
     static constexpr std::uint64_t kAskAgainMs = 1000;
 
-    // A packet on its way; the buffer is owned, the rest belongs to the caller.
+    // A packet on its way; the buffer is owned, the rest belongs to the caller. Null: no rule has
+    // written on it.
     struct Traveller {
         rte_mbuf* mbuf = nullptr;
-        packet::Packet* packet = nullptr;
+        const packet::Packet* packet = nullptr;
         program::PacketMarks* marks = nullptr;
     };
 
@@ -59,7 +61,7 @@ class Router {
     // The way on. Null: there is none.
     struct Way {
         const route::NextHop* hop = nullptr;
-        Target target;
+        Target target;  // version 0: the destination
     };
 
     // What outlives the router.
@@ -77,17 +79,19 @@ class Router {
     ~Router();
     Router(const Router&) = delete;
 
-    // Whether a frame that came in by this interface is for this station.
-    static bool is_for_us(const packet::Headers& headers, const packet::Interface& interface);
+    const route::Fib& fib() const { return *spec_.fib; }
 
-    // Decides about a packet that the rules have let in. A way: it goes on to the `out` pass, for
-    // which `packet->passage` has been made ready, and then to `send`. None: it is gone, to the
-    // kernel or dropped.
+    // Decides about a packet that the rules have let in. A way: its hop limit is one less, and it
+    // goes on to the `out` pass and then to `send`. None: it is gone, to the kernel or dropped.
     Way route(const program::Runtime& runtime, const Traveller& traveller, const Target& target);
 
     // The way to what `fwd` names for a packet that leaves; one without a hop if there is none.
     Way way_to(const packet::Packet& packet, const Target& target) const;
 
+    // Sends a packet that the rules have let out, common and in one buffer, unless there is
+    // anything special about its way. False: it is still the caller's, `send` knows more.
+    bool send_plainly(const program::Runtime& runtime, rte_mbuf* mbuf, const packet::Glance& glance,
+                      const Way& way);
     // Sends a packet that the rules have let out.
     void send(const program::Runtime& runtime, const Traveller& traveller, const Way& way);
     // The same for one that the kernel has made, by the port and with the Ethernet header that it
@@ -102,6 +106,11 @@ class Router {
     // Gives a frame to the kernel as if it had come in by `port`.
     void give_to_host(rte_mbuf* mbuf, std::uint16_t port);
 
+    // A burst begins: what is remembered of the last one may be old.
+    void begin_burst() { leaving_.hop = nullptr; }
+    // Wakes the thread of the exception path, if frames were given to it. Once a turn.
+    void wake_host();
+
     // Sends what has waited for a neighbour that is known by now, gives up on others. Once a turn.
     void tend(const program::Runtime& runtime, std::uint64_t now_ms);
 
@@ -110,7 +119,32 @@ class Router {
     static std::optional<Ipv6> own_address(const program::Runtime& runtime,
                                            const packet::Packet& packet);
 
+    // Writes the Ethernet header of the way out. False: there is no room for it.
+    static bool address(rte_mbuf* mbuf, std::size_t network_offset, unsigned ip_version,
+                        const packet::Interface& out, const MacAddress& neighbour);
+
+    // The same for all packets of a flow; which of several paths it takes is no secret.
+    static std::uint32_t flow_hash(std::uint64_t source, std::uint64_t destination,
+                                   std::uint32_t ports) {
+        std::uint64_t hash = (source ^ ports) * 0x9e3779b97f4a7c15;
+        hash = (hash ^ hash >> 32 ^ destination) * 0x9e3779b97f4a7c15;
+        return static_cast<std::uint32_t>(hash >> 32);
+    }
+
   private:
+    // How packets leave by a next hop, good for one burst.
+    struct Leaving {
+        const route::NextHop* hop = nullptr;
+        const route::Neighbour* neighbour = nullptr;
+        unsigned mtu = 0;
+        std::uint16_t port = 0;
+        bool is_tagged = false;
+        MacAddress addresses[2];  // as they begin the frame
+    };
+
+    // False: nothing is remembered then.
+    bool look_up(const program::Runtime& runtime, const route::NextHop& hop);
+
     struct Waiting {
         rte_mbuf* mbuf = nullptr;
         Solicitation wanted;
@@ -128,12 +162,12 @@ class Router {
                const MacAddress& neighbour);
     void send_fragments(const packet::Interface& out, const Traveller& traveller, unsigned mtu,
                         const MacAddress& neighbour);
-    bool address(rte_mbuf* mbuf, const packet::Headers& headers, const packet::Interface& out,
-                 const MacAddress& neighbour);
     void wait_for(const Traveller& traveller, const Way& way);
     void give_up(const program::Runtime& runtime, const Waiting& waiting);
 
     Spec spec_;
+    Leaving leaving_;
+    bool gave_to_host_ = false;
     std::array<Waiting, kMaximumWaiting> waiting_;
     unsigned waiting_count_ = 0;
     std::uint64_t tended_ms_ = 0;

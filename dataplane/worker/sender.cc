@@ -15,10 +15,6 @@ Sender::Sender(std::span<const WorkerPort> ports, std::uint16_t queue,
                                counters.ports[ports[i].peer]);
 }
 
-void Sender::forward(rte_mbuf* packet, std::uint16_t port) {
-    transmit_[port].push(packet);
-}
-
 void Sender::send_own(rte_mbuf* packet, std::uint16_t port) {
     packet->port = RTE_MBUF_PORT_INVALID;
     transmit_[port].push(packet);

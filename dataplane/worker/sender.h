@@ -62,7 +62,10 @@ class Sender {
     }
 
     // Takes the packet over. It is forwarded, having come in by a port; or it is one of our own.
-    void forward(rte_mbuf* packet, std::uint16_t port);
+    void forward(rte_mbuf* packet, std::uint16_t port) { transmit_[port].push(packet); }
+    void forward(std::span<rte_mbuf* const> packets, std::uint16_t port) {
+        transmit_[port].push(packets);
+    }
     void send_own(rte_mbuf* packet, std::uint16_t port);
     // Sends a copy of a frame that lies in no buffer. False: there is no buffer.
     bool send_copy(std::span<const std::byte> frame, std::uint16_t port);

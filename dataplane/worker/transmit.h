@@ -4,7 +4,9 @@
 // counted: waiting longer would stop everything else that the worker does.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <span>
 
 #include "dataplane/contract/counters.h"
 
@@ -30,10 +32,21 @@ class TransmitBuffer {
             flush();
     }
 
+    // The same for several. REQUIRES: packets.size() <= kCapacity.
+    void push(std::span<rte_mbuf* const> packets) {
+        if (count_ + packets.size() > kCapacity)
+            flush();
+        std::copy(packets.begin(), packets.end(), packets_ + count_);
+        count_ += static_cast<unsigned>(packets.size());
+        if (count_ == kCapacity)
+            flush();
+    }
+
     void flush();
 
-  private:
     static constexpr unsigned kCapacity = 64;
+
+  private:
     static constexpr unsigned kAttempts = 4;
 
     std::uint16_t port_;

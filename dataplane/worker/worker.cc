@@ -8,21 +8,16 @@
 #include <time.h>
 
 #include <algorithm>
-#include <cstring>
+#include <utility>
 
-#include "dataplane/forward/fragment.h"
-#include "dataplane/forward/keepalive.h"
-#include "dataplane/forward/reply.h"
-#include "dataplane/forward/rewrite.h"
-#include "dataplane/packet/parser.h"
 #include "dataplane/packet/wire.h"
+#include "dataplane/worker/scratch.h"
 
 namespace sluice::worker {
 
 namespace {
 
 using contract::DropReason;
-using program::Verdict;
 
 // The coarse clock is read without a system call on every machine; its step is a few milliseconds.
 std::uint64_t wall_clock_ms() {
@@ -39,17 +34,12 @@ bool should_be_spread_by_hardware(const packet::Headers& headers) {
                                       headers.protocol == packet::wire::protocol::udp);
 }
 
+// The frame lies in one buffer, as it was on the wire.
+bool is_plain(const rte_mbuf& mbuf) {
+    return (mbuf.nb_segs == 1) & ((mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0);
+}
+
 }  // namespace
-
-// Where frames that lie in several buffers are put together, one place for each packet of a burst.
-// Pages that are never used cost nothing.
-struct Worker::Scratch {
-    explicit Scratch(unsigned burst) : frames(new std::byte[std::size_t{burst} * kLongestFrame]) {}
-
-    std::unique_ptr<std::byte[]> frames;
-    std::byte keepalive[forward::kMaximumKeepalive];
-    std::byte fragment[kLongestFrame];
-};
 
 class Worker::Keepalives final : public state::KeepaliveSink {
   public:
@@ -69,15 +59,10 @@ Worker::Worker(const WorkerSpec& spec)
       engine_(spec.outputs, spec.seed),
       sender_(new Sender(spec_.ports, static_cast<std::uint16_t>(spec.id), *spec.counters,
                          forward::TokenBucket(spec.reply_rate, spec.reply_burst))),
-      ways_(spec.burst),
       learning_bridge_(spec_.ports, *spec.counters, *sender_, spec.flood_limit),
       mbufs_(spec.burst),
-      packets_(spec.burst),
-      verdicts_(spec.burst),
-      marks_(spec.burst),
       port_of_device_(RTE_MAX_ETHPORTS),
-      scratch_(new Scratch(spec.burst)) {
-    from_programs_.reserve(spec.burst);
+      scratch_(new Scratch(std::min<unsigned>(spec.burst, packet::Burst::kCapacity))) {
     const unsigned workers = spec.handover == nullptr ? 0 : spec.handover->workers();
     const std::uint64_t patience =
         rte_get_timer_hz() / 1000 * std::uint64_t{spec.handover_patience_ms};
@@ -87,13 +72,16 @@ Worker::Worker(const WorkerSpec& spec)
                                spec.burst, patience);
     for (std::size_t i = 0; i < spec.ports.size(); ++i)
         port_of_device_[spec.ports[i].device] = static_cast<std::uint16_t>(i);
-    if (spec.fib != nullptr)
-        router_ = std::make_unique<Router>(Router::Spec{.worker = spec.id,
-                                                        .counters = spec.counters,
-                                                        .fib = spec.fib,
-                                                        .host = spec.host,
-                                                        .solicitations = spec.solicitations,
-                                                        .sender = sender_.get()});
+    engine_.populate();
+    if (spec.fib == nullptr)
+        return;
+    router_ = std::make_unique<Router>(Router::Spec{.worker = spec.id,
+                                                    .counters = spec.counters,
+                                                    .fib = spec.fib,
+                                                    .host = spec.host,
+                                                    .solicitations = spec.solicitations,
+                                                    .sender = sender_.get()});
+    routed_ = std::make_unique<Routed>();
 }
 
 Worker::Worker(Worker&&) noexcept = default;
@@ -157,11 +145,10 @@ unsigned Worker::turn(const program::Runtime* runtime) {
     if (router_ != nullptr) {
         if (runtime != nullptr)
             router_->tend(*runtime, now_ms_);
-        spec_.host->wake();
+        router_->wake_host();
     }
-    if (gave_to_program_)
+    if (std::exchange(gave_to_program_, false))
         spec_.divert->wake();
-    gave_to_program_ = false;
     sender_->flush();
     contract::add(spec_.counters->heartbeat, 1);
     contract::set(spec_.counters->generation, runtime == nullptr ? 0 : runtime->generation());
@@ -183,10 +170,18 @@ void Worker::receive(const ReceiveQueue& queue, unsigned count, const program::R
             drop(mbufs_[i], queue.port, DropReason::no_ruleset);
         return;
     }
-    count = admit_all(queue.port, count, *runtime);
-    if (outboxes_.size() > 1 && (runtime->uses_states() || runtime->uses_reassembly()))
-        count = keep_own(count, *runtime);
-    judge(count, *runtime);
+    const bool has_owners =
+        outboxes_.size() > 1 && (runtime->uses_states() || runtime->uses_reassembly());
+    if (is_routed({.port = queue.port}))
+        return receive_routed(mbufs_.data(), count, {.port = queue.port}, *runtime);
+    for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
+        const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);
+        begin_burst(mbufs_.data() + done, queue.port, *runtime);
+        take(mbufs_.data() + done, end - done, queue.port);
+        if (has_owners)
+            keep_own({.port = queue.port}, *runtime);
+        judge(*runtime);
+    }
 }
 
 // As much from each of the other workers as a turn can bring to it, and a burst more, to catch up.
@@ -211,24 +206,33 @@ unsigned Worker::take_handed_over(const program::Runtime* runtime) {
 void Worker::judge_handed_over(unsigned count, const program::Runtime* runtime) {
     for (unsigned i = 0; i < count; ++i)
         rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
-    unsigned admitted = 0;
-    for (unsigned i = 0; i < count; ++i) {
-        move(i, admitted);
-        const Origin origin = origin_of(mbufs_[admitted]->port);
-        if (runtime == nullptr)
-            drop(mbufs_[admitted], origin.port, DropReason::no_ruleset);
-        else if (origin.program)
-            from_programs_.push_back(mbufs_[admitted]);
-        else if (admit(admitted, origin, *runtime))
-            ++admitted;
-    }
-    if (runtime != nullptr && admitted != 0)
-        judge(admitted, *runtime);
-    if (from_programs_.empty())
+    if (runtime == nullptr) {
+        for (unsigned i = 0; i < count; ++i)
+            drop(mbufs_[i], origin_of(mbufs_[i]->port).port, DropReason::no_ruleset);
         return;
-    std::copy(from_programs_.begin(), from_programs_.end(), mbufs_.begin());
-    judge_from_programs(static_cast<unsigned>(from_programs_.size()), *runtime);
-    from_programs_.clear();
+    }
+    for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
+        const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);
+        begin_burst(mbufs_.data() + done, origin_of(mbufs_[done]->port).port, *runtime);
+        rte_mbuf* of_programs[packet::Burst::kCapacity];
+        unsigned of_programs_count = 0;
+        for (unsigned i = done; i < end; ++i) {
+            const Origin origin = origin_of(mbufs_[i]->port);
+            rte_mbuf* mbuf = mbufs_[i];
+            if (origin.program) {
+                of_programs[of_programs_count++] = mbuf;
+                continue;
+            }
+            if (is_routed(origin) && !take_routed(mbuf, origin, *runtime))
+                continue;
+            if (!is_routed(origin))
+                take(&mbuf, 1, origin.port);
+            taken_[burst_.size() - 1] = mbuf;
+        }
+        judge(*runtime);
+        if (of_programs_count != 0)
+            judge_from_programs(of_programs, of_programs_count, *runtime);
+    }
 }
 
 // Whether a burst may be received, whoever owns its flows.
@@ -239,33 +243,89 @@ bool Worker::others_have_room() {
     return room;
 }
 
-// Gives the packets of other workers' flows away and moves the rest together; returns how many
-// those are.
-// REQUIRES: the mbufs say where they come from.
-unsigned Worker::keep_own(unsigned count, const program::Runtime& runtime) {
-    std::uint16_t port = 0;
-    unsigned kept = 0;
-    for (unsigned i = 0; i < count; ++i) {
-        const packet::Packet& packet = packets_[i];
-        if (packet.malformed == DropReason::none && packet.headers.ip_version != 0) {
-            const unsigned owner = runtime.owner_of(packet.headers, *spec_.owner_hash,
-                                                    static_cast<unsigned>(outboxes_.size()));
-            if (owner != spec_.id) {
-                const Origin origin = origin_of(mbufs_[i]->port);
-                port = origin.port;
-                if (!origin.host && spec_.ports[port].spreads_by_owner &&
-                    !runtime.uses_reassembly() && should_be_spread_by_hardware(packet.headers))
-                    contract::add(spec_.counters->misdirected, 1);
-                outboxes_[owner].push(mbufs_[i]);
-                continue;
-            }
-        }
-        move(i, kept);
-        ++kept;
+// The next burst; its packets will be those of `mbufs`, in their order.
+void Worker::begin_burst(rte_mbuf** mbufs, std::uint16_t port, const program::Runtime& runtime) {
+    burst_.begin({.parser_settings = runtime.parser_settings(),
+                  .first_sequence = sequence_,
+                  .now_ms = now_ms_,
+                  .uptime_s = uptime_s_});
+    judgement_.marked = 0;
+    taken_ = mbufs;
+    one_port_ = true;
+    passage_ = {.direction = packet::Direction::in,
+                .entry = packet::Entry::bridge,
+                .receive_interface = port,
+                .transmit_interface = packet::kNoInterface};
+}
+
+// Takes packets into the burst that came in by one port.
+void Worker::take(rte_mbuf** mbufs, unsigned count, std::uint16_t port) {
+    if (port != passage_.receive_interface) {
+        one_port_ = false;
+        passage_.receive_interface = port;
     }
-    if (kept != count)
-        hand_over(port);
-    return kept;
+    packet::Burst::Frame* frames = burst_.room();
+    bool all_plain = true;
+    for (unsigned i = 0; i < count; ++i) {
+        const rte_mbuf* mbuf = mbufs[i];
+        frames[i] = {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
+        all_plain &= is_plain(*mbuf);
+    }
+    for (unsigned i = 0; i < count && !all_plain; ++i) {
+        if (is_plain(*mbufs[i]))
+            continue;
+        // Some drivers take a VLAN tag out of the frame without having been asked to.
+        if ((mbufs[i]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
+            rte_vlan_insert(&mbufs[i]);
+        const std::span<const std::byte> frame = in_one_piece(mbufs[i], burst_.size() + i);
+        frames[i] = {frame.data(), static_cast<std::uint32_t>(frame.size())};
+    }
+    burst_.add(count, passage_);
+}
+
+// The engine reads headers anywhere in a frame.
+std::span<const std::byte> Worker::in_one_piece(rte_mbuf* mbuf, std::size_t place_in_burst) {
+    if (mbuf->nb_segs == 1 || rte_pktmbuf_linearize(mbuf) == 0)
+        return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
+    const std::uint32_t length = std::min(mbuf->pkt_len, kLongestFrame);
+    std::byte* place = scratch_->frames.get() + place_in_burst * kLongestFrame;
+    const void* bytes = rte_pktmbuf_read(mbuf, 0, length, place);
+    return {static_cast<const std::byte*>(bytes), length};
+}
+
+// The worker that a packet of the burst belongs to.
+unsigned Worker::owner_of(std::size_t index, const program::Runtime& runtime) {
+    const auto workers = static_cast<unsigned>(outboxes_.size());
+    if (burst_.is_common(index))
+        return runtime.owner_of(burst_.glance(index), *spec_.owner_hash, workers);
+    const packet::Packet& packet = burst_.packet(index);
+    if (packet.malformed != DropReason::none || packet.headers.ip_version == 0)
+        return spec_.id;
+    return runtime.owner_of(packet.headers, *spec_.owner_hash, workers);
+}
+
+// Gives the packets of other workers' flows away. The rest moves together.
+void Worker::keep_own(const Origin& origin, const program::Runtime& runtime) {
+    const std::uint16_t port = origin.port;
+    packet::Burst::Mask own = 0;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < burst_.size(); ++i) {
+        const unsigned owner = owner_of(i, runtime);
+        if (owner == spec_.id) {
+            own |= packet::Burst::Mask{1} << i;
+            taken_[kept++] = taken_[i];
+            continue;
+        }
+        if (!origin.host && spec_.ports[port].spreads_by_owner && !runtime.uses_reassembly() &&
+            should_be_spread_by_hardware(burst_.packet(i).headers))
+            contract::add(spec_.counters->misdirected, 1);
+        taken_[i]->port = name_of(origin);  // not every driver says it
+        outboxes_[owner].push(taken_[i]);
+    }
+    if (own == burst_.all())
+        return;
+    burst_.keep_only(own);
+    hand_over(port);
 }
 
 void Worker::hand_over(std::uint16_t port) {
@@ -278,268 +338,10 @@ void Worker::hand_over(std::uint16_t port) {
     }
 }
 
-void Worker::judge(unsigned count, const program::Runtime& runtime) {
-    for (unsigned i = 0; i < count; ++i)
-        marks_[i].clear();
-    engine_.filter(runtime, std::span(packets_).first(count), verdicts_, marks_);
-    outgoing_ = 0;
-    for (unsigned i = 0; i < count; ++i)
-        act(i, runtime);
-    if (outgoing_ != 0)
-        judge_outgoing(runtime);
-}
-
-unsigned Worker::admit_all(std::uint16_t port, unsigned count, const program::Runtime& runtime) {
-    unsigned admitted = 0;
-    for (unsigned i = 0; i < count; ++i) {
-        move(i, admitted);
-        mbufs_[admitted]->port = spec_.ports[port].device;  // not every driver says it
-        admitted += admit(admitted, {.port = port}, runtime) ? 1 : 0;
-    }
-    return admitted;
-}
-
-void Worker::move(unsigned from, unsigned to) {
-    if (from == to)
-        return;
-    mbufs_[to] = mbufs_[from];
-    packets_[to] = packets_[from];
-}
-
-bool Worker::admit(unsigned index, const Origin& origin, const program::Runtime& runtime) {
-    parse(index, runtime);
-    packet::Packet& packet = packets_[index];
-    packet.passage = {.direction = packet::Direction::in,
-                      .entry = packet::Entry::bridge,
-                      .receive_interface = origin.port,
-                      .transmit_interface = packet::kNoInterface};
-    if (origin.host)
-        return admit_from_host(index, origin.port, runtime);
-    return spec_.ports[origin.port].role != WorkerPort::Role::gateway ||
-           admit_to_gateway(index, origin.port, runtime);
-}
-
-// The frame in one piece. The engine reads headers anywhere in it.
-std::span<const std::byte> Worker::frame_of(unsigned index) {
-    rte_mbuf* mbuf = mbufs_[index];
-    if (mbuf->nb_segs == 1 || rte_pktmbuf_linearize(mbuf) == 0)
-        return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
-    const std::uint32_t length = std::min(mbuf->pkt_len, kLongestFrame);
-    const void* bytes = rte_pktmbuf_read(mbuf, 0, length, place_of(index).data());
-    return {static_cast<const std::byte*>(bytes), length};
-}
-
-std::span<std::byte> Worker::place_of(unsigned index) {
-    return {scratch_->frames.get() + std::size_t{index} * kLongestFrame, kLongestFrame};
-}
-
-void Worker::parse(unsigned index, const program::Runtime& runtime) {
-    // Some drivers take a VLAN tag out of the frame without having been asked to.
-    if ((mbufs_[index]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
-        rte_vlan_insert(&mbufs_[index]);
-    packet::Packet& packet = packets_[index];
-    packet.malformed =
-        packet::parse_frame(frame_of(index), runtime.parser_settings(), packet.headers);
-    packet.sequence = sequence_++;
-    packet.now_ms = now_ms_;
-    packet.uptime_s = uptime_s_;
-}
-
-void Worker::act(unsigned index, const program::Runtime& runtime) {
-    Verdict& verdict = verdicts_[index];
-    if (verdict.kind == Verdict::Kind::tee)
-        pass_tees(index, runtime);
-    if (packets_[index].passage.entry == packet::Entry::ip)
-        return act_on_routed(index, runtime);
-    const std::uint16_t port = packets_[index].passage.receive_interface;
-    rte_mbuf* mbuf = mbufs_[index];
-    switch (verdict.kind) {
-        case Verdict::Kind::accept:
-            if (verdict.rule_number == 0 && packets_[index].headers.ip_version == 0)
-                contract::add(spec_.counters->non_ip, 1);
-            forward(index, port);
-            break;
-        case Verdict::Kind::unreach:
-        case Verdict::Kind::unreach6:
-        case Verdict::Kind::reset:
-        case Verdict::Kind::reset6:
-            reply(index);
-            drop(mbuf, port, verdict.reason);
-            break;
-        case Verdict::Kind::divert:
-            if (const DropReason lost = give_to_program(index, runtime); lost != DropReason::none)
-                drop(mbuf, port, lost);
-            else
-                rte_pktmbuf_free(mbuf);
-            break;
-        case Verdict::Kind::fwd:
-            drop(mbuf, port, DropReason::unsupported_on_bridge);
-            break;
-        case Verdict::Kind::reass:
-            reassemble(index, runtime);
-            break;
-        case Verdict::Kind::tee:
-        case Verdict::Kind::deny:
-            drop(mbuf, port, verdict.reason);
-            break;
-    }
-}
-
-void Worker::forward(unsigned index, std::uint16_t port) {
-    rte_mbuf* mbuf = mbufs_[index];
-    if (marks_[index].changes_headers() &&
-        !forward::rewrite({rte_pktmbuf_mtod(mbuf, std::byte*), mbuf->data_len},
-                          packets_[index].headers, marks_[index])) {
-        drop(mbuf, port, DropReason::cannot_rewrite);
-        return;
-    }
-    if (spec_.ports[port].role == WorkerPort::Role::bridge)
-        return learning_bridge_.forward(mbuf, port, now_ms_, uptime_s_);
-    const std::uint16_t peer = spec_.ports[port].peer;
-    if (!sender_->link_up(peer)) {
-        drop(mbuf, port, DropReason::port_down);
-        return;
-    }
-    sender_->forward(mbuf, peer);
-}
-
-// Keeps the fragment. The datagram that it completes, in memory of the reassembler, or nothing.
-std::span<std::byte> Worker::reassembled(unsigned index, std::uint16_t port) {
-    rte_mbuf* mbuf = mbufs_[index];
-    packet::Packet& packet = packets_[index];
-    program::PacketMarks& marks = marks_[index];
-    // Changes so far are those of the fragment.
-    if (marks.changes_headers() &&
-        !forward::rewrite({rte_pktmbuf_mtod(mbuf, std::byte*), mbuf->data_len}, packet.headers,
-                          marks)) {
-        drop(mbuf, port, DropReason::cannot_rewrite);
-        return {};
-    }
-    marks.forget_changes();
-    const packet::Reassembler::Outcome outcome = reassembler_.add(packet);
-    if (outcome.given_up != 0)
-        contract::add(spec_.counters->drops[static_cast<std::size_t>(outcome.reason)],
-                      outcome.given_up);
-    if (outcome.refused != DropReason::none) {
-        drop(mbuf, port, outcome.refused);
-        return {};
-    }
-    rte_pktmbuf_free(mbuf);
-    contract::add(spec_.counters->fragments_kept, 1);
-    if (!outcome.frame.empty())
-        contract::add(spec_.counters->datagrams_reassembled, 1);
-    return outcome.frame;
-}
-
-void Worker::reassemble(unsigned index, const program::Runtime& runtime) {
-    packet::Packet& packet = packets_[index];
-    program::PacketMarks& marks = marks_[index];
-    const std::uint16_t port = packet.passage.receive_interface;
-    const std::span<std::byte> frame = reassembled(index, port);
-    if (frame.empty())
-        return;
-    packet.malformed = packet::parse_frame(frame, runtime.parser_settings(), packet.headers);
-    if (packet.malformed != DropReason::none)
-        return count_drop(port, packet.malformed);
-    Verdict& verdict = verdicts_[index];
-    verdict = engine_.resume(runtime, packet, verdict, marks);
-    pass_tees(index, runtime, frame);
-    act_on_whole(index, runtime, frame);
-}
-
-void Worker::act_on_whole(unsigned index, const program::Runtime& runtime,
-                          std::span<std::byte> frame) {
-    const std::uint16_t port = packets_[index].passage.receive_interface;
-    const Verdict& verdict = verdicts_[index];
-    switch (verdict.kind) {
-        case Verdict::Kind::accept:
-            return send_whole(index, frame, port);
-        case Verdict::Kind::unreach:
-        case Verdict::Kind::unreach6:
-        case Verdict::Kind::reset:
-        case Verdict::Kind::reset6:
-            reply(index);
-            return count_drop(port, verdict.reason);
-        case Verdict::Kind::divert:
-            if (const DropReason lost = give_to_program(index, runtime, frame);
-                lost != DropReason::none)
-                count_drop(port, lost);
-            return;
-        case Verdict::Kind::fwd:
-            return count_drop(port, DropReason::unsupported_on_bridge);
-        case Verdict::Kind::reass:
-        case Verdict::Kind::tee:
-        case Verdict::Kind::deny:
-            return count_drop(port, verdict.reason);
-    }
-}
-
-void Worker::send_whole(unsigned index, std::span<std::byte> frame, std::uint16_t port) {
-    const packet::Headers& headers = packets_[index].headers;
-    const std::uint16_t peer = spec_.ports[port].peer;
-    if (!sender_->link_up(peer))
-        return count_drop(port, DropReason::port_down);
-    if (marks_[index].changes_headers() && !forward::rewrite(frame, headers, marks_[index]))
-        return count_drop(port, DropReason::cannot_rewrite);
-    const unsigned mtu = spec_.ports[peer].mtu;
-    const std::size_t length = std::size_t{headers.network_offset} + headers.ip_length;
-    if (headers.ip_length <= mtu)
-        return send_piece(frame.first(length), port);
-    for (unsigned number = 0;; ++number) {
-        const std::size_t size =
-            forward::build_fragment(frame, headers, mtu, number, scratch_->fragment);
-        if (size == 0)
-            return;
-        send_piece(std::span(scratch_->fragment).first(size), port);
-    }
-}
-
-// What came in by `port`, or a part of it.
-void Worker::send_piece(std::span<const std::byte> frame, std::uint16_t port) {
-    rte_mbuf* piece = sender_->copy(frame, port);
-    if (piece == nullptr)
-        return count_drop(port, DropReason::transmit_full);
-    if (spec_.ports[port].role == WorkerPort::Role::bridge)
-        return learning_bridge_.forward(piece, port, now_ms_, uptime_s_);
-    sender_->send_own(piece, spec_.ports[port].peer);
-}
-
-void Worker::drop(rte_mbuf* mbuf, std::uint16_t port, DropReason reason) {
-    sender_->drop(mbuf, port, reason);
-}
-
-void Worker::count_drop(std::uint16_t port, DropReason reason) {
-    sender_->count_drop(port, reason);
-}
-
-void Worker::reply(unsigned index) {
-    const packet::Packet& packet = packets_[index];
-    sender_->answer(
-        {.packet = packet, .port = packet.passage.receive_interface, .now_ms = now_ms_, .own = {}},
-        verdicts_[index]);
-}
-
-void Worker::send_keepalive(const state::Keepalive& keepalive, const program::Runtime& runtime) {
-    const std::uint16_t near = keepalive.origin.interface;
-    const auto& interfaces = runtime.environment().interfaces;
-    if (near >= interfaces.size() || interfaces[near].port >= spec_.ports.size())
-        return;
-    const std::size_t length = forward::build_keepalive(keepalive, scratch_->keepalive);
-    if (length == 0)
-        return;
-    const std::span<const std::byte> frame = std::span(scratch_->keepalive).first(length);
-    const WorkerPort& from = spec_.ports[interfaces[near].port];
-    bool sent = false;
-    if (from.role == WorkerPort::Role::gateway) {
-        sent = router_->send_made(runtime, frame, interfaces[near].port, now_ms_);
-    } else if (from.role == WorkerPort::Role::bridge) {
-        sent = learning_bridge_.send_to_station(frame, near, uptime_s_);
-    } else {
-        const std::uint16_t port = keepalive.to_initiator ? near : from.peer;
-        sent = sender_->link_up(port) && sender_->send_copy(frame, port);
-    }
-    if (sent)
-        contract::add(spec_.counters->keepalives_sent, 1);
+void Worker::judge(const program::Runtime& runtime) {
+    sequence_ += burst_.size();
+    engine_.filter(runtime, burst_, judgement_);
+    carry_out(runtime);
 }
 
 bool Worker::kill_as_ordered(const program::Runtime* runtime) {

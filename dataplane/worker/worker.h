@@ -25,13 +25,16 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "dataplane/contract/counters.h"
+#include "dataplane/packet/burst.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/packet/reassembly.h"
 #include "dataplane/program/engine.h"
-#include "dataplane/route/fib.h"
+#include "dataplane/program/judgement.h"
 #include "dataplane/state/flow_key.h"
 #include "dataplane/worker/active_runtime.h"
 #include "dataplane/worker/clock.h"
@@ -109,8 +112,9 @@ class Worker {
 
   private:
     struct Scratch;
+    struct Routed;
     class Keepalives;
-    // Where a packet comes from: a port, the kernel's twin of it, or a divert port's program.
+    // Where a packet comes from: a port, the kernel's twin of it, or the program of a divert port.
     struct Origin {
         std::uint16_t port = 0;  // index
         bool host = false;
@@ -121,55 +125,80 @@ class Worker {
     void judge_handed_over(unsigned count, const program::Runtime* runtime);
     bool others_have_room();
     void receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime);
-    unsigned keep_own(unsigned count, const program::Runtime& runtime);
+    void begin_burst(rte_mbuf** mbufs, std::uint16_t port, const program::Runtime& runtime);
+    void take(rte_mbuf** mbufs, unsigned count, std::uint16_t port);
+    void keep_own(const Origin& origin, const program::Runtime& runtime);
+    unsigned owner_of(std::size_t index, const program::Runtime& runtime);
+    std::span<const std::byte> in_one_piece(rte_mbuf* mbuf, std::size_t place_in_burst);
     void hand_over(std::uint16_t port);
-    void judge(unsigned count, const program::Runtime& runtime);
-    // Reads the headers of a packet and the way it takes. False: it is not for the rules, and gone.
-    bool admit(unsigned index, const Origin& origin, const program::Runtime& runtime);
-    unsigned admit_all(std::uint16_t port, unsigned count, const program::Runtime& runtime);
-    void parse(unsigned index, const program::Runtime& runtime);
-    void move(unsigned from, unsigned to);
-    // Of gateway ports: worker_gateway.cc.
+    void judge(const program::Runtime& runtime);
+
+    // -- route_out.cc: gateway ports, and what the kernel of this machine sends --
     Origin origin_of(std::uint16_t name) const;
     std::uint16_t name_of(const Origin& origin) const;
-    bool admit_to_gateway(unsigned index, std::uint16_t port, const program::Runtime& runtime);
-    bool admit_from_host(unsigned index, std::uint16_t port, const program::Runtime& runtime);
+    bool is_routed(const Origin& origin) const;
+    // The way of a frame through the rules. None: it is not for them, and gone.
+    std::optional<packet::Passage> admit(rte_mbuf* mbuf, const Origin& origin,
+                                         const program::Runtime& runtime);
+    bool take_routed(rte_mbuf*& mbuf, const Origin& origin, const program::Runtime& runtime);
+    void receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& origin,
+                        const program::Runtime& runtime);
     unsigned take_from_host(const program::Runtime* runtime);
+    void carry_out_routed(const program::Runtime& runtime);
+    void route_burst(packet::Burst::Mask packets, const program::Runtime& runtime);
     void act_on_routed(unsigned index, const program::Runtime& runtime);
-    void send_on(unsigned index, const program::Runtime& runtime,
-                 const Router::Target* redirection);
-    void answer_routed(unsigned index, const program::Runtime& runtime);
-    void reassemble_routed(unsigned index, const program::Runtime& runtime);
-    void judge_outgoing(const program::Runtime& runtime);
-    // Of divert and tee: worker_divert.cc.
-    contract::DropReason give_to_program(unsigned index, const program::Runtime& runtime,
-                                         std::span<const std::byte> whole = {});
-    void pass_tees(unsigned index, const program::Runtime& runtime,
-                   std::span<const std::byte> whole = {});
+    bool act_on_outgoing(unsigned index, const program::Runtime& runtime);
+    void act_on_special(unsigned index, const program::Runtime& runtime);
+    bool is_plainly_for_us(const rte_mbuf& mbuf) const;
+    void route(rte_mbuf* mbuf, const packet::Packet& packet, program::PacketMarks* marks,
+               const program::Verdict* verdict, const program::Runtime& runtime);
+    void add_outgoing(rte_mbuf* mbuf, std::span<const std::byte> frame,
+                      const packet::Passage& passage, const program::PacketMarks* marks,
+                      const Router::Way& way);
+    void refuse_routed(rte_mbuf* mbuf, const packet::Packet& packet,
+                       const program::Verdict& verdict, const program::Runtime& runtime);
+    // Keeps a fragment. The buffer of the datagram that it completes, which `whole_` describes as
+    // it lies in `place` of the frames of Routed.
+    rte_mbuf* reassemble_routed(rte_mbuf* mbuf, const packet::Packet& packet,
+                                program::Verdict& verdict, program::PacketMarks& marks,
+                                std::size_t place, const program::Runtime& runtime);
+
+    // -- worker_divert.cc: divert and tee --
+    struct Handed;
+    contract::DropReason give_to_program(const Handed& handed, const program::Verdict& verdict,
+                                         const program::Runtime& runtime);
+    void pass_tees(const Handed& handed, program::Verdict& verdict,
+                   const program::Runtime& runtime);
+    void divert_routed(const Handed& handed, const program::Verdict& verdict,
+                       const program::Runtime& runtime);
     unsigned take_from_programs(const program::Runtime* runtime);
-    bool put_frame_in_front(unsigned index);
-    bool admit_from_program(unsigned index, const program::Runtime& runtime);
-    contract::DropReason lead_in(unsigned index, const program::Runtime& runtime);
-    contract::DropReason lead_out(unsigned index, const program::Runtime& runtime);
-    void judge_from_programs(unsigned count, const program::Runtime& runtime);
-    bool must_be_cut(unsigned index) const;
-    void act_on_long(unsigned index, const program::Runtime& runtime);
-    std::span<const std::byte> frame_of(unsigned index);
-    // Where the packet may be put together.
-    std::span<std::byte> place_of(unsigned index);
-    void act(unsigned index, const program::Runtime& runtime);
+    void judge_from_programs(rte_mbuf** mbufs, unsigned count, const program::Runtime& runtime);
+    contract::DropReason lead(rte_mbuf* mbuf, packet::Packet& packet, Router::Way& way,
+                              const program::Runtime& runtime);
+    contract::DropReason lead_out(rte_mbuf* mbuf, packet::Packet& packet, Router::Way& way,
+                                  const program::Runtime& runtime);
+    bool is_too_long(const packet::Packet& packet) const;
+    void judge_too_long(rte_mbuf* mbuf, const program::Runtime& runtime);
+
+    // -- carry_out.cc --
+    void carry_out(const program::Runtime& runtime);
+    void carry_out_simply(unsigned count);
+    void act(unsigned index, std::uint16_t port, const program::Runtime& runtime);
+    void forward(rte_mbuf* mbuf, std::uint16_t port);
     // Makes the changes that rules have noted, and sends the packet.
-    void forward(unsigned index, std::uint16_t port);
-    std::span<std::byte> reassembled(unsigned index, std::uint16_t port);
+    void forward_changed(unsigned index, std::uint16_t port);
+    bool make_changes(unsigned index);
     // Keeps a fragment; the datagram that it completes goes on.
-    void reassemble(unsigned index, const program::Runtime& runtime);
+    void reassemble(unsigned index, std::uint16_t port, const program::Runtime& runtime);
     // The same for a packet that lies in no buffer.
-    void act_on_whole(unsigned index, const program::Runtime& runtime, std::span<std::byte> frame);
+    void act_on_whole(unsigned index, std::span<std::byte> frame, const program::Runtime& runtime);
     void send_whole(unsigned index, std::span<std::byte> frame, std::uint16_t port);
     void send_piece(std::span<const std::byte> frame, std::uint16_t port);
-    void drop(rte_mbuf* mbuf, std::uint16_t port, contract::DropReason reason);
+    packet::Reassembler::Outcome reassembled(rte_mbuf* mbuf, const packet::Packet& packet,
+                                             std::uint16_t port);
     void count_drop(std::uint16_t port, contract::DropReason reason);
-    void reply(unsigned index);
+    void drop(rte_mbuf* mbuf, std::uint16_t port, contract::DropReason reason);
+    void reply(const packet::Packet& packet, const program::Verdict& verdict, std::uint16_t port);
     void send_keepalive(const state::Keepalive& keepalive, const program::Runtime& runtime);
     // True: there is more to kill.
     bool kill_as_ordered(const program::Runtime* runtime);
@@ -178,16 +207,18 @@ class Worker {
     program::Engine engine_;
     packet::Reassembler reassembler_;
     std::unique_ptr<Sender> sender_;
-    std::unique_ptr<Router> router_;  // null: no gateway ports
-    std::vector<Router::Way> ways_;   // of packets that wait for their `out` pass
     LearningBridge learning_bridge_;
-    std::vector<rte_mbuf*> from_programs_;  // handed over among others
-    bool gave_to_program_ = false;          // in this turn
-    unsigned outgoing_ = 0;                 // these, at the front of the burst
-    std::vector<rte_mbuf*> mbufs_;          // of the burst
-    std::vector<packet::Packet> packets_;
-    std::vector<program::Verdict> verdicts_;
-    std::vector<program::PacketMarks> marks_;
+    std::unique_ptr<Router> router_;  // null: no gateway ports
+    std::unique_ptr<Routed> routed_;  // the same
+    std::vector<rte_mbuf*> mbufs_;    // that were received together
+    // Those being judged: their buffers, how the last one came in, whether all came in like that,
+    // what is known of them, and what becomes of them.
+    rte_mbuf** taken_ = nullptr;
+    packet::Passage passage_;
+    bool one_port_ = true;
+    packet::Burst burst_;
+    program::Judgement judgement_;
+    packet::Packet whole_;                       // a datagram that has been put together
     std::vector<Outbox> outboxes_;               // by worker; its own stays empty
     std::vector<std::uint16_t> port_of_device_;  // index by DPDK's number
     std::unique_ptr<Scratch> scratch_;
@@ -195,7 +226,8 @@ class Worker {
     std::uint64_t sequence_ = 0;
     std::uint64_t now_ms_ = 0;
     std::uint32_t uptime_s_ = 0;
-    bool has_more_to_do_ = false;  // housekeeping, at once
+    bool has_more_to_do_ = false;   // housekeeping, at once
+    bool gave_to_program_ = false;  // in this turn
     std::uint64_t orders_done_ = 0;
     state::CellIndex kill_from_ = 0;
 };

@@ -9,6 +9,7 @@
 #include "dataplane/forward/rewrite.h"
 #include "dataplane/packet/parser.h"
 #include "dataplane/packet/wire.h"
+#include "dataplane/worker/scratch.h"
 #include "dataplane/worker/worker.h"
 
 namespace sluice::worker {
@@ -51,36 +52,56 @@ MacAddress group_station(const packet::Headers& headers) {
     return {{0x01, 0x00, 0x5e, static_cast<std::uint8_t>(to[1] & 0x7f), to[2], to[3]}};
 }
 
+// Puts the Ethernet header in front that the packet had, or one without addresses.
+bool put_frame_in_front(rte_mbuf* mbuf) {
+    const divert::Origin origin = divert::read_cookie(DivertPath::header_of(*mbuf));
+    const unsigned version = *rte_pktmbuf_mtod(mbuf, const std::uint8_t*) >> 4;
+    const std::size_t length =
+        origin.link_length != 0 ? origin.link_length : sizeof(wire::Ethernet);
+    auto* place =
+        reinterpret_cast<std::byte*>(rte_pktmbuf_prepend(mbuf, static_cast<std::uint16_t>(length)));
+    if (place == nullptr)
+        return false;
+    if (origin.link_length != 0) {
+        origin.write_frame_header(version, {place, length});
+        return true;
+    }
+    *reinterpret_cast<wire::Ethernet*>(place) = {
+        .destination = {},
+        .source = {},
+        .type = Be16::from_host(version == 4 ? wire::kEtherTypeIpv4 : wire::kEtherTypeIpv6)};
+    return true;
+}
+
 }  // namespace
 
-// None: it has been given away, the original is still here.
-DropReason Worker::give_to_program(unsigned index, const program::Runtime& runtime,
-                                   std::span<const std::byte> whole) {
-    const Verdict& verdict = verdicts_[index];
+// None: the program has a copy.
+DropReason Worker::give_to_program(const Handed& handed, const Verdict& verdict,
+                                   const program::Runtime& runtime) {
     DivertPath* path = spec_.divert;
     if (path == nullptr || !path->listens(verdict.argument))
         return DropReason::divert_without_listener;
-    const packet::Packet& packet = packets_[index];
+    const packet::Packet& packet = handed.packet;
     const packet::Headers& headers = packet.headers;
     const std::uint32_t length = std::uint32_t{headers.network_offset} + headers.ip_length;
     if (headers.network_offset > divert::Origin::kMaximumLink)
         return DropReason::cannot_rewrite;
-    rte_mbuf* copy =
-        whole.empty() ? path->copy(*mbufs_[index], length) : path->copy(whole.first(length));
+    rte_mbuf* copy = handed.mbuf != nullptr ? path->copy(*handed.mbuf, length)
+                                            : path->copy(handed.whole.first(length));
     if (copy == nullptr)
         return DropReason::divert_queue_full;
-    if (marks_[index].changes_headers() &&
+    if (handed.marks.changes_headers() &&
         !forward::rewrite({rte_pktmbuf_mtod(copy, std::byte*), copy->data_len}, headers,
-                          marks_[index])) {
+                          handed.marks)) {
         rte_pktmbuf_free(copy);
         return DropReason::cannot_rewrite;
     }
     const bool tee = verdict.kind == Verdict::Kind::tee;
+    const bool in = packet.passage.direction == packet::Direction::in;
     Header& header = DivertPath::header_of(*copy);
     header = divert::make_header(SLUICE_DIVERT_PACKET, verdict.argument);
     header.rule = static_cast<std::uint16_t>(verdict.rule_number);
-    header.direction =
-        packet.passage.direction == packet::Direction::in ? SLUICE_DIVERT_IN : SLUICE_DIVERT_OUT;
+    header.direction = in ? SLUICE_DIVERT_IN : SLUICE_DIVERT_OUT;
     header.flags = tee ? SLUICE_DIVERT_TEE : 0;
     put_name(runtime, packet.passage.receive_interface, header.receive_interface);
     put_name(runtime, packet.passage.transmit_interface, header.transmit_interface);
@@ -101,84 +122,66 @@ DropReason Worker::give_to_program(unsigned index, const program::Runtime& runti
 }
 
 // A copy for each; the packet goes on behind the rule.
-void Worker::pass_tees(unsigned index, const program::Runtime& runtime,
-                       std::span<const std::byte> whole) {
-    Verdict& verdict = verdicts_[index];
+void Worker::pass_tees(const Handed& handed, Verdict& verdict, const program::Runtime& runtime) {
     while (verdict.kind == Verdict::Kind::tee) {
-        const DropReason lost = give_to_program(index, runtime, whole);
+        const DropReason lost = give_to_program(handed, verdict, runtime);
         if (lost != DropReason::none && lost != DropReason::divert_without_listener)
             contract::add(spec_.counters->drops[static_cast<std::size_t>(lost)], 1);
-        verdict = engine_.resume(runtime, packets_[index], verdict, marks_[index]);
+        verdict = engine_.resume(runtime, handed.packet, verdict, handed.marks);
     }
+}
+
+void Worker::divert_routed(const Handed& handed, const Verdict& verdict,
+                           const program::Runtime& runtime) {
+    const DropReason lost = give_to_program(handed, verdict, runtime);
+    const packet::InterfaceIndex from = handed.packet.passage.receive_interface;
+    if (lost == DropReason::none)
+        rte_pktmbuf_free(handed.mbuf);
+    else if (from == packet::kNoInterface)
+        sender_->drop_own(handed.mbuf, lost);
+    else
+        drop(handed.mbuf, runtime.environment().interfaces[from].port, lost);
 }
 
 unsigned Worker::take_from_programs(const program::Runtime* runtime) {
     spec_.divert->settle(spec_.id, *spec_.counters);
-    const unsigned count = spec_.divert->take(spec_.id, mbufs_);
+    const std::size_t most = std::min(mbufs_.size(), packet::Burst::kCapacity);
+    const unsigned count = spec_.divert->take(spec_.id, std::span(mbufs_).first(most));
     if (count == 0)
         return 0;
     contract::add(spec_.counters->injected, count);
     unsigned kept = 0;
     for (unsigned i = 0; i < count; ++i) {
-        move(i, kept);
-        if (runtime == nullptr) {
-            sender_->drop_own(mbufs_[kept], DropReason::no_ruleset);
-        } else if (!put_frame_in_front(kept)) {
-            sender_->drop_own(mbufs_[kept], DropReason::divert_refused);
-        } else {
-            mbufs_[kept]->port = name_of({.program = true});
-            parse(kept, *runtime);
-            ++kept;
-        }
+        if (runtime == nullptr)
+            sender_->drop_own(mbufs_[i], DropReason::no_ruleset);
+        else if (!put_frame_in_front(mbufs_[i]))
+            sender_->drop_own(mbufs_[i], DropReason::divert_refused);
+        else
+            mbufs_[kept++] = mbufs_[i];
     }
     if (kept == 0)
         return count;
     // The program may have made another flow of it.
-    if (outboxes_.size() > 1 && (runtime->uses_states() || runtime->uses_reassembly()))
-        kept = keep_own(kept, *runtime);
-    judge_from_programs(kept, *runtime);
+    if (outboxes_.size() > 1 && (runtime->uses_states() || runtime->uses_reassembly())) {
+        begin_burst(mbufs_.data(), 0, *runtime);
+        for (unsigned i = 0; i < kept; ++i) {
+            const std::span<const std::byte> frame = in_one_piece(mbufs_[i], i);
+            burst_.add(frame.data(), static_cast<std::uint32_t>(frame.size()), passage_);
+        }
+        keep_own({.port = 0, .host = true, .program = true}, *runtime);
+        kept = static_cast<unsigned>(burst_.size());
+    }
+    judge_from_programs(mbufs_.data(), kept, *runtime);
     return count;
 }
 
-// The Ethernet header that the packet had, or one without addresses.
-bool Worker::put_frame_in_front(unsigned index) {
-    rte_mbuf* mbuf = mbufs_[index];
-    const divert::Origin origin = divert::read_cookie(DivertPath::header_of(*mbuf));
-    const unsigned version = *rte_pktmbuf_mtod(mbuf, const std::uint8_t*) >> 4;
-    const std::size_t length =
-        origin.link_length != 0 ? origin.link_length : sizeof(wire::Ethernet);
-    auto* place =
-        reinterpret_cast<std::byte*>(rte_pktmbuf_prepend(mbuf, static_cast<std::uint16_t>(length)));
-    if (place == nullptr)
-        return false;
-    if (origin.link_length != 0) {
-        origin.write_frame_header(version, {place, length});
-        return true;
-    }
-    *reinterpret_cast<wire::Ethernet*>(place) = {
-        .destination = {},
-        .source = {},
-        .type = Be16::from_host(version == 4 ? wire::kEtherTypeIpv4 : wire::kEtherTypeIpv6)};
-    return true;
-}
-
-// Finds the way that the packet takes. False: there is none, and it is gone.
-bool Worker::admit_from_program(unsigned index, const program::Runtime& runtime) {
-    parse(index, runtime);
-    packet::Packet& packet = packets_[index];
-    DropReason reason = packet.malformed;
-    if (reason == DropReason::none)
-        reason = DivertPath::header_of(*mbufs_[index]).direction == SLUICE_DIVERT_IN
-                     ? lead_in(index, runtime)
-                     : lead_out(index, runtime);
-    if (reason != DropReason::none)
-        sender_->drop_own(mbufs_[index], reason);
-    return reason == DropReason::none;
-}
-
-DropReason Worker::lead_in(unsigned index, const program::Runtime& runtime) {
-    packet::Packet& packet = packets_[index];
-    const Header& header = DivertPath::header_of(*mbufs_[index]);
+// Finds the way that the packet takes, which is its passage, and on the way out its next hop, if it
+// is not the kernel that has chosen it. Else why there is none.
+DropReason Worker::lead(rte_mbuf* mbuf, packet::Packet& packet, Router::Way& way,
+                        const program::Runtime& runtime) {
+    const Header& header = DivertPath::header_of(*mbuf);
+    if (header.direction == SLUICE_DIVERT_OUT)
+        return lead_out(mbuf, packet, way, runtime);
     const auto from = interface_named(runtime, header.receive_interface);
     if (!from || *from == packet::kNoInterface)
         return DropReason::divert_refused;
@@ -187,7 +190,7 @@ DropReason Worker::lead_in(unsigned index, const program::Runtime& runtime) {
     if (divert::read_cookie(header).link_length == 0) {
         if (!gateway)
             return DropReason::divert_refused;
-        auto& ethernet = *rte_pktmbuf_mtod(mbufs_[index], wire::Ethernet*);
+        auto& ethernet = *rte_pktmbuf_mtod(mbuf, wire::Ethernet*);
         ethernet.destination =
             forward::is_group(packet.headers) ? group_station(packet.headers) : interface.mac;
     }
@@ -198,32 +201,29 @@ DropReason Worker::lead_in(unsigned index, const program::Runtime& runtime) {
     return DropReason::none;
 }
 
-DropReason Worker::lead_out(unsigned index, const program::Runtime& runtime) {
-    packet::Packet& packet = packets_[index];
-    rte_mbuf* mbuf = mbufs_[index];
+DropReason Worker::lead_out(rte_mbuf* mbuf, packet::Packet& packet, Router::Way& way,
+                            const program::Runtime& runtime) {
     const Header& header = DivertPath::header_of(*mbuf);
     const auto& interfaces = runtime.environment().interfaces;
     const auto from = interface_named(runtime, header.receive_interface);
     const auto to = interface_named(runtime, header.transmit_interface);
-    const auto is_gateway = [&](packet::InterfaceIndex each) {
-        return spec_.ports[interfaces[each].port].role == WorkerPort::Role::gateway;
+    const auto is_of_gateway = [&](packet::InterfaceIndex each) {
+        return each == packet::kNoInterface ||
+               spec_.ports[interfaces[each].port].role == WorkerPort::Role::gateway;
     };
-    if (router_ == nullptr || !from || !to ||
-        (*from != packet::kNoInterface && !is_gateway(*from)) ||
-        (*to != packet::kNoInterface && !is_gateway(*to)))
+    if (router_ == nullptr || !from || !to || !is_of_gateway(*from) || !is_of_gateway(*to))
         return DropReason::divert_refused;
     packet.passage = {.direction = packet::Direction::out,
                       .entry = packet::Entry::ip,
                       .receive_interface = *from,
                       .transmit_interface = *to};
-    ways_[index] = {};
     const divert::Origin origin = divert::read_cookie(header);
     // What this machine made, to where it wanted: by the way and to the station that its kernel
-    // chose. It goes to groups, too, of which no route says where they are.
-    const bool of_kernel = origin.link_length != 0 && *from == packet::kNoInterface;
-    if (of_kernel && *to != packet::kNoInterface &&
+    // chose.
+    if (origin.link_length != 0 && *from == packet::kNoInterface && *to != packet::kNoInterface &&
         origin.destination == packet.headers.destination)
         return DropReason::none;
+    // No route says where groups are.
     if (forward::is_group(packet.headers)) {
         if (*to == packet::kNoInterface)
             return DropReason::divert_refused;
@@ -232,60 +232,99 @@ DropReason Worker::lead_out(unsigned index, const program::Runtime& runtime) {
         ethernet.source = interfaces[*to].mac;
         return DropReason::none;
     }
-    const Router::Way way = router_->way_to(packet, Router::destination_of(packet));
+    way = router_->way_to(packet, Router::destination_of(packet));
     if (way.hop->kind != route::Kind::forward)
         return DropReason::no_route;
     packet.passage.transmit_interface = way.hop->interface;
-    ways_[index] = way;
     return DropReason::none;
 }
 
-// REQUIRES: frames, with what the programs said of them beside.
-void Worker::judge_from_programs(unsigned count, const program::Runtime& runtime) {
-    unsigned admitted = 0;
+// REQUIRES: frames, with what the programs said of them beside; count <= Burst::kCapacity.
+void Worker::judge_from_programs(rte_mbuf** mbufs, unsigned count,
+                                 const program::Runtime& runtime) {
+    rte_mbuf* outgoing[packet::Burst::kCapacity];
+    rte_mbuf* too_long[packet::Burst::kCapacity];
+    Router::Way ways[packet::Burst::kCapacity];
+    packet::Passage passages[packet::Burst::kCapacity];
+    unsigned outgoing_count = 0, too_long_count = 0;
+    begin_burst(mbufs, 0, runtime);
+    one_port_ = false;
     for (unsigned i = 0; i < count; ++i) {
-        move(i, admitted);
-        if (!admit_from_program(admitted, runtime))
-            continue;
-        marks_[admitted].clear();
-        ++admitted;
+        rte_mbuf* mbuf = mbufs[i];
+        const std::span<const std::byte> frame = in_one_piece(mbuf, burst_.size());
+        packet::Packet packet;
+        Router::Way way;
+        DropReason reason = packet::parse_frame(frame, runtime.parser_settings(), packet.headers);
+        if (reason == DropReason::none)
+            reason = lead(mbuf, packet, way, runtime);
+        if (reason != DropReason::none) {
+            sender_->drop_own(mbuf, reason);
+        } else if (is_too_long(packet)) {
+            too_long[too_long_count++] = mbuf;
+        } else if (way.hop != nullptr) {
+            outgoing[outgoing_count] = mbuf;
+            ways[outgoing_count] = way;
+            passages[outgoing_count++] = packet.passage;
+        } else {
+            taken_[burst_.size()] = mbuf;
+            burst_.add(frame.data(), static_cast<std::uint32_t>(frame.size()), packet.passage);
+        }
     }
-    outgoing_ = 0;
-    for (unsigned i = 0; i < admitted; ++i) {
-        const unsigned rule = DivertPath::header_of(*mbufs_[i]).rule;
-        verdicts_[i] = engine_.enter(runtime, packets_[i], rule, marks_[i]);
-        if (must_be_cut(i))
-            act_on_long(i, runtime);
-        else
-            act(i, runtime);
+    const auto judge = [&](packet::Burst& burst, program::Judgement& judgement, rte_mbuf** of) {
+        judgement.accepted = judgement.denied = 0;
+        judgement.told = burst.all();
+        judgement.marked = 0;
+        for (unsigned i = 0; i < burst.size(); ++i)
+            judgement.verdicts[i] = engine_.enter(
+                runtime, burst.packet(i), DivertPath::header_of(*of[i]).rule, judgement.mark(i));
+    };
+    sequence_ += count;
+    if (burst_.size() != 0) {
+        judge(burst_, judgement_, taken_);
+        carry_out(runtime);
     }
-    if (outgoing_ != 0)
-        judge_outgoing(runtime);
+    if (outgoing_count != 0) {
+        routed_->burst.begin(burst_.circumstances());
+        routed_->judgement.marked = 0;
+        for (unsigned i = 0; i < outgoing_count; ++i)
+            add_outgoing(outgoing[i], in_one_piece(outgoing[i], i), passages[i], nullptr, ways[i]);
+        judge(routed_->burst, routed_->judgement, routed_->mbufs.data());
+        router_->begin_burst();
+        for (unsigned i = 0; i < outgoing_count; ++i)
+            act_on_special(i, runtime);
+    }
+    for (unsigned i = 0; i < too_long_count; ++i)
+        judge_too_long(too_long[i], runtime);
 }
 
 // What goes over a bridge has come over one of its ports, but for what a program has put together.
-bool Worker::must_be_cut(unsigned index) const {
-    const packet::Packet& packet = packets_[index];
+bool Worker::is_too_long(const packet::Packet& packet) const {
     if (packet.passage.entry != packet::Entry::bridge)
         return false;
     const WorkerPort& from = spec_.ports[packet.passage.receive_interface];
     return packet.headers.ip_length > spec_.ports[from.peer].mtu;
 }
 
-void Worker::act_on_long(unsigned index, const program::Runtime& runtime) {
-    packet::Packet& packet = packets_[index];
-    rte_mbuf* mbuf = mbufs_[index];
-    const std::uint16_t port = packet.passage.receive_interface;
-    if (packet.headers.ip_version != 4)
-        return drop(mbuf, port, DropReason::too_big);
-    const std::span<std::byte> place = place_of(index).first(mbuf->pkt_len);
+// REQUIRES: `lead` has let it in.
+void Worker::judge_too_long(rte_mbuf* mbuf, const program::Runtime& runtime) {
+    const std::span<std::byte> place(scratch_->frames.get(), mbuf->pkt_len);
     const void* bytes = rte_pktmbuf_read(mbuf, 0, mbuf->pkt_len, place.data());
     if (bytes != place.data())
         std::memcpy(place.data(), bytes, place.size());
+    const unsigned rule = DivertPath::header_of(*mbuf).rule;
+    whole_.sequence = sequence_;
+    whole_.now_ms = now_ms_;
+    whole_.uptime_s = uptime_s_;
+    whole_.malformed = packet::parse_frame(place, runtime.parser_settings(), whole_.headers);
+    Router::Way way;
+    const DropReason reason = lead(mbuf, whole_, way, runtime);
     rte_pktmbuf_free(mbuf);
-    packet.malformed = packet::parse_frame(place, runtime.parser_settings(), packet.headers);
-    pass_tees(index, runtime, place);
-    act_on_whole(index, runtime, place);
+    if (reason != DropReason::none || whole_.headers.ip_version != 4)
+        return sender_->drop_own(nullptr,
+                                 reason != DropReason::none ? reason : DropReason::too_big);
+    judgement_.marked = 0;
+    judgement_.verdicts[0] = engine_.enter(runtime, whole_, rule, judgement_.mark(0));
+    act_on_whole(0, place, runtime);
 }
 
 }  // namespace sluice::worker

@@ -332,7 +332,7 @@ std::string action(Random& random) {
         case 5:
             return "unreach6 " + random.pick(Texts{"no-route", "admin-prohib", "port", "9"});
         case 6:
-            return random.one_in(2) ? "reset" : "reset6";
+            return random.pick(Texts{"reset", "reset6", "reset", "reset6", "abort", "abort6"});
         case 7:
             return "divert " + random.pick(Texts{"8668", "natd", "1"});
         case 8:

@@ -65,6 +65,10 @@ std::string final_verdict(const Action& action) {
             return "reset";
         case ActionKind::reset6:
             return "reset6";
+        case ActionKind::abort:
+            return "abort";
+        case ActionKind::abort6:
+            return "abort6";
         case ActionKind::divert:
             return "divert" + number;
         case ActionKind::fwd:

@@ -65,6 +65,7 @@ class PortSettings:
     role: dict
     device: str
     addresses: list = field(default_factory=list)
+    mtu: int = None
 
 
 def bridge_of(interfaces=("em0", "em1")):
@@ -121,7 +122,7 @@ class Appliance:
         for port in ports:
             lines += ["[[port]]", f"name = {_toml(port.name)}", f"device = {_toml(port.device)}",
                       *(f"{key} = {_toml(value)}" for key, value in port.role.items()),
-                      f"mtu = {mtu}", f"addresses = {_toml(port.addresses)}", ""]
+                      f"mtu = {port.mtu or mtu}", f"addresses = {_toml(port.addresses)}", ""]
         self.config.write_text("\n".join(lines))
 
     # ---- Processes -----------------------------------------------------------------------------

@@ -186,14 +186,16 @@ class Bed:
         host.ip("link", "add", "eth0", "address", host.mac, "mtu", mtu, "type", "veth",
                 "peer", "name", port, "netns", self.middle.name, "mtu", mtu)
         # The appliance's side is no host: no link-local address, no router solicitations.
-        self.middle.ip("link", "set", port, "addrgenmode", "none")
+        if int(mtu) >= 1280:
+            self.middle.ip("link", "set", port, "addrgenmode", "none")
         for place, interface in ((host, "eth0"), (self.middle, port)):
             # Unfinished checksums and super-packets exist only between sockets of one machine.
             for feature in ("tx", "rx", "gso", "tso", "gro", "lro", "rxvlan", "txvlan"):
                 place.run("ethtool", "-K", interface, feature, "off")
             place.ip("link", "set", interface, "up")
         host.ip("address", "add", host.ipv4 + "/24", "dev", "eth0")
-        host.ip("address", "add", host.ipv6 + "/64", "dev", "eth0", "nodad")
+        if int(mtu) >= 1280:
+            host.ip("address", "add", host.ipv6 + "/64", "dev", "eth0", "nodad")
 
     def static_neighbours(self):
         """The hosts know each other's hardware address and need not ask."""

@@ -30,7 +30,8 @@ class RoutedBed(Bed):
         self._connect(self.b, "wire1", self.mtu_b)
         for host, network4, network6 in ((self.a, self.A4, self.A6), (self.b, self.B4, self.B6)):
             host.ip("route", "add", "default", "via", network4 + "2")
-            host.ip("-6", "route", "add", "default", "via", network6 + "2")
+            if host is self.a or self.mtu_b >= 1280:
+                host.ip("-6", "route", "add", "default", "via", network6 + "2")
 
     @property
     def router_a4(self):
@@ -50,7 +51,11 @@ class RoutedBed(Bed):
 
     def ports(self):
         """Settings of the appliance."""
-        return gateway_of({
+        # Below the least MTU of IPv6 the kernel has no IPv6 there.
+        v6 = [self.router_b6 + "/64"] if self.mtu_b >= 1280 else []
+        ports = gateway_of({
             "em0": ("wire0", [self.router_a4 + "/24", self.router_a6 + "/64"]),
-            "em1": ("wire1", [self.router_b4 + "/24", self.router_b6 + "/64"]),
+            "em1": ("wire1", [self.router_b4 + "/24", *v6]),
         })
+        ports[1].mtu = self.mtu_b
+        return ports

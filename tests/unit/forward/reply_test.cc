@@ -160,6 +160,41 @@ TEST(ReplyTest, OnlyNeedfragCarriesAnMtu) {
     EXPECT_TRUE(checksum_ok(part(reply(frame, verdict(Verdict::Kind::unreach, 4, 1400)), 34, 36)));
 }
 
+Bytes sctp(std::uint32_t tag, const Bytes& chunk) {
+    return be16(40000) + be16(2905) + be32(tag) + be32(0) + chunk;
+}
+
+// The checksum is the one that scapy gives for the same packet.
+TEST(ReplyTest, AbortReflectsTheTag) {
+    const Bytes data = {0, 3, 0, 17, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 'x', 0, 0, 0};
+    const Bytes r = reply(ipv4(132, sctp(0x11223344, data)), verdict(Verdict::Kind::abort));
+    ASSERT_EQ(r.size(), 60u);
+    EXPECT_EQ(part(r, 16, 2), be16(36));
+    EXPECT_EQ(part(r, 23, 1), Bytes{132});
+    EXPECT_EQ(part(r, 34, 8), be16(2905) + be16(40000) + be32(0x11223344));
+    EXPECT_EQ(part(r, 42, 4), (Bytes{0xf7, 0x69, 0xe8, 0x9e}));
+    EXPECT_EQ(part(r, 46, 4), (Bytes{6, 1, 0, 4}));
+}
+
+TEST(ReplyTest, AbortOfAnInitTakesItsTag) {
+    const Bytes init =
+        Bytes{1, 0, 0, 20} + be32(0xcafebabe) + be32(1024) + be16(1) + be16(1) + be32(7);
+    const Bytes r = reply(ipv4(132, sctp(0, init)), verdict(Verdict::Kind::abort));
+    EXPECT_EQ(part(r, 38, 4), be32(0xcafebabe));
+    EXPECT_EQ(part(r, 46, 4), (Bytes{6, 0, 0, 4}));
+}
+
+TEST(ReplyTest, AbortAnswersSctpOnlyAndNoAbort) {
+    const Verdict abort = verdict(Verdict::Kind::abort), abort6 = verdict(Verdict::Kind::abort6);
+    EXPECT_TRUE(reply(ipv4(132, sctp(5, {6, 0, 0, 4})), abort).empty());
+    EXPECT_TRUE(reply(ipv4(132, sctp(0, {0, 0, 0, 4})), abort).empty());
+    EXPECT_TRUE(reply(ipv4(132, sctp(5, {1, 0})), abort).size() == 60);
+    EXPECT_TRUE(reply(ipv4(6, tcp(2, 1, 1)), abort).empty());
+    EXPECT_TRUE(reply(ipv4(132, sctp(5, {0, 0, 0, 4})), abort6).empty());
+    EXPECT_FALSE(reply(ipv6(132, sctp(5, {0, 0, 0, 4})), abort6).empty());
+    EXPECT_FALSE(reply(ipv6(132, sctp(5, {0, 0, 0, 4})), abort).empty());
+}
+
 Bytes error_reply(const Bytes& frame, Obstacle obstacle, std::uint16_t mtu = 0,
                   const std::optional<Ipv6>& own = {}) {
     packet::Packet packet;
