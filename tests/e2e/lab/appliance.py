@@ -95,6 +95,7 @@ class Appliance:
         self.directory = Path(directory or tempfile.mkdtemp(prefix="sluice-lab-"))
         self.control_socket = self.directory / "control.sock"
         self.dataplane_socket = self.directory / "dataplane.sock"
+        self.divert_socket = self.directory / "divert.sock"
         self.config = self.directory / "sluice.toml"
         self.log_file = self.directory / "ipfw.log"
         self.dataplane = None
@@ -107,7 +108,8 @@ class Appliance:
 
     def _write_settings(self, ports, mtu, dataplane, reply, controlplane):
         sections = {
-            "dataplane": {"socket": self.dataplane_socket, "workers": 1, "idle": "backoff",
+            "dataplane": {"socket": self.dataplane_socket,
+                          "divert_socket": self.divert_socket, "workers": 1, "idle": "backoff",
                           "huge_pages": False, "memory_mb": 256, "slot_capacity": 32768,
                           **dataplane},
             "reply": reply,
