@@ -194,6 +194,7 @@ void read_cpus(TableReader& reader, DataPlane& settings) {
 
 void read_dataplane(TableReader reader, DataPlane& settings) {
     reader.socket("socket", settings.socket);
+    reader.socket("divert_socket", settings.divert_socket);
     reader.number("workers", 1, kMaximumWorkers, settings.workers);
     read_cpus(reader, settings);
     auto idle = static_cast<std::size_t>(settings.idle);

@@ -28,7 +28,8 @@ enum class Idle : std::uint8_t {
 };
 
 struct DataPlane {
-    std::string socket = "/run/sluice/dataplane.sock";  // where the control plane connects
+    std::string socket = "/run/sluice/dataplane.sock";      // where the control plane connects
+    std::string divert_socket = "/run/sluice/divert.sock";  // where programs get diverted packets
     unsigned workers = 1;
     std::vector<unsigned> cpus;  // one per worker, or empty: any
     Idle idle = Idle::automatic;

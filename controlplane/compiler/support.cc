@@ -19,7 +19,8 @@ constexpr std::string_view kGateway =
 constexpr std::string_view kNetgraph = "there is no netgraph(4) on Linux";
 constexpr std::string_view kSockets =
     "packets that a bridge passes belong to no socket of this machine";
-constexpr std::string_view kDivert = "no program can give a diverted packet back yet";
+constexpr std::string_view kDivert =
+    "rules do not see yet whether a packet has come back from a program";
 
 struct Refusal {
     Construct construct;

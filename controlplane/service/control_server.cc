@@ -12,6 +12,8 @@
 #include <cstring>
 #include <vector>
 
+#include "common/peer.h"
+
 namespace sluice::service {
 namespace {
 
@@ -22,22 +24,6 @@ Error failed(const std::string& what) {
     return {ExitStatus::os, what + ": " + std::strerror(errno)};
 }
 
-bool member_of(int socket, gid_t primary, gid_t wanted) {
-    if (primary == wanted)
-        return true;
-    std::vector<gid_t> groups(64);
-    socklen_t size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
-    if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0) {
-        if (errno != ERANGE)
-            return false;
-        groups.resize(size / sizeof(gid_t));
-        if (getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) != 0)
-            return false;
-    }
-    groups.resize(size / sizeof(gid_t));
-    return std::find(groups.begin(), groups.end(), wanted) != groups.end();
-}
-
 bool may_speak(int socket, const std::string& path) {
     ucred peer{};
     socklen_t size = sizeof peer;
@@ -46,7 +32,7 @@ bool may_speak(int socket, const std::string& path) {
     if (peer.uid == 0 || peer.uid == geteuid())
         return true;
     struct stat status {};
-    return stat(path.c_str(), &status) == 0 && member_of(socket, peer.gid, status.st_gid);
+    return stat(path.c_str(), &status) == 0 && peer_has_group(socket, peer, status.st_gid);
 }
 
 Result<Done> make_folder(const std::string& path) {

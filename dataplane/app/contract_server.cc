@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,65 +20,6 @@ namespace sluice::dataplane {
 namespace {
 
 constexpr std::size_t kMaximumDescriptors = 8;
-constexpr mode_t kSocketMask = 0117;  // leaves 0660
-
-Error socket_error(const std::string& path, const char* what) {
-    const int code = errno;
-    std::string sentence = "the contract socket " + path + " " + what + ": " + std::strerror(code);
-    if (code == EACCES || code == EPERM)
-        sentence += "; run as root, or set socket in the settings to a path in a folder of yours";
-    return {ExitStatus::os, sentence};
-}
-
-sockaddr_un address_of(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
-    return address;
-}
-
-UniqueFd make_socket() {
-    return UniqueFd(socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-}
-
-// A socket file that nobody has open is left over from a process that died, and goes. Whatever else
-// stands there belongs to somebody.
-Result<Done> remove_stale(const std::string& path) {
-    struct stat status {};
-    if (lstat(path.c_str(), &status) != 0)
-        return socket_error(path, "cannot be made");
-    if (!S_ISSOCK(status.st_mode))
-        return Error{ExitStatus::unavailable,
-                     path +
-                         " exists and is no socket; remove it, or set another socket in the "
-                         "settings"};
-    const sockaddr_un address = address_of(path);
-    const UniqueFd probe = make_socket();
-    if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
-        errno == EAGAIN)
-        return Error{ExitStatus::unavailable,
-                     "the contract socket " + path +
-                         " is in use: another sluice-dataplane runs; stop it, or set another "
-                         "socket in the settings"};
-    if (errno == EPROTOTYPE)
-        return Error{ExitStatus::unavailable,
-                     "the contract socket " + path +
-                         " is in use by another program; set another socket in the settings"};
-    if (errno != ECONNREFUSED)
-        return socket_error(path, "exists, and whether it is in use cannot be told");
-    if (unlink(path.c_str()) != 0)
-        return socket_error(path, "cannot be replaced");
-    return Done{};
-}
-
-bool bind_to(int descriptor, const std::string& path) {
-    const sockaddr_un address = address_of(path);
-    const mode_t before = umask(kSocketMask);
-    const int result =
-        bind(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    umask(before);
-    return result == 0;
-}
 
 bool send_message(int client, const void* message, std::size_t length,
                   const std::vector<int>& descriptors = {}) {
@@ -184,46 +123,19 @@ class Mapping {
 
 Result<ContractServer> ContractServer::listen(const std::string& path,
                                               const Descriptors& descriptors, Callbacks callbacks) {
-    // The usual folder, /run/sluice, is gone after each boot.
-    if (const std::size_t slash = path.rfind('/'); slash != 0 && slash != path.npos)
-        mkdir(path.substr(0, slash).c_str(), 0755);
-    UniqueFd listener = make_socket();
+    auto listener =
+        LocalListener::open({.path = path, .what = "contract socket", .setting = "socket"});
     if (!listener)
-        return socket_error(path, "cannot be made");
-    if (!bind_to(listener.get(), path)) {
-        if (errno != EADDRINUSE)
-            return socket_error(path, "cannot be made");
-        if (auto removed = remove_stale(path); !removed)
-            return removed.error();
-        if (!bind_to(listener.get(), path))
-            return socket_error(path, "cannot be replaced");
-    }
-    ContractServer server(path, std::move(listener), descriptors, std::move(callbacks));
-    if (::listen(server.listener(), 4) != 0)
-        return socket_error(path, "does not listen");
-    return server;
+        return listener.error();
+    return ContractServer(std::move(*listener), descriptors, std::move(callbacks));
 }
 
-ContractServer::ContractServer(std::string path, UniqueFd listener, const Descriptors& descriptors,
+ContractServer::ContractServer(LocalListener listener, const Descriptors& descriptors,
                                Callbacks callbacks)
-    : path_(std::move(path)),
-      listener_(std::move(listener)),
-      descriptors_(descriptors),
-      callbacks_(std::move(callbacks)) {
-    struct stat status {};
-    if (lstat(path_.c_str(), &status) == 0)
-        inode_ = status.st_ino;
-}
-
-ContractServer::~ContractServer() {
-    struct stat status {};
-    if (listener_ && lstat(path_.c_str(), &status) == 0 && S_ISSOCK(status.st_mode) &&
-        status.st_ino == inode_)
-        unlink(path_.c_str());
-}
+    : listener_(std::move(listener)), descriptors_(descriptors), callbacks_(std::move(callbacks)) {}
 
 void ContractServer::on_listener() {
-    UniqueFd client(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    UniqueFd client = listener_.accept();
     if (!client)
         return;
     ucred peer{};

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "common/local_listener.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "dataplane/app/states_piece.h"
@@ -57,10 +58,9 @@ class ContractServer {
                                          Callbacks callbacks);
     ContractServer(ContractServer&&) = default;
     ContractServer& operator=(ContractServer&&) = delete;
-    ~ContractServer();
 
     // To be watched for reading. No client: -1.
-    int listener() const { return listener_.get(); }
+    int listener() const { return listener_.descriptor(); }
     int client() const { return client_.get(); }
 
     // Call when there is something to read.
@@ -70,8 +70,7 @@ class ContractServer {
     std::uint64_t generation() const { return generation_; }
 
   private:
-    ContractServer(std::string path, UniqueFd listener, const Descriptors& descriptors,
-                   Callbacks callbacks);
+    ContractServer(LocalListener listener, const Descriptors& descriptors, Callbacks callbacks);
 
     void greet();
     // These send; false: the client does not take it.
@@ -84,9 +83,7 @@ class ContractServer {
                                              UniqueFd batch);
     bool refuse(std::uint64_t generation, const Error& error);
 
-    std::string path_;
-    ino_t inode_ = 0;  // of the socket file: another one that took its place is not ours to remove
-    UniqueFd listener_;
+    LocalListener listener_;
     UniqueFd client_;
     int client_process_ = 0;
     Descriptors descriptors_;

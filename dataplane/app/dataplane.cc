@@ -75,6 +75,7 @@ worker::BridgeSpec bridge_spec(const config::Settings& settings,
                             .reply_rate = settings.reply.rate,
                             .reply_burst = settings.reply.burst,
                             .flood_rate = dataplane.flood_rate,
+                            .divert_socket = dataplane.divert_socket,
                             .owner_seed = random_number()};
     for (std::size_t i = 0; i < settings.ports.size(); ++i)
         spec.ports.push_back({.name = settings.ports[i].name,

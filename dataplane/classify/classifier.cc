@@ -130,7 +130,7 @@ Classifier::Classifier(const contract::SnapshotView& view, const packet::Environ
       tests_(view, environment, local),
       search_(search_function(options.instructions)) {
     const std::uint64_t begin = now_us();
-    const std::vector<std::uint32_t> segments = segments_of(view);
+    segments_ = segments_of(view);
     const auto rule_count = static_cast<std::uint32_t>(view.rules().size());
     for (std::size_t i = 0; i < kFamilies; ++i) {
         const auto family = static_cast<Family>(i);
@@ -149,7 +149,7 @@ Classifier::Classifier(const contract::SnapshotView& view, const packet::Environ
         forests_[i] = build_forest({.family = family,
                                     .boxes = boxes,
                                     .attributes = attributes_[i],
-                                    .segments = segments,
+                                    .segments = segments_,
                                     .places_per_box = options.places_per_box,
                                     .places_on_top = options.places_on_top},
                                    plans_[i], cost_.families[i]);
@@ -158,6 +158,13 @@ Classifier::Classifier(const contract::SnapshotView& view, const packet::Environ
     for (const Domain domain : attributes_[static_cast<std::size_t>(Family::v4)].in_use())
         fields_asked_ |= field_of(domain);
     cost_.build_us = now_us() - begin;
+}
+
+std::uint32_t Classifier::next_segment(std::uint32_t rule) const {
+    if (rule == 0 || segments_[rule] != segments_[rule - 1])
+        return rule;
+    return static_cast<std::uint32_t>(
+        std::upper_bound(segments_.begin(), segments_.end(), segments_[rule]) - segments_.begin());
 }
 
 void Classifier::read_keys(std::span<const Packet> packets, std::span<HeaderKey> keys) const {

@@ -75,6 +75,10 @@ class Classifier {
     void classify(std::span<const HeaderKey> keys, std::uint32_t from,
                   std::span<Matches> matches) const;
 
+    // The first rule at or behind this one from which on `classify` may be asked by a walk that has
+    // not come through the rules before: in between, some may be left out that those hide.
+    std::uint32_t next_segment(std::uint32_t rule) const;
+
     const HeaderTests& tests() const { return tests_; }
     const Cost& cost() const { return cost_; }
 
@@ -85,6 +89,7 @@ class Classifier {
 
     const LocalAddresses& local_;
     HeaderTests tests_;
+    std::vector<std::uint32_t> segments_;  // by rule
     std::array<Forest, kFamilies> forests_;
     std::array<ForestPlan, kFamilies> plans_;
     std::array<AttributeTable, kFamilies> attributes_;

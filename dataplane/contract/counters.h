@@ -20,7 +20,7 @@
 namespace sluice::contract {
 
 inline constexpr std::uint64_t kCounterMagic = 0x31544e4343554c53;  // "SLUCCNT1"
-inline constexpr std::uint32_t kCounterVersion = 4;
+inline constexpr std::uint32_t kCounterVersion = 5;
 inline constexpr std::size_t kMaximumPorts = 32;
 
 struct alignas(32) RuleCounters {
@@ -64,7 +64,10 @@ struct alignas(64) WorkerCounters {
     std::uint64_t errors_sent = 0;  // ICMP errors of a router; `replies_sent` counts them too
     std::uint64_t waited_for_neighbour = 0;  // packets that were kept until it was known
     std::uint64_t flooded = 0;               // frames that a bridge sent to all its ports
-    std::uint64_t reserved[1] = {};
+    std::uint64_t diverted = 0;              // packets given to the programs of divert ports
+    std::uint64_t teed = 0;                  // copies given to them
+    std::uint64_t injected = 0;              // packets that they gave back, or made
+    std::uint64_t reserved[6] = {};
     std::uint64_t drops[64] = {};  // by DropReason
     PortCounters ports[kMaximumPorts];
 };

@@ -57,6 +57,8 @@ enum class DropReason : std::uint8_t {
     fwd_fragment,
     fwd_of_own,
     fwd_without_listener,
+    divert_queue_full,
+    divert_refused,
     count_
 };
 
@@ -117,6 +119,8 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts =
     {"fwd_fragment", "fwd to a local address: a fragment has no ports, reass must stand before"},
     {"fwd_of_own", "fwd to a local address: this machine has made the packet itself"},
     {"fwd_without_listener", "fwd to a local address, and nobody listens there"},
+    {"divert_queue_full", "a program takes diverted packets, or copies, too slowly"},
+    {"divert_refused", "what a program gave back is no packet that can be sent on"},
 }};
 
 constexpr std::string_view label(DropReason reason) {

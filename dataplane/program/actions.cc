@@ -49,8 +49,10 @@ bool apply_tag(const contract::RuleRecord& rule, PacketMarks& marks) {
 
 bool acts(const contract::RuleRecord& rule, const Packet& packet) {
     switch (rule.action) {
+        // Programs are given IP packets, and nothing else.
         case RuleAction::divert:
         case RuleAction::tee:
+            return packet.passage.entry != Entry::layer2 && packet.headers.ip_version != 0;
         case RuleAction::fwd:
             return packet.passage.entry != Entry::layer2;
         case RuleAction::setdscp:

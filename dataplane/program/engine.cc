@@ -327,6 +327,38 @@ struct Engine::Impl {
             judgement.denied |= bit;
     }
 
+    // A walk that begins in the middle. Before `listed` the classifier leaves rules out that a rule
+    // before `index` hides.
+    struct Entrance {
+        std::uint32_t index = 0;
+        std::uint32_t listed = 0;
+        unsigned tees = 0;
+        unsigned came_back_behind = 0;
+    };
+    Verdict walk_from(const Runtime& runtime, const Packet& packet, const Entrance& entrance,
+                      PacketMarks& marks) {
+        walker.begin_again();
+        classify::HeaderKey key;
+        classify::Matches found;
+        runtime.classifier().read_key(packet, key);
+        runtime.classifier().classify({&key, 1}, 0, {&found, 1});
+        Walk walk{.runtime = runtime,
+                  .packet = packet,
+                  .key_of_headers = key,
+                  .matches = found,
+                  .listed_from = entrance.listed,
+                  .marks = marks,
+                  .seen = &packet};
+        walk.tees = entrance.tees;
+        walk.came_back_behind = entrance.came_back_behind;
+        if (knows_flow(runtime, packet)) {
+            walk.key = state::flow_key(packet.headers);
+            walk.hash = outputs.states->hash(walk.key);
+            walk.has_flow = true;
+        }
+        return walker.walk(walk, entrance.index);
+    }
+
     bool knows_flow(const Runtime& runtime, const Packet& packet) const {
         return runtime.uses_states() && outputs.states != nullptr && packet.headers.ip_version != 0;
     }
@@ -542,24 +574,20 @@ Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdi
     if (verdict.kind == Verdict::Kind::divert)
         while (index + 1 < live && runtime.view().rules()[index].number == rule.number)
             ++index;
-    impl_->walker.begin_again();
-    classify::HeaderKey key;
-    classify::Matches matches;
-    runtime.classifier().read_key(packet, key);
-    runtime.classifier().classify({&key, 1}, 0, {&matches, 1});
-    Walk walk{.runtime = runtime,
-              .packet = packet,
-              .key_of_headers = key,
-              .matches = matches,
-              .marks = marks,
-              .seen = &packet};
-    walk.tees = verdict.tees;
-    if (impl_->knows_flow(runtime, packet)) {
-        walk.key = state::flow_key(packet.headers);
-        walk.hash = impl_->outputs.states->hash(walk.key);
-        walk.has_flow = true;
-    }
-    return impl_->walker.walk(walk, index);
+    return impl_->walk_from(runtime, packet, {.index = index, .tees = verdict.tees}, marks);
+}
+
+Verdict Engine::enter(const Runtime& runtime, const Packet& packet, unsigned number,
+                      PacketMarks& marks) {
+    if (!firewall_enabled(runtime.view().sysctls(), packet))
+        return {.kind = Verdict::Kind::accept, .rule_number = 0};
+    impl_->walker.begin_burst(runtime);
+    const std::uint32_t index = runtime.first_rule_from(number + 1);
+    return impl_->walk_from(runtime, packet,
+                            {.index = index,
+                             .listed = runtime.classifier().next_segment(index),
+                             .came_back_behind = number},
+                            marks);
 }
 
 bool Engine::tend_states(const Runtime& runtime, std::uint32_t uptime_s,

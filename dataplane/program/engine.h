@@ -54,6 +54,11 @@ class Engine {
     Verdict resume(const Runtime& runtime, const packet::Packet& packet, const Verdict& verdict,
                    PacketMarks& marks);
 
+    // Begins with the first rule that has a higher number than this: a packet that a program gives
+    // back, whatever has become of the rules since it got it.
+    Verdict enter(const Runtime& runtime, const packet::Packet& packet, unsigned number,
+                  PacketMarks& marks);
+
     // Housekeeping of the shard, a bounded piece of it: collects states whose time is up or whose
     // rule has gone, sends keepalives (`keepalives` may be null). To be called in each turn, with
     // the ruleset that runs. True: there is more to do at this second.

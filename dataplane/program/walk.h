@@ -21,6 +21,7 @@ struct Walk {
     const classify::HeaderKey& key_of_headers;
     // The rules that match it, from the index `matches_from` on.
     classify::Matches& matches;
+    std::uint32_t listed_from = 0;  // before this rule it is asked for each whether it matches
     std::uint32_t matches_from = 0;
     std::uint32_t asked_from = 0;  // the last time …
     std::uint32_t next_match = 0;  // … and the first place in `matches` that may be at or behind it
@@ -37,6 +38,7 @@ struct Walk {
     std::uint32_t drawn_rule = kNoRule;  // `prob` of this rule has drawn already …
     bool drawn = false;                  // … and that was the answer
     unsigned tees = 0;                   // met before
+    unsigned came_back_behind = 0;       // this number, from a program
     const contract::RuleRecord* parent = nullptr;  // of the last state that was hit
     bool forward = true;       // the packet went the way of the state's first one
     TableArgument argument{};  // `tablearg` of the rule that is looked at

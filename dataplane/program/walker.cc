@@ -77,6 +77,9 @@ std::uint32_t target_of(const Runtime& runtime, const RuleRecord& rule, bool fro
 std::uint32_t next_match(Walk& walk, std::uint32_t from, std::uint32_t until) {
     const classify::Classifier& classifier = walk.runtime.classifier();
     classify::Matches& matches = walk.matches;
+    for (; from < std::min(until, walk.listed_from); ++from)
+        if (classifier.tests().rule_matches(from, walk.packet))
+            return from;
     // Each turn moves `from` forward.
     while (from < until) {
         const bool told = walk.matches_from <= from && from < matches.end;
@@ -190,6 +193,9 @@ std::optional<std::uint32_t> Walker::look_for_state(Walk& walk, const Runtime::P
     if (hit.rule == nullptr)
         return std::nullopt;
     const RuleRecord& parent = walk.runtime.view().all_rules()[hit.rule->index];
+    // A packet that a program has given back must not come to it again and again.
+    if (parent.action == RuleAction::divert && parent.number <= walk.came_back_behind)
+        return std::nullopt;
     outputs_.states->hit(hit.state, walk.packet, lifetimes_.with(parent.state_lifetime_s));
     walk.parent = &parent;
     walk.argument = {};  // a state has found no entry

@@ -194,7 +194,8 @@ WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) {
                     .flood_limit = (spec_.flood_rate + worker_count_ - 1) / worker_count_,
                     .fib = fib_.get(),
                     .host = host_.get(),
-                    .solicitations = solicitations()};
+                    .solicitations = solicitations(),
+                    .divert = divert_.get()};
     for (std::size_t i = 0; i < ports_.size(); ++i) {
         spec.ports.push_back({.device = ports_[i].id(),
                               .role = spec_.ports[i].role,
@@ -220,6 +221,13 @@ Result<Done> Bridge::start(const std::vector<WorkerMemory>& memory) {
         return started.error();
     if (auto opened = open_gateway(); !opened)
         return opened.error();
+    if (!spec_.divert_socket.empty()) {
+        auto divert = DivertPath::open(spec_.divert_socket, worker_count_);
+        if (!divert)
+            return divert.error();
+        divert_ = std::move(*divert);
+        divert_->start();
+    }
     refresh_links();
     if (host_ != nullptr)
         host_->start();
@@ -248,6 +256,8 @@ void Bridge::stop() {
     rte_eal_mp_wait_lcore();
     if (host_ != nullptr)
         host_->stop();
+    if (divert_ != nullptr)
+        divert_->stop();
     running_ = false;
 }
 

@@ -24,6 +24,7 @@
 #include "common/result.h"
 #include "dataplane/state/flow_key.h"
 #include "dataplane/worker/active_runtime.h"
+#include "dataplane/worker/divert_path.h"
 #include "dataplane/worker/handover.h"
 #include "dataplane/worker/kill_orders.h"
 #include "dataplane/worker/mempool.h"
@@ -55,6 +56,7 @@ struct BridgeSpec {
     unsigned reply_rate = 200;  // of all workers together
     unsigned reply_burst = 200;
     unsigned flood_rate = 10'000;  // frames a second that bridges send to all ports, all workers
+    std::string divert_socket;     // where programs get diverted packets; empty: nowhere
     std::uint64_t owner_seed = 0;  // of the hash that spreads flows over the workers
 };
 
@@ -112,12 +114,14 @@ class Bridge {
     KillOrders kill_orders_;
     Control control_;
     std::vector<Mempool> pools_;  // before the ports: buffers come back when those close
+    // Before the ports, which may still have buffers of theirs when they close.
+    std::unique_ptr<DivertPath> divert_;
+    std::unique_ptr<ExceptionPath> host_;
     std::vector<EthPort> ports_;
     Handover handover_;                                    // behind the pools
     std::vector<std::unique_ptr<StationTable>> stations_;  // by port; the first of a bridge has it
     std::unique_ptr<route::Fib> fib_;
     std::optional<Solicitations> solicitations_;
-    std::unique_ptr<ExceptionPath> host_;  // behind the pools
     std::unique_ptr<std::atomic<bool>[]> link_up_;
     std::vector<Worker> workers_;
     bool running_ = false;

@@ -80,10 +80,10 @@ void Worker::carry_out_simply(unsigned count) {
 
 void Worker::act(unsigned index, std::uint16_t port, const program::Runtime& runtime) {
     Verdict& verdict = judgement_.verdicts[index];
-    // The copy of a tee has no listener yet; the packet goes on behind the rule.
-    while (verdict.kind == Verdict::Kind::tee)
-        verdict = engine_.resume(runtime, burst_.packet(index), verdict, judgement_.mark(index));
     rte_mbuf* mbuf = taken_[index];
+    if (verdict.kind == Verdict::Kind::tee)
+        pass_tees({.mbuf = mbuf, .packet = burst_.packet(index), .marks = judgement_.mark(index)},
+                  verdict, runtime);
     switch (verdict.kind) {
         case Verdict::Kind::accept:
             if (verdict.rule_number == 0 && burst_.packet(index).headers.ip_version == 0)
@@ -99,9 +99,16 @@ void Worker::act(unsigned index, std::uint16_t port, const program::Runtime& run
             reply(burst_.packet(index), verdict, port);
             drop(mbuf, port, verdict.reason);
             break;
-        case Verdict::Kind::divert:
-            drop(mbuf, port, DropReason::divert_without_listener);
+        case Verdict::Kind::divert: {
+            const Handed handed{
+                .mbuf = mbuf, .packet = burst_.packet(index), .marks = judgement_.mark(index)};
+            const DropReason lost = give_to_program(handed, verdict, runtime);
+            if (lost != DropReason::none)
+                drop(mbuf, port, lost);
+            else
+                rte_pktmbuf_free(mbuf);
             break;
+        }
         case Verdict::Kind::fwd:
             drop(mbuf, port, DropReason::unsupported_on_bridge);
             break;
@@ -174,15 +181,16 @@ void Worker::reassemble(unsigned index, std::uint16_t port, const program::Runti
     if (whole_.malformed != DropReason::none)
         return count_drop(port, whole_.malformed);
     Verdict& verdict = judgement_.verdicts[index];
-    do
-        verdict = engine_.resume(runtime, whole_, verdict, marks);
-    while (verdict.kind == Verdict::Kind::tee);
-    act_on_whole(index, outcome.frame);
+    verdict = engine_.resume(runtime, whole_, verdict, marks);
+    act_on_whole(index, outcome.frame, runtime);
 }
 
-void Worker::act_on_whole(unsigned index, std::span<std::byte> frame) {
+void Worker::act_on_whole(unsigned index, std::span<std::byte> frame,
+                          const program::Runtime& runtime) {
     const std::uint16_t port = whole_.passage.receive_interface;
-    const Verdict& verdict = judgement_.verdicts[index];
+    Verdict& verdict = judgement_.verdicts[index];
+    const Handed handed{.whole = frame, .packet = whole_, .marks = judgement_.mark(index)};
+    pass_tees(handed, verdict, runtime);
     switch (verdict.kind) {
         case Verdict::Kind::accept:
             return send_whole(index, frame, port);
@@ -194,8 +202,12 @@ void Worker::act_on_whole(unsigned index, std::span<std::byte> frame) {
         case Verdict::Kind::abort6:
             reply(whole_, verdict, port);
             return count_drop(port, verdict.reason);
-        case Verdict::Kind::divert:
-            return count_drop(port, DropReason::divert_without_listener);
+        case Verdict::Kind::divert: {
+            const DropReason lost = give_to_program(handed, verdict, runtime);
+            if (lost != DropReason::none)
+                count_drop(port, lost);
+            return;
+        }
         case Verdict::Kind::fwd:
             return count_drop(port, DropReason::unsupported_on_bridge);
         case Verdict::Kind::reass:

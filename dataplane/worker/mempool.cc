@@ -16,7 +16,7 @@ void Mempool::Free::operator()(rte_mempool* pool) const {
 
 Result<Mempool> Mempool::create(const MempoolSpec& spec) {
     rte_mempool* pool = rte_pktmbuf_pool_create(
-        spec.name.c_str(), spec.buffers, kCache, 0,
+        spec.name.c_str(), spec.buffers, kCache, spec.private_bytes,
         static_cast<std::uint16_t>(RTE_PKTMBUF_HEADROOM + spec.room), spec.socket);
     if (pool == nullptr) {
         const std::uint64_t megabytes = std::uint64_t{spec.buffers} * (spec.room + 512) >> 20;

@@ -15,8 +15,9 @@ namespace sluice::worker {
 struct MempoolSpec {
     std::string name;
     std::uint32_t buffers = 0;
-    std::uint32_t room = 0;  // bytes of a buffer, behind the headroom
-    int socket = -1;         // memory node, -1: any
+    std::uint32_t room = 0;           // bytes of a buffer, behind the headroom
+    int socket = -1;                  // memory node, -1: any
+    std::uint16_t private_bytes = 0;  // beside each buffer, a multiple of 8
 };
 
 class Mempool {

@@ -26,8 +26,10 @@ using packet::kNoInterface;
 using program::Verdict;
 namespace wire = packet::wire;
 
-// How packets between workers say that they come from the kernel: behind the numbers of all ports.
+// How packets between workers say that they come from the kernel, or from a program: behind the
+// numbers of all ports.
 constexpr std::uint16_t kFromHost = 0x100;
+constexpr std::uint16_t kFromProgram = 0x200;
 
 bool is_vlan_type(std::uint16_t type) {
     return type == wire::kEtherTypeVlan || type == wire::kEtherTypeQinQ ||
@@ -112,12 +114,16 @@ std::uint64_t folded(const Address& address) {
 }  // namespace
 
 Worker::Origin Worker::origin_of(std::uint16_t name) const {
+    if (name == kFromProgram)
+        return {.port = 0, .host = true, .program = true};
     if (name >= kFromHost)
         return {.port = static_cast<std::uint16_t>(name - kFromHost), .host = true};
     return {.port = port_of_device_[name], .host = false};
 }
 
 std::uint16_t Worker::name_of(const Origin& origin) const {
+    if (origin.program)
+        return kFromProgram;
     return origin.host ? static_cast<std::uint16_t>(kFromHost + origin.port)
                        : spec_.ports[origin.port].device;
 }
@@ -376,8 +382,9 @@ void Worker::act_on_routed(unsigned index, const program::Runtime& runtime) {
     Verdict verdict = program::Engine::verdict(runtime, judgement_, index);
     rte_mbuf* mbuf = taken_[index];
     const packet::Packet* packet = &burst_.packet(index);
-    while (verdict.kind == Verdict::Kind::tee)
-        verdict = engine_.resume(runtime, *packet, verdict, judgement_.mark(index));
+    if (verdict.kind == Verdict::Kind::tee)
+        pass_tees({.mbuf = mbuf, .packet = *packet, .marks = judgement_.mark(index)}, verdict,
+                  runtime);
     if (verdict.kind == Verdict::Kind::reass) {
         mbuf = reassemble_routed(mbuf, *packet, verdict, judgement_.mark(index),
                                  routed_->burst.size(), runtime);
@@ -385,6 +392,9 @@ void Worker::act_on_routed(unsigned index, const program::Runtime& runtime) {
             return;
         packet = &whole_;
     }
+    if (verdict.kind == Verdict::Kind::divert)
+        return divert_routed({.mbuf = mbuf, .packet = *packet, .marks = judgement_.mark(index)},
+                             verdict, runtime);
     program::PacketMarks* marks = judgement_.is_marked(index) ? &judgement_.marks[index] : nullptr;
     if (verdict.kind != Verdict::Kind::accept && verdict.kind != Verdict::Kind::fwd)
         return refuse_routed(mbuf, *packet, verdict, runtime);
@@ -423,14 +433,18 @@ void Worker::act_on_special(unsigned index, const program::Runtime& runtime) {
     rte_mbuf* mbuf = routed_->mbufs[index];
     const packet::Packet* packet = &routed_->burst.packet(index);
     Verdict verdict = program::Engine::verdict(runtime, judgement, index);
-    while (verdict.kind == Verdict::Kind::tee)
-        verdict = engine_.resume(runtime, *packet, verdict, judgement.mark(index));
+    if (verdict.kind == Verdict::Kind::tee)
+        pass_tees({.mbuf = mbuf, .packet = *packet, .marks = judgement.mark(index)}, verdict,
+                  runtime);
     if (verdict.kind == Verdict::Kind::reass) {
         mbuf = reassemble_routed(mbuf, *packet, verdict, judgement.mark(index), index, runtime);
         if (mbuf == nullptr)
             return;
         packet = &whole_;
     }
+    if (verdict.kind == Verdict::Kind::divert)
+        return divert_routed({.mbuf = mbuf, .packet = *packet, .marks = judgement.mark(index)},
+                             verdict, runtime);
     if (verdict.kind != Verdict::Kind::accept && verdict.kind != Verdict::Kind::fwd)
         return refuse_routed(mbuf, *packet, verdict, runtime);
     const Router::Traveller traveller{
@@ -451,9 +465,7 @@ void Worker::refuse_routed(rte_mbuf* mbuf, const packet::Packet& packet, const V
                            const program::Runtime& runtime) {
     const packet::InterfaceIndex from = packet.passage.receive_interface;
     const auto& interfaces = runtime.environment().interfaces;
-    const DropReason reason = verdict.kind == Verdict::Kind::divert
-                                  ? DropReason::divert_without_listener
-                                  : verdict.reason;
+    const DropReason reason = verdict.reason;
     if (from != kNoInterface) {
         const std::uint16_t port = interfaces[from].port;
         sender_->answer({.packet = packet,
@@ -505,9 +517,8 @@ rte_mbuf* Worker::reassemble_routed(rte_mbuf* mbuf, const packet::Packet& packet
     whole_.malformed = packet::parse_frame({frame, outcome.frame.size()}, runtime.parser_settings(),
                                            whole_.headers);
     if (whole_.malformed == DropReason::none) {
-        do
-            verdict = engine_.resume(runtime, whole_, verdict, marks);
-        while (verdict.kind == Verdict::Kind::tee);
+        verdict = engine_.resume(runtime, whole_, verdict, marks);
+        pass_tees({.mbuf = whole, .packet = whole_, .marks = marks}, verdict, runtime);
         if (verdict.kind != Verdict::Kind::reass)
             return whole;
     }

@@ -112,7 +112,6 @@ class Router {
     void begin_burst() { leaving_.hop = nullptr; }
     // Wakes the thread of the exception path, if frames were given to it. Once a turn.
     void wake_host();
-
     // Answers a frame that the kernel has given back because nobody listens at the address that
     // `fwd` named. `interface` is the one that the packet came in by.
     void answer_unheard(const program::Runtime& runtime, rte_mbuf* mbuf,

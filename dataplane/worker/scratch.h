@@ -21,6 +21,14 @@ struct Worker::Scratch {
     std::byte fragment[kLongestFrame];
 };
 
+// A packet that a rule gives to a program.
+struct Worker::Handed {
+    rte_mbuf* mbuf = nullptr;  // null: it lies in no buffer, but here:
+    std::span<const std::byte> whole{};
+    const packet::Packet& packet;
+    program::PacketMarks& marks;
+};
+
 // What a burst has for its `out` pass: the packets that have been let in and have a way on.
 struct Worker::Routed {
     // Destinations that are looked up together.

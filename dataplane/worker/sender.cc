@@ -2,8 +2,7 @@
 
 #include <rte_mbuf.h>
 
-#include <algorithm>
-#include <cstring>
+#include "dataplane/worker/packet_copy.h"
 
 namespace sluice::worker {
 
@@ -22,23 +21,7 @@ void Sender::send_own(rte_mbuf* packet, std::uint16_t port) {
 }
 
 rte_mbuf* Sender::copy(std::span<const std::byte> frame, std::uint16_t port) {
-    rte_mbuf* first = rte_pktmbuf_alloc(ports_[port].pool);
-    for (rte_mbuf* last = first; last != nullptr;) {
-        const std::size_t piece = std::min<std::size_t>(frame.size(), rte_pktmbuf_tailroom(last));
-        std::memcpy(rte_pktmbuf_mtod(last, void*), frame.data(), piece);
-        last->data_len = static_cast<std::uint16_t>(piece);
-        first->pkt_len += static_cast<std::uint32_t>(piece);
-        frame = frame.subspan(piece);
-        if (frame.empty())
-            return first;
-        last->next = rte_pktmbuf_alloc(ports_[port].pool);
-        ++first->nb_segs;
-        if (last->next == nullptr)
-            --first->nb_segs;
-        last = last->next;
-    }
-    rte_pktmbuf_free(first);
-    return nullptr;
+    return copy_of(frame, ports_[port].pool);
 }
 
 bool Sender::send_copy(std::span<const std::byte> frame, std::uint16_t port) {

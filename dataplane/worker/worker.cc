@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "dataplane/packet/wire.h"
 #include "dataplane/worker/scratch.h"
@@ -115,6 +116,8 @@ unsigned Worker::turn(const program::Runtime* runtime) {
     unsigned total = take_handed_over(runtime);
     if (router_ != nullptr)
         total += take_from_host(runtime);
+    if (spec_.divert != nullptr)
+        total += take_from_programs(runtime);
     const bool hands_over = outboxes_.size() > 1 && runtime != nullptr && runtime->uses_states();
     for (std::size_t polled = 0; polled < spec_.queues.size(); ++polled) {
         if (hands_over && !others_have_room()) {
@@ -144,6 +147,8 @@ unsigned Worker::turn(const program::Runtime* runtime) {
             router_->tend(*runtime, now_ms_);
         router_->wake_host();
     }
+    if (std::exchange(gave_to_program_, false))
+        spec_.divert->wake();
     sender_->flush();
     contract::add(spec_.counters->heartbeat, 1);
     contract::set(spec_.counters->generation, runtime == nullptr ? 0 : runtime->generation());
@@ -212,9 +217,15 @@ void Worker::judge_handed_over(unsigned count, const program::Runtime* runtime) 
     for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);
         begin_burst(mbufs_.data() + done, *runtime);
+        rte_mbuf* of_programs[packet::Burst::kCapacity];
+        unsigned of_programs_count = 0;
         for (unsigned i = done; i < end; ++i) {
             const Origin origin = origin_of(mbufs_[i]->port);
             rte_mbuf* mbuf = mbufs_[i];
+            if (origin.program) {
+                of_programs[of_programs_count++] = mbuf;
+                continue;
+            }
             if (is_routed(origin) && !take_routed(mbuf, origin, *runtime))
                 continue;
             if (!is_routed(origin))
@@ -222,6 +233,8 @@ void Worker::judge_handed_over(unsigned count, const program::Runtime* runtime) 
             taken_[burst_.size() - 1] = mbuf;
         }
         judge(*runtime);
+        if (of_programs_count != 0)
+            judge_from_programs(of_programs, of_programs_count, *runtime);
     }
 }
 

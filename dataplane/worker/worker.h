@@ -38,6 +38,7 @@
 #include "dataplane/state/flow_key.h"
 #include "dataplane/worker/active_runtime.h"
 #include "dataplane/worker/clock.h"
+#include "dataplane/worker/divert_path.h"
 #include "dataplane/worker/exception_path.h"
 #include "dataplane/worker/handover.h"
 #include "dataplane/worker/kill_orders.h"
@@ -81,6 +82,7 @@ struct WorkerSpec {
     const route::Fib* fib = nullptr;
     ExceptionPath* host = nullptr;
     Solicitations* solicitations = nullptr;
+    DivertPath* divert = nullptr;  // null: nobody can listen on divert ports
 };
 
 struct Control {
@@ -112,10 +114,11 @@ class Worker {
     struct Scratch;
     struct Routed;
     class Keepalives;
-    // Where a packet comes from: a port, or the kernel's twin of it.
+    // Where a packet comes from: a port, the kernel's twin of it, or the program of a divert port.
     struct Origin {
         std::uint16_t port = 0;  // index
         bool host = false;
+        bool program = false;
     };
 
     unsigned take_handed_over(const program::Runtime* runtime);
@@ -160,6 +163,23 @@ class Worker {
                                 program::Verdict& verdict, program::PacketMarks& marks,
                                 std::size_t place, const program::Runtime& runtime);
 
+    // -- worker_divert.cc: divert and tee --
+    struct Handed;
+    contract::DropReason give_to_program(const Handed& handed, const program::Verdict& verdict,
+                                         const program::Runtime& runtime);
+    void pass_tees(const Handed& handed, program::Verdict& verdict,
+                   const program::Runtime& runtime);
+    void divert_routed(const Handed& handed, const program::Verdict& verdict,
+                       const program::Runtime& runtime);
+    unsigned take_from_programs(const program::Runtime* runtime);
+    void judge_from_programs(rte_mbuf** mbufs, unsigned count, const program::Runtime& runtime);
+    contract::DropReason lead(rte_mbuf* mbuf, packet::Packet& packet, Router::Way& way,
+                              const program::Runtime& runtime);
+    contract::DropReason lead_out(rte_mbuf* mbuf, packet::Packet& packet, Router::Way& way,
+                                  const program::Runtime& runtime);
+    bool is_too_long(const packet::Packet& packet) const;
+    void judge_too_long(rte_mbuf* mbuf, const program::Runtime& runtime);
+
     // -- carry_out.cc --
     void carry_out(const program::Runtime& runtime);
     bool leaves_by_peer() const;
@@ -172,7 +192,7 @@ class Worker {
     // Keeps a fragment; the datagram that it completes goes on.
     void reassemble(unsigned index, std::uint16_t port, const program::Runtime& runtime);
     // The same for a packet that lies in no buffer.
-    void act_on_whole(unsigned index, std::span<std::byte> frame);
+    void act_on_whole(unsigned index, std::span<std::byte> frame, const program::Runtime& runtime);
     void send_whole(unsigned index, std::span<std::byte> frame, std::uint16_t port);
     void send_piece(std::span<const std::byte> frame, std::uint16_t port);
     packet::Reassembler::Outcome reassembled(rte_mbuf* mbuf, const packet::Packet& packet,
@@ -206,7 +226,8 @@ class Worker {
     std::uint64_t sequence_ = 0;
     std::uint64_t now_ms_ = 0;
     std::uint32_t uptime_s_ = 0;
-    bool has_more_to_do_ = false;  // housekeeping, at once
+    bool has_more_to_do_ = false;   // housekeeping, at once
+    bool gave_to_program_ = false;  // in this turn
     std::uint64_t orders_done_ = 0;
     state::CellIndex kill_from_ = 0;
 };

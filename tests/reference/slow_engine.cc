@@ -395,7 +395,9 @@ SlowOutcome SlowEngine::judge(Walk& walk) {
         }
         if (passage.entry == Entry::layer2 && needs_ip_layer(rule.action.kind))
             continue;
-        if (rule.action.kind == ActionKind::setdscp && packet.version == 0)
+        if ((rule.action.kind == ActionKind::setdscp || rule.action.kind == ActionKind::divert ||
+             rule.action.kind == ActionKind::tee) &&
+            packet.version == 0)
             continue;
         if (rule.action.kind == ActionKind::reass &&
             (packet.version != 4 || passage.entry == Entry::layer2))

@@ -27,8 +27,9 @@ WORKER_COUNTERS = ("heartbeat", "generation", "bursts", "log_dropped", "replies_
                    "replies_limited", "non_ip", "states", "unanswered_states", "parents",
                    "states_made", "keepalives_sent", "handed_over", "misdirected",
                    "handover_waits", "fragments_kept", "datagrams_reassembled", "routed",
-                   "to_host", "from_host", "errors_sent", "waited_for_neighbour", "flooded")
-DROPS_OFFSET = 24 * 8
+                   "to_host", "from_host", "errors_sent", "waited_for_neighbour", "flooded",
+                   "diverted", "teed", "injected")
+DROPS_OFFSET = 32 * 8
 DROPS_ROOM = 64
 PORTS_OFFSET = DROPS_OFFSET + DROPS_ROOM * 8
 PORT_COUNTERS = ("received_packets", "received_bytes", "sent_packets", "sent_bytes",
@@ -94,6 +95,7 @@ class Appliance:
         self.directory = Path(directory or tempfile.mkdtemp(prefix="sluice-lab-"))
         self.control_socket = self.directory / "control.sock"
         self.dataplane_socket = self.directory / "dataplane.sock"
+        self.divert_socket = self.directory / "divert.sock"
         self.config = self.directory / "sluice.toml"
         self.log_file = self.directory / "ipfw.log"
         self.dataplane = None
@@ -106,7 +108,8 @@ class Appliance:
 
     def _write_settings(self, ports, mtu, dataplane, reply, controlplane):
         sections = {
-            "dataplane": {"socket": self.dataplane_socket, "workers": 1, "idle": "backoff",
+            "dataplane": {"socket": self.dataplane_socket,
+                          "divert_socket": self.divert_socket, "workers": 1, "idle": "backoff",
                           "huge_pages": False, "memory_mb": 256, "slot_capacity": 32768,
                           **dataplane},
             "reply": reply,

@@ -56,7 +56,8 @@ TEST(SnapshotView, HeaderDamageIsNamed) {
     expect_refused(std::vector<std::byte>(16), "shorter than its header");
     expect_refused({}, "shorter than its header");
     expect_refused(parts.image([](SnapshotHeader& h) { h.magic ^= 1; }), "no snapshot");
-    expect_refused(parts.image([](SnapshotHeader& h) { ++h.version; }), "format 3");
+    expect_refused(parts.image([](SnapshotHeader& h) { ++h.version; }),
+                   "it has format " + std::to_string(kSnapshotVersion + 1));
     expect_refused(parts.image([](SnapshotHeader& h) { h.layout ^= 1; }), "layout");
     expect_refused(parts.image([](SnapshotHeader& h) { h.size += 64; }), "promises");
     expect_refused(parts.image([](SnapshotHeader& h) { h.generation = 0; }), "generation");

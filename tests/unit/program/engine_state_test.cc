@@ -142,6 +142,41 @@ TEST(EngineState, TeesOfAStateEnd) {
     EXPECT_EQ(verdict.reason, contract::DropReason::too_many_tees);
 }
 
+// Rule 300 can be met by nobody who comes through rule 200, and the classifier leaves it out there.
+TEST(EngineState, EntersBehindAnyNumber) {
+    StateBench bench({"100 divert 1 udp from any to any", "100 deny udp from any to any",
+                      "200 allow udp from any to any", "300 reset udp from any to any",
+                      "400 count udp from any to any", "500 allow tcp from any to any"});
+    expect_verdict(bench.pass(out()), Kind::divert, 100);
+    expect_verdict(bench.enter(out(), 0), Kind::divert, 100);
+    expect_verdict(bench.enter(out(), 99), Kind::divert, 100);
+    expect_verdict(bench.enter(out(), 100), Kind::accept, 200);
+    expect_verdict(bench.enter(out(), 199), Kind::accept, 200);
+    expect_verdict(bench.enter(out(), 200), Kind::reset, 300);
+    expect_verdict(bench.enter(out(), 250), Kind::reset, 300);
+    expect_verdict(bench.enter(out(), 300), Kind::deny, 65535);
+    expect_verdict(bench.enter(out(), 65534), Kind::deny, 65535);
+    expect_verdict(bench.enter(out(), 65535), Kind::deny, 65535);
+    EXPECT_EQ(bench.counted("400 count udp from any to any"), 1u);
+}
+
+TEST(EngineState, WhatAProgramGaveBackDoesNotComeToItByItsState) {
+    StateBench bench({"100 divert 1 udp from any to any keep-state", "200 check-state",
+                      "300 divert 2 udp from any to any", "400 allow udp from any to any"});
+    expect_verdict(bench.pass(out()), Kind::divert, 100);
+    expect_verdict(bench.pass(back()), Kind::divert, 100);
+    expect_verdict(bench.enter(out(), 100), Kind::divert, 300);
+    expect_verdict(bench.enter(out(), 300), Kind::accept, 400);
+    expect_verdict(bench.enter(back(), 100), Kind::divert, 300);
+}
+
+TEST(EngineState, EnteringAsksWhetherTheFirewallIsOn) {
+    contract::Sysctls sysctls;
+    sysctls.enable = 0;
+    StateBench bench({"100 deny ip from any to any"}, sysctls);
+    expect_verdict(bench.enter(out(), 50), Kind::accept, 0);
+}
+
 TEST(EngineState, ResumeGoesOnBehindTheRule) {
     StateBench bench({"100 tee 1 udp from any to any", "200 divert 2 udp from any to any",
                       "200 deny udp from any to any", "300 allow udp from any to any keep-state"});

@@ -211,6 +211,14 @@ TEST(Engine, Layer2TakesSomeActionsAsNoOperation) {
     }
 }
 
+// A program is given IP packets only.
+TEST(Engine, DivertAndTeePassWhatIsNotIp) {
+    Bench bench({"100 divert 1 ip from any to any layer2", "200 tee 1 ip from any to any layer2",
+                 "300 deny ip from any to any layer2"});
+    EXPECT_EQ(bench.pass(FramePlan{.version = 0}, kBridge), "deny 300");
+    EXPECT_EQ(bench.counters(0), "0 0");
+}
+
 TEST(Engine, ChanceOfOneAlwaysMatchesAndHalfSometimes) {
     Bench bench({"100 prob 0.5 count ip from any to any", "200 prob 1 allow ip from any to any"});
     for (int i = 0; i < 400; ++i)

@@ -98,6 +98,11 @@ class StateBench {
         return engine_->resume(*runtime_, packet, verdict, marks_);
     }
 
+    Verdict enter(packet::Packet packet, unsigned number) {
+        packet.uptime_s = now_s;
+        return engine_->enter(*runtime_, packet, number, marks_);
+    }
+
     void tend() {
         while (engine_->tend_states(*runtime_, now_s, nullptr)) {
         }
