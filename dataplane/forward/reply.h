@@ -12,10 +12,11 @@
 //   - ICMP and ICMPv6 messages that are not queries: errors never answer errors,
 //   - link-layer broadcast and multicast, multicast destinations,
 //   - senders that are no single host: multicast, broadcast, the unspecified address.
-// A reset answers TCP segments without RST only, an abort SCTP packets whose first chunk is no ABORT
-// (RFC 9260 §8.4): by the tag of an INIT, else by the packet's own with the T bit. As in ipfw, `unreach` and `reset` answer both
-// families, `unreach6`, `reset6` and `abort6` drop IPv4 without a word. `unreach` on an IPv6 packet sends the
-// ICMPv6 code that RFC 7915 §4.2 gives for its code.
+// A reset answers TCP segments without RST only, an abort SCTP packets whose first chunk is no
+// ABORT (RFC 9260 §8.4): by the tag of an INIT, else by the packet's own with the T bit. As in
+// ipfw, `unreach` and `reset` answer both families, `unreach6`, `reset6` and `abort6` drop IPv4
+// without a word. `unreach` on an IPv6 packet sends the ICMPv6 code that RFC 7915 §4.2 gives for
+// its code.
 #pragma once
 
 #include <cstddef>

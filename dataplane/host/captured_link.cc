@@ -23,14 +23,14 @@ CapturedLink::CapturedLink(CapturedLink&& other) noexcept
 
 Result<Done> CapturedLink::keep_kernel_out() {
     const Netlink netlink = open_netlink();
-    const int code = netlink == nullptr
-                         ? errno
-                         : drop_ingress(netlink.get(),
-                                        static_cast<int>(if_nametoindex(interface_.c_str())));
+    const int code =
+        netlink == nullptr
+            ? errno
+            : drop_ingress(netlink.get(), static_cast<int>(if_nametoindex(interface_.c_str())));
     if (code != 0)
-        return Error{ExitStatus::os,
-                     "the kernel cannot be kept from answering what comes in by " + interface_ +
-                         " (tc clsact with a bpf filter): " + std::strerror(code)};
+        return Error{ExitStatus::os, "the kernel cannot be kept from answering what comes in by " +
+                                         interface_ +
+                                         " (tc clsact with a bpf filter): " + std::strerror(code)};
     keeps_kernel_out_ = true;
     return Done{};
 }

@@ -1,4 +1,5 @@
-// A Linux interface whose packets a port reads by packet or XDP sockets (net_af_packet, net_af_xdp).
+// A Linux interface whose packets a port reads by packet or XDP sockets (net_af_packet,
+// net_af_xdp).
 //
 // The kernel still sees every packet that comes in by it. On a bridge that does no harm, since the
 // interface has no addresses; on a gateway the kernel has the appliance's addresses, on the twins,
@@ -24,8 +25,8 @@ class CapturedLink {
     // killed leaves the filter behind; the next one takes it over. Needs CAP_NET_ADMIN.
     Result<Done> keep_kernel_out();
 
-    // Set up by the operator, and with a carrier; also where that cannot be found out. DPDK's drivers
-    // do not tell.
+    // Set up by the operator, and with a carrier; also where that cannot be found out. DPDK's
+    // drivers do not tell.
     bool is_up() const;
 
     CapturedLink(CapturedLink&& other) noexcept;

@@ -215,7 +215,7 @@ TEST(Engine, Layer2TakesSomeActionsAsNoOperation) {
 TEST(Engine, DivertAndTeePassWhatIsNotIp) {
     Bench bench({"100 divert 1 ip from any to any layer2", "200 tee 1 ip from any to any layer2",
                  "300 deny ip from any to any layer2"});
-    EXPECT_EQ(bench.pass(FramePlan{.version = 0}, kBridge), "deny 300");
+    EXPECT_EQ(bench.pass(arp(), kBridge), "deny 300");
     EXPECT_EQ(bench.counters(0), "0 0");
 }
 
