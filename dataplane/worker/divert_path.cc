@@ -307,12 +307,12 @@ void DivertPath::bind(Program& program, std::span<const std::byte> message) {
         return refuse(program, "process " + std::to_string(other->process) +
                                    " listens on divert port " + std::to_string(header.port));
     program.port = header.port;
-    if (!send_parts(program.socket.get(), divert::make_header(SLUICE_DIVERT_BOUND, header.port),
-                    nullptr, 0)) {
-        program.socket.reset();
-        return;
-    }
+    // Before the program is told: from then on it may count on it. If it cannot be told it is gone,
+    // and forgotten like others that are.
     listens_[program.port].store(1, std::memory_order_relaxed);
+    if (!send_parts(program.socket.get(), divert::make_header(SLUICE_DIVERT_BOUND, header.port),
+                    nullptr, 0))
+        program.socket.reset();
 }
 
 void DivertPath::refuse(Program& program, const std::string& reason) {

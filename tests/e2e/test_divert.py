@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from lab import Appliance, RoutedBed
+from lab import Appliance, RoutedBed, Wire
 from lab.network import eventually
+from scapy.all import ICMP, IP, Ether, raw
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "deploy/examples"
 HEADERS = Path(__file__).resolve().parents[2] / "dataplane/divert"
@@ -71,8 +72,8 @@ def gateway(routed, shared_gateway):
 
 def test_bridge_divert_and_back(bed, appliance):
     appliance.load("add 100 divert 2000 icmp from any to any icmptypes 8\n" + ALLOW)
-    assert not bed.a.ping(bed.b.ipv4, seconds=1)
-    assert appliance.drops()["divert_without_listener"] > 0
+    assert eventually(lambda: not bed.a.ping(bed.b.ipv4, seconds=1) and
+                      appliance.drops()["divert_without_listener"] > 0)
     with Echo.of(appliance, 2000) as echo:
         assert bed.a.ping(bed.b.ipv4, 3)
         lines = echo.stop()
@@ -133,8 +134,15 @@ def test_garbage_and_a_slow_program(bed, appliance):
     assert eventually(
         lambda: appliance.drops()["divert_refused"] == before["divert_refused"] + 4)
     with Echo.of(appliance, 2001):
-        bed.a.run("ping", "-f", "-q", "-s", "1400", "-w", "3", bed.b.ipv4)
-        assert appliance.drops()["divert_queue_full"] > before["divert_queue_full"]
+        frame = raw(Ether(src=bed.a.mac, dst=bed.b.mac) / IP(src=bed.a.ipv4, dst=bed.b.ipv4) /
+                    ICMP() / (b"x" * 1400))
+        with Wire(bed.a) as wire:
+            def lost():
+                for _ in range(1000):
+                    wire.send(frame)
+                return appliance.drops()["divert_queue_full"] > before["divert_queue_full"]
+
+            assert eventually(lost, 20)
     divert.socket.close()
     assert appliance.running()
 
