@@ -19,8 +19,6 @@ constexpr std::string_view kGateway =
 constexpr std::string_view kNetgraph = "there is no netgraph(4) on Linux";
 constexpr std::string_view kSockets =
     "packets that a bridge passes belong to no socket of this machine";
-constexpr std::string_view kDivert =
-    "rules do not see yet whether a packet has come back from a program";
 
 struct Refusal {
     Construct construct;
@@ -48,9 +46,6 @@ constexpr Refusal kNotCarriedOut[] = {
     {Construct::tablearg_nat, kGateway},
     {Construct::modifier_logdst, "log lines go where the settings say"},
     {Construct::modifier_altq, "ALTQ is part of the BSD kernels"},
-    {Construct::option_diverted, kDivert},
-    {Construct::option_diverted_loopback, kDivert},
-    {Construct::option_diverted_output, kDivert},
     {Construct::option_ipsec, "a bridge does not see into IPsec; match the protocols esp and ah"},
     {Construct::option_sockarg, kSockets},
     {Construct::option_uid, kSockets},

@@ -221,8 +221,11 @@ class MatchCompiler {
             case Flag::antispoof:
                 return simple(Opcode::antispoof);
             case Flag::diverted:
+                return simple(Opcode::diverted, contract::kDivertedIn | contract::kDivertedOut);
             case Flag::diverted_loopback:
+                return simple(Opcode::diverted, contract::kDivertedIn);
             case Flag::diverted_output:
+                return simple(Opcode::diverted, contract::kDivertedOut);
             case Flag::ipsec:
             case Flag::sockarg:
                 return impossible();

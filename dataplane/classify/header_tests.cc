@@ -296,6 +296,7 @@ bool HeaderTests::test_matches(const Instruction& test, const Packet& packet) co
         case Opcode::verrevpath:
         case Opcode::versrcreach:
         case Opcode::antispoof:
+        case Opcode::diverted:
         case Opcode::tagged:
         case Opcode::mark:
         case Opcode::fib:

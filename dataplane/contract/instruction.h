@@ -70,6 +70,7 @@ enum class Opcode : std::uint8_t {
     verrevpath,                   //
     versrcreach,                  //
     antispoof,                    //
+    diverted,                     // argument: kDivertedIn, kDivertedOut, or both
     tagged,                       // data, count: section ranges
     mark,                         // argument: value, data: mask
     fib,                          // argument: value
@@ -117,6 +118,9 @@ enum class LookupField : std::uint16_t {
     mark,
     count_
 };
+
+// What `diverted` asks: the packet has come back from a divert port on its way in, or out.
+inline constexpr std::uint32_t kDivertedIn = 1, kDivertedOut = 2;
 
 inline constexpr std::uint8_t kNegated = 1;  // the test itself is inverted
 inline constexpr std::uint8_t kOrNext = 2;   // the next instruction is an alternative to this one

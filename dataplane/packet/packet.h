@@ -27,6 +27,7 @@ struct Passage {
     Entry entry = Entry::ip;
     InterfaceIndex receive_interface = kNoInterface;   // none: locally made
     InterfaceIndex transmit_interface = kNoInterface;  // none: not known or not leaving
+    std::uint8_t came_back = 0;  // from a divert port: contract::kDivertedIn or kDivertedOut
 
     bool operator==(const Passage&) const = default;
 };

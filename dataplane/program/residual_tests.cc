@@ -58,6 +58,9 @@ bool ResidualTests::test_matches(Walk& walk, const Instruction& test, std::uint3
         case Opcode::antispoof:
             matched = routes.not_spoofed(packet);
             break;
+        case Opcode::diverted:
+            matched = (packet.passage.came_back & test.argument) != 0;
+            break;
         case Opcode::tagged:
             matched = walk.marks.has_tag_in(ranges(walk, test));
             break;

@@ -323,6 +323,7 @@ void Worker::route_burst(Burst::Mask packets, const program::Runtime& runtime) {
         forward::lower_hop_limit(const_cast<std::byte*>(glance.network), glance.ip_version);
         packet::Passage passage = burst_.passage(i);
         passage.direction = packet::Direction::out;
+        passage.came_back = 0;
         passage.transmit_interface = hop.interface;
         const std::size_t k = routed_->burst.size();
         routed_->burst.add(burst_, i, passage);
@@ -369,6 +370,7 @@ void Worker::route(rte_mbuf* mbuf, const packet::Packet& packet, program::Packet
         return;
     packet::Passage passage = packet.passage;
     passage.direction = packet::Direction::out;
+    passage.came_back = 0;
     passage.transmit_interface = way.hop->interface;
     // A frame in several buffers was put together for the rules; its copy has the new hop limit
     // too.

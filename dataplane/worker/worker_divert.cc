@@ -199,7 +199,8 @@ DropReason Worker::lead(rte_mbuf* mbuf, packet::Packet& packet, Router::Way& way
     packet.passage = {.direction = packet::Direction::in,
                       .entry = gateway ? packet::Entry::ip : packet::Entry::bridge,
                       .receive_interface = *from,
-                      .transmit_interface = packet::kNoInterface};
+                      .transmit_interface = packet::kNoInterface,
+                      .came_back = contract::kDivertedIn};
     return DropReason::none;
 }
 
@@ -218,7 +219,8 @@ DropReason Worker::lead_out(rte_mbuf* mbuf, packet::Packet& packet, Router::Way&
     packet.passage = {.direction = packet::Direction::out,
                       .entry = packet::Entry::ip,
                       .receive_interface = *from,
-                      .transmit_interface = *to};
+                      .transmit_interface = *to,
+                      .came_back = contract::kDivertedOut};
     const divert::Origin origin = divert::read_cookie(header);
     // What this machine made, to where it wanted: by the way and to the station that its kernel
     // chose.

@@ -206,3 +206,17 @@ def test_packets_of_a_programs_own(routed, gateway):
     assert ping.wait(5) == 0
     divert.socket.close()
     assert gateway.counters(200)[0] == 0 and gateway.counters(300)[0] == 1
+
+
+def test_rules_know_what_has_come_back(routed, gateway):
+    """`diverted`, and its kin for the way in and the way out."""
+    gateway.load("add 50 count icmp from any to any icmptypes 8 diverted\n"
+                 "add 100 divert 2001 icmp from any to any icmptypes 8 in\n"
+                 "add 110 divert 2002 icmp from any to any icmptypes 8 out\n"
+                 "add 200 count icmp from any to any icmptypes 8 diverted\n"
+                 "add 210 count icmp from any to any icmptypes 8 diverted-loopback\n"
+                 "add 220 count icmp from any to any icmptypes 8 diverted-output\n"
+                 "add 230 count icmp from any to any icmptypes 0 diverted\n" + ALLOW)
+    with Echo.of(gateway, 2001), Echo.of(gateway, 2002):
+        assert routed.a.ping(routed.b.ipv4, 3)
+    assert [gateway.counters(rule)[0] for rule in (50, 200, 210, 220, 230)] == [0, 6, 3, 3, 0]

@@ -254,7 +254,8 @@ std::string option(Random& random) {
         case 32:
             return "versrcreach";
         case 33:
-            return "antispoof";
+            return random.pick(Texts{"antispoof", "antispoof", "antispoof", "diverted",
+                                     "diverted-loopback", "diverted-output"});
         case 34:
             return word(random.one_in(2) ? "src-ip" : "dst-ip", plain_address(random, false));
         case 35:

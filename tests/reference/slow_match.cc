@@ -432,6 +432,7 @@ struct Matcher {
                 return source_reachable();
             case Flag::antispoof:
                 return not_spoofed();
+            // Nothing comes back from a program here (diverted and its two kin).
             default:
                 return false;
         }
