@@ -1,5 +1,7 @@
 #include "dataplane/host/captured_link.h"
 
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -35,11 +37,13 @@ Result<Done> CapturedLink::keep_kernel_out() {
     return Done{};
 }
 
+// IFF_RUNNING would tell too, but up to a second later.
 bool CapturedLink::is_up() const {
+    ethtool_value link{.cmd = ETHTOOL_GLINK, .data = 0};
     ifreq request{};
     std::strncpy(request.ifr_name, interface_.c_str(), IFNAMSIZ - 1);
-    return ioctl(control_.get(), SIOCGIFFLAGS, &request) != 0 ||
-           (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
+    request.ifr_data = reinterpret_cast<char*>(&link);
+    return ioctl(control_.get(), SIOCETHTOOL, &request) != 0 || link.data != 0;
 }
 
 CapturedLink::~CapturedLink() {

@@ -130,7 +130,7 @@ def test_settings_are_checked(own_appliance):
     for program in (own_appliance.dataplane_program, own_appliance.controlplane_program):
         done = own_appliance.namespace.run(str(program), "--config", str(own_appliance.config))
         assert done.returncode in (65, 78), done.stderr
-        assert 'sluice.toml:3:1: unknown key "wokers"' in done.stderr
+        assert 'sluice.toml:4:1: unknown key "wokers"' in done.stderr
 
 
 def test_port_that_is_not_there(own_appliance):

@@ -261,6 +261,7 @@ class Appliance:
         """As after a fresh start: no rules, sysctls at their defaults, an empty log."""
         self.must("-q", "-f", "flush")
         self.must("-q", "delete", "set", "31")
+        self.must("-q", "set", "enable", *range(31))
         for name, value in (("verbose", 1), ("verbose_limit", 0), ("autoinc_step", 100),
                             ("enable", 1)):
             self.must("-q", "sysctl", f"net.inet.ip.fw.{name}={value}")
