@@ -17,6 +17,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "dataplane/classify/arena.h"
@@ -34,14 +35,25 @@ inline constexpr Reference kEmptyLeaf = kLeaf;
 inline constexpr Reference kWhat = Arena::kLine - 1;
 static_assert(lane::boxed * sizeof(std::uint32_t) <= kWhat);
 
+// Ascending; part i of a lane has keys above pivot i - 1 and at most pivot i. What is not used, and
+// the last one always, is the greatest number, which no key is above.
+inline constexpr unsigned kPivots = 15;
+inline constexpr unsigned kParts = kPivots + 1;
+using Pivots = std::array<std::uint32_t, kParts>;
+
 struct alignas(64) Node {
-    static constexpr unsigned kPivots = 15;
-    // Ascending; child i has keys above pivot i - 1 and at most pivot i. What is not used, and the
-    // last one always, is the greatest number, which no key is above.
-    std::array<std::uint32_t, kPivots + 1> pivots;
-    std::array<Reference, kPivots + 1> children;
+    Pivots pivots;
+    std::array<Reference, kParts> children;
 };
 static_assert(sizeof(Node) == 128);
+
+// The root of a tree may split in two lanes at once: child 16 * i + j has the keys that are in part
+// i of the first lane and in part j of the second.
+struct alignas(64) Grid {
+    Pivots first_pivots, second_pivots;
+    std::array<Reference, kParts * kParts> children;
+};
+static_assert(sizeof(Grid) == 18 * 64);
 
 inline constexpr unsigned kBlockSize = 8;
 template <typename T>
@@ -83,29 +95,44 @@ struct alignas(64) Block6 {
 static_assert(sizeof(Block6) == 10 * 64);
 
 struct Tree {
+    // With a grid: where it begins in the arena, in bytes. Its lanes are below.
     Reference root = kEmptyLeaf;
+    bool has_grid = false;
+    std::uint8_t first_lane = 0, second_lane = 0;
     std::uint32_t first_rule = 0;  // no rule in it comes before this one
     std::uint8_t phase = 0;        // those of one phase are searched together
 };
 
 struct Forest {
     static constexpr unsigned kMaximumTrees = 4;
-    static constexpr std::size_t kFilterSize = 1 << 16;
+    static constexpr std::size_t kFilterIndices = 1 << 16;
 
     Family family = Family::v4;
     Arena arena;
     std::vector<Tree> trees;  // at most kMaximumTrees, by phase
-    // Bit t: tree t may hold a box for addresses whose filter_index is this. Empty: no filter.
+    // Four bits for each filter_index of an address: bit t: tree t may hold a box for it. Empty: no
+    // filter.
     std::vector<std::uint8_t> source_filter, destination_filter;
     // Rules that match every packet of the family, ascending. One of the terminal ones is the
     // default rule, the last of all.
     std::vector<std::uint32_t> wild_terminal;
     std::vector<std::uint32_t> wild_others;
 
+    // What matches when nothing has to be searched.
+    std::optional<std::uint32_t> only_rule() const {
+        if (!trees.empty() || !wild_others.empty())
+            return std::nullopt;
+        return wild_terminal.front();
+    }
+
     // From the first word of an address. IPv6 networks in use share their first bits, so those
     // are mixed.
     static std::uint32_t filter_index(Family family, std::uint32_t word) {
         return (family == Family::v6 ? word * 0x9e3779b1u : word) >> 16;
+    }
+    // Above the four bits there may be others.
+    static unsigned filtered_trees(const std::uint8_t* filter, std::uint32_t index) {
+        return static_cast<unsigned>(filter[index / 2]) >> index % 2 * kMaximumTrees;
     }
 };
 

@@ -5,6 +5,7 @@
 // slower.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -13,8 +14,18 @@
 #include "dataplane/classify/attributes.h"
 #include "dataplane/classify/forest.h"
 #include "dataplane/classify/rule_boxes.h"
+#include "dataplane/classify/tree_grower.h"
 
 namespace sluice::classify {
+
+// How the boxes are spread over trees. There are four kinds of them; see kind_of.
+inline constexpr unsigned kKinds = 4;
+struct ForestPlan {
+    std::array<std::uint8_t, kKinds> tree_of_kind{};
+    std::array<Root, Forest::kMaximumTrees> roots{};  // by tree
+    std::size_t boxes = 0;                            // that it was chosen for
+    unsigned uses = 0;                                // by later forests
+};
 
 // What a search in a forest may cost at worst, and what the forest takes.
 struct ForestCost {
@@ -38,6 +49,9 @@ struct ForestInput {
     std::size_t places_on_top = 16384;
 };
 
-Forest build_forest(const ForestInput& input, ForestCost& cost);
+// `plan` is that of the last forest of the family, which a forest of about as many boxes takes
+// over: choosing one takes as long as building. It becomes the plan of this one. No boxes: there
+// was none.
+Forest build_forest(const ForestInput& input, ForestPlan& plan, ForestCost& cost);
 
 }  // namespace sluice::classify

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 namespace sluice::classify {
 
@@ -19,6 +20,8 @@ constexpr std::uint32_t kLastPort = 0xffff;
 using Intervals = std::vector<Interval>;
 
 Intervals united(Intervals intervals) {
+    if (intervals.size() < 2)
+        return intervals;
     std::sort(intervals.begin(), intervals.end(),
               [](const Interval& a, const Interval& b) { return a.first < b.first; });
     Intervals result;
@@ -70,6 +73,8 @@ bool ends_the_walk(RuleAction action) {
         case RuleAction::unreach6:
         case RuleAction::reset:
         case RuleAction::reset6:
+        case RuleAction::abort:
+        case RuleAction::abort6:
             return true;
         // Frames at Ethernet level pass divert, tee and fwd, and a diverted packet comes back.
         default:
@@ -124,18 +129,19 @@ BoxMaker::BoxMaker(const contract::SnapshotView& view, const packet::Environment
             all_values_[i].set(value);
 }
 
-BoxMaker::Demand BoxMaker::values_demand(const Instruction& test, Domain domain) {
+const BoxMaker::Demand& BoxMaker::values_demand(const Instruction& test, Domain domain) {
     Instruction bare = test;
     bare.flags &= kNegated;
     TestBytes key;
     std::memcpy(&key, &bare, sizeof bare);
-    Demand demand{.kind = Demand::Kind::values, .domain = domain};
     const auto [known, is_new] = known_.try_emplace(key);
-    if (is_new)
-        for (unsigned value = 0; value < domain_size(domain); ++value)
-            if (const auto sample = sample_packet(domain, value, family_, environment_))
-                known->second[value] = tests_.matches(bare, *sample);
-    demand.values = known->second;
+    Demand& demand = known->second;
+    if (!is_new)
+        return demand;
+    demand = {.kind = Demand::Kind::values, .domain = domain};
+    for (unsigned value = 0; value < domain_size(domain); ++value)
+        if (const auto sample = sample_packet(domain, value, family_, environment_))
+            demand.values[value] = tests_.matches(bare, *sample);
     if (demand.values.none())
         demand.kind = Demand::Kind::never;
     else if (demand.values.count() == domain_size(domain))
@@ -145,13 +151,18 @@ BoxMaker::Demand BoxMaker::values_demand(const Instruction& test, Domain domain)
 
 BoxMaker::Demand BoxMaker::networks_demand(const Instruction& test, unsigned lane) const {
     Demand demand{.kind = Demand::Kind::intervals, .lane = lane};
+    const auto networks = view_.v4_networks().subspan(test.data, test.count);
     Intervals intervals;
-    for (const contract::V4Network& network : view_.v4_networks().subspan(test.data, test.count)) {
+    for (const contract::V4Network& network : networks) {
         const std::uint32_t mask = network.mask.host(), first = network.address.host();
         // No address has bits outside the mask.
         if ((first & ~mask) != 0)
             continue;
         demand.exact = demand.exact && is_contiguous(mask);
+        if (networks.size() == 1 && !is_negated(test)) {
+            demand.intervals.push_back(one_lane({first, first | ~mask}));
+            return demand;
+        }
         intervals.push_back({first, first | ~mask});
     }
     intervals = united(std::move(intervals));
@@ -202,12 +213,12 @@ BoxMaker::Demand BoxMaker::set_demand(const Instruction& test, unsigned lane) co
     return demand;
 }
 
-void BoxMaker::port_demands(const Instruction& test, unsigned lane,
-                            std::vector<Demand>& demands) const {
+void BoxMaker::append_port_demands(const Instruction& test, unsigned lane) {
     Demand with_ports{.kind = Demand::Kind::intervals, .domain = Domain::ports, .lane = lane};
     with_ports.values[1] = true;
+    const auto ports = view_.ports().subspan(test.data, test.count);
     Intervals intervals;
-    for (const contract::PortTest& port : view_.ports().subspan(test.data, test.count)) {
+    for (const contract::PortTest& port : ports) {
         if (port.first > port.last)
             continue;
         const bool plain = port.mask == kLastPort;
@@ -218,19 +229,20 @@ void BoxMaker::port_demands(const Instruction& test, unsigned lane,
     if (is_negated(test)) {
         Demand without_ports{.kind = Demand::Kind::values, .domain = Domain::ports};
         without_ports.values[0] = true;
-        demands.push_back(without_ports);
+        demands_.push_back(without_ports);
         intervals = with_ports.exact ? complement(intervals, kLastPort) : Intervals{{0, kLastPort}};
     }
     for (const Interval& interval : intervals)
         with_ports.intervals.push_back(one_lane(interval));
-    demands.push_back(std::move(with_ports));
+    demands_.push_back(std::move(with_ports));
 }
 
-std::vector<BoxMaker::Demand> BoxMaker::demands_of_block(std::span<const Instruction> block) {
-    std::vector<Demand> demands;
+// Fills demands_.
+void BoxMaker::find_demands(std::span<const Instruction> block) {
+    demands_.clear();
     for (const Instruction& test : block) {
         if (const auto domain = domain_of(test.opcode)) {
-            demands.push_back(values_demand(test, *domain));
+            demands_.push_back(values_demand(test, *domain));
             continue;
         }
         const Demand::Kind other_family =
@@ -246,42 +258,44 @@ std::vector<BoxMaker::Demand> BoxMaker::demands_of_block(std::span<const Instruc
                 const bool is_set =
                     test.opcode == Opcode::source_set || test.opcode == Opcode::destination_set;
                 if (family_ != Family::v4)
-                    demands.push_back({.kind = other_family});
+                    demands_.push_back({.kind = other_family});
                 else
-                    demands.push_back(is_set ? set_demand(test, where)
-                                             : networks_demand(test, where));
+                    demands_.push_back(is_set ? set_demand(test, where)
+                                              : networks_demand(test, where));
                 break;
             }
             case Opcode::source_v6:
             case Opcode::destination_v6: {
                 const unsigned where =
                     test.opcode == Opcode::source_v6 ? lane::source : lane::destination;
-                demands.push_back(family_ != Family::v6 ? Demand{.kind = other_family}
-                                                        : networks6_demand(test, where));
+                demands_.push_back(family_ != Family::v6 ? Demand{.kind = other_family}
+                                                         : networks6_demand(test, where));
                 break;
             }
             case Opcode::source_ports:
-                port_demands(test, lane::source_port, demands);
+                append_port_demands(test, lane::source_port);
                 break;
             case Opcode::destination_ports:
-                port_demands(test, lane::destination_port, demands);
+                append_port_demands(test, lane::destination_port);
                 break;
             default:
-                demands.push_back({});
+                demands_.push_back({});
                 break;
         }
     }
-    merge(demands);
-    return demands;
+    merge_demands();
 }
 
 // Alternatives within one domain become one; those that never match go.
-void BoxMaker::merge(std::vector<Demand>& demands) {
+void BoxMaker::merge_demands() {
+    std::erase_if(demands_, [](const Demand& demand) {
+        return demand.kind == Demand::Kind::never ||
+               (demand.kind == Demand::Kind::intervals && demand.intervals.empty());
+    });
+    if (demands_.size() < 2)
+        return;
     std::vector<Demand> merged;
-    for (Demand& demand : demands) {
-        if (demand.kind == Demand::Kind::never ||
-            (demand.kind == Demand::Kind::intervals && demand.intervals.empty()))
-            continue;
+    for (Demand& demand : demands_) {
         const auto same = std::find_if(merged.begin(), merged.end(), [&](const Demand& other) {
             return demand.kind == Demand::Kind::values && other.kind == Demand::Kind::values &&
                    demand.domain == other.domain;
@@ -295,7 +309,7 @@ void BoxMaker::merge(std::vector<Demand>& demands) {
         if (demand.kind == Demand::Kind::values &&
             demand.values.count() == domain_size(demand.domain))
             demand.kind = Demand::Kind::always;
-    demands = std::move(merged);
+    demands_ = std::move(merged);
 }
 
 // False: no value is left.
@@ -340,6 +354,52 @@ bool BoxMaker::apply(const Demand& demand, const Partial& partial, std::vector<P
     return true;
 }
 
+// Fewer intervals that hold all of the demands together, for a list that is too long to be taken
+// apart: what lies close together is put together. None: the demands are not alike.
+std::optional<BoxMaker::Demand> BoxMaker::coarse_demand(std::size_t most) const {
+    const Demand& first = demands_.front();
+    Demand coarse{.kind = Demand::Kind::intervals,
+                  .exact = false,
+                  .domain = first.domain,
+                  .values = first.values,
+                  .lane = first.lane,
+                  .lanes = first.lanes};
+    std::vector<LaneIntervals> all;
+    for (const Demand& demand : demands_) {
+        if (demand.kind != Demand::Kind::intervals || demand.domain != first.domain ||
+            demand.lane != first.lane || demand.lanes != first.lanes)
+            return std::nullopt;
+        for (std::size_t i = 0; i < demand.intervals.size(); ++i)
+            all.push_back(demand.intervals[i]);
+    }
+    std::sort(all.begin(), all.end(), [](const LaneIntervals& a, const LaneIntervals& b) {
+        return a[0].first < b[0].first;
+    });
+    // The widest gaps in the first lane stay.
+    std::vector<std::uint32_t> gaps;
+    std::uint32_t last = all.front()[0].last;
+    for (const LaneIntervals& next : all) {
+        gaps.push_back(next[0].first > last ? next[0].first - last : 0);
+        last = std::max(last, next[0].last);
+    }
+    std::vector<std::uint32_t> ranked = gaps;
+    std::sort(ranked.begin(), ranked.end(), std::greater<>());
+    const std::uint32_t bridged = most <= ranked.size() ? ranked[most - 1] : 0;
+    LaneIntervals hull = all.front();
+    for (std::size_t i = 1; i < all.size(); ++i) {
+        if (gaps[i] > bridged) {
+            coarse.intervals.push_back(hull);
+            hull = all[i];
+        }
+        for (unsigned lane = 0; lane < first.lanes; ++lane) {
+            hull[lane].first = std::min(hull[lane].first, all[i][lane].first);
+            hull[lane].last = std::max(hull[lane].last, all[i][lane].last);
+        }
+    }
+    coarse.intervals.push_back(hull);
+    return coarse;
+}
+
 // The same of a block that is one demand without alternatives, where the boxes are: most are.
 void BoxMaker::apply_alone(const Demand& demand, std::vector<Partial>& partials) {
     std::erase_if(partials, [&](Partial& partial) {
@@ -374,6 +434,21 @@ bool BoxMaker::belongs_elsewhere(std::span<const Instruction> tests) const {
         }
     }
     return false;
+}
+
+// What has become of the boxes where the demands would need too many.
+void BoxMaker::narrow_down() {
+    constexpr std::size_t kPlenty = 16;
+    const std::size_t most = std::min(kPlenty, most_boxes_ / partials_.size());
+    const std::optional<Demand> coarse = most > 0 ? coarse_demand(most) : std::nullopt;
+    next_partials_.clear();
+    if (coarse) {
+        for (const Partial& partial : partials_)
+            apply(*coarse, partial, next_partials_);
+        std::swap(partials_, next_partials_);
+    }
+    for (Partial& partial : partials_)
+        partial.unverified = true;
 }
 
 const BoxMaker::Restriction& BoxMaker::restriction_of(Domain domain, const ValueSet& values) {
@@ -425,42 +500,41 @@ void BoxMaker::append_boxes(std::uint32_t index, std::vector<Box>& boxes) {
     most_boxes_ = std::min(kMaximumBoxes, 1 + spare_boxes_);
     Partial full;
     full.lanes.fill({0, kFullLane});
-    std::vector<Partial> partials = {full};
+    partials_.assign(1, full);
     for (std::size_t begin = 0, end; begin < tests.size(); begin = end) {
         end = begin + 1;
         while ((tests[end - 1].flags & kOrNext) != 0)
             ++end;
-        const std::vector<Demand> demands = demands_of_block(tests.subspan(begin, end - begin));
+        find_demands(tests.subspan(begin, end - begin));
         const auto has = [&](Demand::Kind kind) {
-            return std::any_of(demands.begin(), demands.end(),
+            return std::any_of(demands_.begin(), demands_.end(),
                                [&](const Demand& demand) { return demand.kind == kind; });
         };
         if (has(Demand::Kind::always))
             continue;
-        const bool alone =
-            demands.size() == 1 && !has(Demand::Kind::unknown) &&
-            (demands.front().kind == Demand::Kind::values || demands.front().intervals.size() == 1);
+        const bool alone = demands_.size() == 1 && !has(Demand::Kind::unknown) &&
+                           (demands_.front().kind == Demand::Kind::values ||
+                            demands_.front().intervals.size() == 1);
         if (alone) {
-            apply_alone(demands.front(), partials);
-            if (partials.empty())
+            apply_alone(demands_.front(), partials_);
+            if (partials_.empty())
                 return;
             continue;
         }
-        std::vector<Partial> next;
+        next_partials_.clear();
         bool fits = !has(Demand::Kind::unknown);
-        for (std::size_t i = 0; fits && i < partials.size(); ++i)
-            for (std::size_t d = 0; fits && d < demands.size(); ++d)
-                fits = apply(demands[d], partials[i], next);
+        for (std::size_t i = 0; fits && i < partials_.size(); ++i)
+            for (std::size_t d = 0; fits && d < demands_.size(); ++d)
+                fits = apply(demands_[d], partials_[i], next_partials_);
         if (fits)
-            partials = std::move(next);
+            std::swap(partials_, next_partials_);
         else
-            for (Partial& partial : partials)
-                partial.unverified = true;
-        if (partials.empty())
+            narrow_down();
+        if (partials_.empty())
             return;
     }
-    spare_boxes_ -= partials.size() - 1;
-    for (const Partial& partial : partials)
+    spare_boxes_ -= partials_.size() - 1;
+    for (const Partial& partial : partials_)
         boxes.push_back(finish(partial, rule, index));
 }
 

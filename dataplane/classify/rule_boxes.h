@@ -39,8 +39,8 @@ struct Box {
     bool lanes_suffice = true;
 };
 
-// A list that would need more boxes is not taken apart but verified; so is any list once the rules
-// together have used up what they may have beyond a box each.
+// A list that would need more boxes is only narrowed down to a few, and verified; so is any list
+// once the rules together have used up what they may have beyond a box each.
 inline constexpr std::size_t kMaximumBoxes = 256;
 constexpr std::size_t boxes_to_spare(std::size_t rules) {
     return 4 * rules + 65536;
@@ -56,6 +56,28 @@ class BoxMaker {
     void append_boxes(std::uint32_t rule, std::vector<Box>& boxes);
 
   private:
+    // Intervals of some lanes that follow each other, one of which a packet must be in. There is
+    // mostly one.
+    using LaneIntervals = std::array<Interval, 4>;
+    class Alternatives {
+      public:
+        void push_back(const LaneIntervals& next) {
+            if (size_++ == 0)
+                first_ = next;
+            else
+                others_.push_back(next);
+        }
+        std::size_t size() const { return size_; }
+        bool empty() const { return size_ == 0; }
+        const LaneIntervals& operator[](std::size_t i) const {
+            return i == 0 ? first_ : others_[i - 1];
+        }
+
+      private:
+        std::size_t size_ = 0;
+        LaneIntervals first_{};
+        std::vector<LaneIntervals> others_;
+    };
     // What one test asks: values of one domain, or intervals of lanes, or both (a port test asks
     // for a packet with ports as well).
     struct Demand {
@@ -65,8 +87,8 @@ class BoxMaker {
         Domain domain = Domain::count_;
         ValueSet values{};
         unsigned lane = 0;
-        unsigned lanes = 1;                                // 4: an IPv6 address
-        std::vector<std::array<Interval, 4>> intervals{};  // alternatives
+        unsigned lanes = 1;  // 4: an IPv6 address
+        Alternatives intervals{};
     };
     // A box while the tests of its rule are being added.
     struct Partial {
@@ -76,19 +98,20 @@ class BoxMaker {
         bool unverified = false;
     };
 
-    Demand values_demand(const contract::Instruction& test, Domain domain);
+    const Demand& values_demand(const contract::Instruction& test, Domain domain);
     Demand networks_demand(const contract::Instruction& test, unsigned lane) const;
     Demand networks6_demand(const contract::Instruction& test, unsigned lane) const;
     Demand set_demand(const contract::Instruction& test, unsigned lane) const;
-    void port_demands(const contract::Instruction& test, unsigned lane,
-                      std::vector<Demand>& demands) const;
-    static void merge(std::vector<Demand>& demands);
+    void append_port_demands(const contract::Instruction& test, unsigned lane);
+    void merge_demands();
     bool belongs_elsewhere(std::span<const contract::Instruction> tests) const;
     static bool restrict_values(const Demand& demand, Partial& partial);
     static bool restrict_lanes(const Demand& demand, std::size_t alternative, Partial& partial);
     bool apply(const Demand& demand, const Partial& partial, std::vector<Partial>& result);
+    std::optional<Demand> coarse_demand(std::size_t most) const;
+    void narrow_down();
     static void apply_alone(const Demand& demand, std::vector<Partial>& partials);
-    std::vector<Demand> demands_of_block(std::span<const contract::Instruction> block);
+    void find_demands(std::span<const contract::Instruction> block);
     // What a set of values of a domain is in a box.
     struct Restriction {
         ValueSet values{};
@@ -114,7 +137,10 @@ class BoxMaker {
             return (bytes[0] ^ bytes[1] * 0x9e3779b97f4a7c15u) * 0xff51afd7ed558ccdu >> 7;
         }
     };
-    std::unordered_map<TestBytes, ValueSet, HashTest> known_;
+    std::unordered_map<TestBytes, Demand, HashTest> known_;
+    // Of the block and the rule that are being looked at.
+    std::vector<Demand> demands_;
+    std::vector<Partial> partials_, next_partials_;
     // By domain, the last one: neighbours are often alike.
     std::array<std::optional<Restriction>, kDomains> last_restrictions_;
     std::array<ValueSet, kDomains> all_values_;

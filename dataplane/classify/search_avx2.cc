@@ -2,6 +2,8 @@
 
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "dataplane/classify/search.h"
 #include "dataplane/classify/search_target.h"
 
@@ -20,14 +22,31 @@ struct Vector {
         return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(value)));
     }
 
-    static unsigned child(const Node& node, std::uint32_t value) {
+    static unsigned child(const Pivots& pivots, std::uint32_t value) {
         const __m256i sign = _mm256_set1_epi32(static_cast<int>(0x80000000));
         const __m256i key = _mm256_xor_si256(_mm256_set1_epi32(static_cast<int>(value)), sign);
-        const __m256i low = _mm256_xor_si256(load(node.pivots.data()), sign),
-                      high = _mm256_xor_si256(load(node.pivots.data() + 8), sign);
+        const __m256i low = _mm256_xor_si256(load(pivots.data()), sign),
+                      high = _mm256_xor_si256(load(pivots.data() + 8), sign);
         const unsigned below =
             lanes_set(_mm256_cmpgt_epi32(key, low)) | lanes_set(_mm256_cmpgt_epi32(key, high)) << 8;
         return static_cast<unsigned>(_mm_popcnt_u32(below));
+    }
+
+    // Of 64 numbers those that have the bit, and those that are above another; both are less than
+    // 2^31.
+    static std::uint64_t having(const std::uint8_t* values, unsigned bit) {
+        const auto half = [&](const std::uint8_t* from) {
+            return static_cast<std::uint32_t>(
+                _mm256_movemask_epi8(_mm256_slli_epi32(load(from), static_cast<int>(7 - bit))));
+        };
+        return half(values) | std::uint64_t{half(values + 32)} << 32;
+    }
+    static std::uint64_t above(const std::uint32_t* values, std::uint32_t than) {
+        const __m256i bound = _mm256_set1_epi32(static_cast<int>(than));
+        std::uint64_t result = 0;
+        for (unsigned i = 0; i < 64; i += 8)
+            result |= std::uint64_t{lanes_set(_mm256_cmpgt_epi32(load(values + i), bound))} << i;
+        return result;
     }
 
     static unsigned terminal(const BoxRules& rules) { return lanes_set(load(rules.values.data())); }

@@ -2,6 +2,8 @@
 
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "dataplane/classify/search.h"
 #include "dataplane/classify/search_target.h"
 
@@ -16,10 +18,24 @@ struct Vector {
         return _mm256_load_si256(static_cast<const __m256i*>(from));
     }
 
-    static unsigned child(const Node& node, std::uint32_t value) {
-        const __mmask16 below = _mm512_cmplt_epu32_mask(_mm512_load_si512(node.pivots.data()),
+    static unsigned child(const Pivots& pivots, std::uint32_t value) {
+        const __mmask16 below = _mm512_cmplt_epu32_mask(_mm512_load_si512(pivots.data()),
                                                         _mm512_set1_epi32(static_cast<int>(value)));
         return static_cast<unsigned>(_mm_popcnt_u32(below));
+    }
+
+    // Of 64 numbers those that have the bit, and those that are above another.
+    static std::uint64_t having(const std::uint8_t* values, unsigned bit) {
+        return _mm512_test_epi8_mask(_mm512_load_si512(values),
+                                     _mm512_set1_epi8(static_cast<char>(1u << bit)));
+    }
+    static std::uint64_t above(const std::uint32_t* values, std::uint32_t than) {
+        const __m512i bound = _mm512_set1_epi32(static_cast<int>(than));
+        std::uint64_t result = 0;
+        for (unsigned i = 0; i < 64; i += 16)
+            result |= std::uint64_t{_mm512_cmpgt_epu32_mask(_mm512_load_si512(values + i), bound)}
+                      << i;
+        return result;
     }
 
     static unsigned terminal(const BoxRules& rules) {

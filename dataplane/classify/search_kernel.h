@@ -20,13 +20,13 @@ constexpr std::uint32_t kNoRule = BoxRules::kIndex;
 // the group, in bytes.
 using Walk = std::uint64_t;
 
-struct Group {
+struct alignas(64) Group {
     // By packet.
     std::uint32_t best[kGroup];     // the first terminal rule found
     std::uint32_t horizon[kGroup];  // a candidate that found no room; none from here on counts
     std::uint32_t candidate_count[kGroup];
-    std::uint32_t candidates[kGroup][kCandidates];  // with Matches::kUnverified
     std::uint8_t trees[kGroup];                     // bit t: tree t has to be searched
+    std::uint32_t candidates[kGroup][kCandidates];  // with Matches::kUnverified
     Walk walking[kWalks + 1];                       // at a node
     Walk arrived[kWalks + 1];                       // at a leaf with boxes
 };
@@ -118,12 +118,19 @@ void search_leaf(Group& group, unsigned packet, const Block* block,
     }
 }
 
+// Has what `child` refers to brought from memory: a node of two lines, or a block, of which in IPv6
+// the last lines are rarely read.
 template <typename Block>
-inline void fetch(const std::byte* from) {
-    // Nodes have two lines; of a leaf of IPv6 boxes the last are rarely read.
-    constexpr unsigned kLines = sizeof(Block) / 64 < 6 ? sizeof(Block) / 64 : 6;
-    for (unsigned i = 0; i < kLines; ++i)
+inline void fetch(const std::byte* arena, Reference child) {
+    constexpr unsigned kNodeLines = sizeof(Node) / 64,
+                       kBlockLines = sizeof(Block) / 64 < 6 ? sizeof(Block) / 64 : 6;
+    const std::byte* from = arena + (child & ~kWhat);
+    for (unsigned i = 0; i < kNodeLines; ++i)
         __builtin_prefetch(from + i * 64);
+    // For a node the same lines again, which costs little, instead of a branch.
+    const std::byte* rest = from + (child & kLeaf) * sizeof(Node);
+    for (unsigned i = 0; i < kBlockLines - kNodeLines; ++i)
+        __builtin_prefetch(rest + i * 64);
 }
 
 // Lets all walks step down until they have arrived; the number of those that found boxes.
@@ -139,8 +146,8 @@ unsigned descend(Group& group, const std::byte* arena, const std::byte* keys, un
             const std::uint32_t value =
                 *reinterpret_cast<const std::uint32_t*>(keys + key + (at & kWhat));
             const Node& node = *reinterpret_cast<const Node*>(arena + (at & ~kWhat));
-            const Reference child = node.children[Vector::child(node, value)];
-            fetch<Block>(arena + (child & ~kWhat));
+            const Reference child = node.children[Vector::child(node.pivots, value)];
+            fetch<Block>(arena, child);
             const Walk next = key << 32 | child;
             group.arrived[arrived] = next;
             group.walking[left] = next;
@@ -153,9 +160,44 @@ unsigned descend(Group& group, const std::byte* arena, const std::byte* keys, un
     return arrived;
 }
 
+// The walks of some packets, bit by bit, in one tree: at its root, or where its grid leads to.
+template <typename Block>
+void begin_walks(Group& group, const Tree& tree, const std::byte* arena, const std::byte* keys,
+                 std::uint64_t packets, unsigned& walking, unsigned& arrived) {
+    constexpr Walk kKey = Walk{sizeof(HeaderKey)} << 32;
+    if (!tree.has_grid) {
+        const bool is_leaf = (tree.root & kLeaf) != 0;
+        Walk* list = is_leaf ? group.arrived + arrived : group.walking + walking;
+        unsigned added = 0;
+        for (; packets != 0; packets &= packets - 1)
+            list[added++] = static_cast<Walk>(__builtin_ctzll(packets)) * kKey | tree.root;
+        (is_leaf ? arrived : walking) += added;
+        return;
+    }
+    const Grid& grid = *reinterpret_cast<const Grid*>(arena + tree.root);
+    const unsigned first_lane = tree.first_lane, second_lane = tree.second_lane;
+    unsigned at_leaf = arrived, at_node = walking;
+    for (; packets != 0; packets &= packets - 1) {
+        const auto packet = static_cast<Walk>(__builtin_ctzll(packets));
+        const auto* lanes =
+            reinterpret_cast<const std::uint32_t*>(keys + packet * sizeof(HeaderKey));
+        const unsigned row = Vector::child(grid.first_pivots, lanes[first_lane]),
+                       column = Vector::child(grid.second_pivots, lanes[second_lane]);
+        const Reference child = grid.children.data()[row * kParts + column];
+        fetch<Block>(arena, child);
+        const Walk walk = packet * kKey | child;
+        group.arrived[at_leaf] = walk;
+        group.walking[at_node] = walk;
+        const unsigned is_leaf = child & kLeaf;
+        at_leaf += is_leaf & (child != kEmptyLeaf ? 1u : 0u);
+        at_node += 1 - is_leaf;
+    }
+    arrived = at_leaf;
+    walking = at_node;
+}
+
 template <typename Block, bool kFrom>
-void search_trees(const Forest& forest, Group& group, const HeaderKey* keys, unsigned count,
-                  std::uint32_t from) {
+void search_trees(const Forest& forest, Group& group, const HeaderKey* keys, std::uint32_t from) {
     const std::byte* arena = forest.arena.data();
     const auto* key_bytes = reinterpret_cast<const std::byte*>(keys);
     const Tree* trees = forest.trees.data();
@@ -163,16 +205,9 @@ void search_trees(const Forest& forest, Group& group, const HeaderKey* keys, uns
     for (unsigned first = 0; first < tree_count;) {
         unsigned walking = 0, arrived = 0, tree = first;
         for (; tree < tree_count && trees[tree].phase == trees[first].phase; ++tree) {
-            const Reference root = trees[tree].root;
-            const std::uint32_t first_rule = trees[tree].first_rule;
-            const bool is_leaf = (root & kLeaf) != 0;
-            Walk* list = is_leaf ? group.arrived + arrived : group.walking + walking;
-            unsigned added = 0;
-            for (unsigned i = 0; i < count; ++i) {
-                list[added] = Walk{i * sizeof(HeaderKey)} << 32 | root;
-                added += (group.trees[i] >> tree & 1) & (group.best[i] > first_rule ? 1 : 0);
-            }
-            (is_leaf ? arrived : walking) += added;
+            const std::uint64_t packets = Vector::having(group.trees, tree) &
+                                          Vector::above(group.best, trees[tree].first_rule);
+            begin_walks<Block>(group, trees[tree], arena, key_bytes, packets, walking, arrived);
         }
         first = tree;
         arrived = descend<Block>(group, arena, key_bytes, walking, arrived);
@@ -262,34 +297,40 @@ std::uint32_t first_wild_terminal(const Forest& forest, std::uint32_t from) {
     return rule != forest.wild_terminal.data() + forest.wild_terminal.size() ? *rule : kNoRule;
 }
 
+// Which trees each packet has to be searched in.
+template <Family kFamily>
+void ask_filters(const Forest& forest, Group& group, const HeaderKey* keys, unsigned count) {
+    std::memset(group.trees, 0, sizeof group.trees);
+    if (forest.source_filter.empty()) {
+        std::memset(group.trees, (1 << forest.trees.size()) - 1, count);
+        return;
+    }
+    const std::uint8_t* source_filter = forest.source_filter.data();
+    const std::uint8_t* destination_filter = forest.destination_filter.data();
+    for (unsigned i = 0; i < count; ++i) {
+        const std::uint32_t source = keys[i].lanes.data()[lane::source],
+                            destination = keys[i].lanes.data()[lane::destination];
+        group.trees[i] = static_cast<std::uint8_t>(
+            Forest::filtered_trees(source_filter, Forest::filter_index(kFamily, source)) &
+            Forest::filtered_trees(destination_filter, Forest::filter_index(kFamily, destination)));
+    }
+}
+
 template <typename Block>
 void search_group(const Forest& forest, Group& group, const HeaderKey* keys, unsigned count,
                   std::uint32_t from) {
     const std::uint32_t wild = first_wild_terminal(forest, from);
     constexpr Family kFamily = sizeof(Block) == sizeof(Block6) ? Family::v6 : Family::v4;
-    for (unsigned i = 0; i < count; ++i) {
+    for (unsigned i = 0; i < kGroup; ++i) {
         group.best[i] = wild;
         group.horizon[i] = kNoRule;
         group.candidate_count[i] = 0;
     }
-    if (forest.source_filter.empty()) {
-        const auto all = static_cast<std::uint8_t>((1u << forest.trees.size()) - 1);
-        for (unsigned i = 0; i < count; ++i)
-            group.trees[i] = all;
-    } else {
-        const std::uint8_t* source_filter = forest.source_filter.data();
-        const std::uint8_t* destination_filter = forest.destination_filter.data();
-        for (unsigned i = 0; i < count; ++i) {
-            const std::uint32_t source = keys[i].lanes.data()[lane::source],
-                                destination = keys[i].lanes.data()[lane::destination];
-            group.trees[i] = source_filter[Forest::filter_index(kFamily, source)] &
-                             destination_filter[Forest::filter_index(kFamily, destination)];
-        }
-    }
+    ask_filters<kFamily>(forest, group, keys, count);
     if (from == 0)
-        search_trees<Block, false>(forest, group, keys, count, from);
+        search_trees<Block, false>(forest, group, keys, from);
     else
-        search_trees<Block, true>(forest, group, keys, count, from);
+        search_trees<Block, true>(forest, group, keys, from);
 }
 
 void search(const Forest& forest, std::span<const HeaderKey> keys, std::uint32_t from,
@@ -300,6 +341,8 @@ void search(const Forest& forest, std::span<const HeaderKey> keys, std::uint32_t
     for (std::size_t done = 0; done < total; done += kGroup) {
         const auto count = static_cast<unsigned>(total - done < kGroup ? total - done : kGroup);
         const HeaderKey* some = keys.data() + done;
+        for (std::size_t i = done + count; i < done + count + kGroup && i < total; ++i)
+            __builtin_prefetch(keys.data() + i);
         if (forest.family == Family::v6)
             search_group<Block6>(forest, group, some, count, from);
         else

@@ -1,3 +1,5 @@
+#include <cstring>
+
 #include "dataplane/classify/search.h"
 
 namespace sluice::classify {
@@ -5,11 +7,25 @@ namespace {
 
 // Plain loops, which the compiler turns into what every CPU of the family has.
 struct Vector {
-    static unsigned child(const Node& node, std::uint32_t value) {
+    static unsigned child(const Pivots& pivots, std::uint32_t value) {
         unsigned below = 0;
-        for (const std::uint32_t pivot : node.pivots)
+        for (const std::uint32_t pivot : pivots)
             below += pivot < value ? 1 : 0;
         return below;
+    }
+
+    // Of 64 numbers those that have the bit, and those that are above another.
+    static std::uint64_t having(const std::uint8_t* values, unsigned bit) {
+        std::uint64_t result = 0;
+        for (unsigned i = 0; i < 64; ++i)
+            result |= std::uint64_t{values[i] >> bit & 1u} << i;
+        return result;
+    }
+    static std::uint64_t above(const std::uint32_t* values, std::uint32_t than) {
+        std::uint64_t result = 0;
+        for (unsigned i = 0; i < 64; ++i)
+            result |= std::uint64_t{values[i] > than ? 1u : 0u} << i;
+        return result;
     }
 
     static unsigned terminal(const BoxRules& rules) {
