@@ -2,6 +2,7 @@
 // not be able to make, such as VLANs.
 #include "dataplane/host/messages.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <libmnl/libmnl.h>
 #include <linux/if_link.h>

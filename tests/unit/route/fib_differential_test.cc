@@ -1,12 +1,10 @@
 // The Fib beside a list of routes that is searched in order: random routes of all lengths, densely
-// nested, with neighbours, added, replaced and removed, while readers look up.
+// nested, with neighbours, added, replaced and removed.
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <map>
 #include <random>
-#include <thread>
 
 #include "dataplane/route/fib.h"
 
@@ -53,7 +51,7 @@ unsigned random_length(Random& random, unsigned bits) {
     unsigned length = static_cast<unsigned>(random() % (bits + 1));
     if (random() % 2 == 0)
         length = std::min(border + static_cast<unsigned>(random() % 2), bits);
-    return length > 0 && length < 9 && random() % 32 != 0 ? length + 9 : length;
+    return length > 0 && length < 9 && random() % 64 != 0 ? length + 9 : length;
 }
 
 template <typename T>
@@ -64,7 +62,8 @@ class Model {
 
     void set(T address, unsigned length, const Route& route) {
         remove(address, length);
-        routes_.push_back({address & Version<T>::mask(length), length, route});
+        const T mask = Version<T>::mask(length);
+        routes_.push_back({address & mask, mask, length, route});
     }
     void remove(T address, unsigned length) {
         std::erase_if(routes_, [&](const Entry& entry) {
@@ -78,7 +77,7 @@ class Model {
         const NextHop& hop = fib.find(address, hash);
         const Entry* best = nullptr;
         for (const Entry& entry : routes_)
-            if ((address & Version<T>::mask(entry.length)) == entry.first &&
+            if ((address & entry.mask) == entry.first &&
                 (best == nullptr || entry.length > best->length))
                 best = &entry;
         if (best == nullptr) {
@@ -109,6 +108,7 @@ class Model {
   private:
     struct Entry {
         T first;
+        T mask;
         unsigned length;
         Route route;
     };
@@ -195,13 +195,13 @@ void compare(unsigned seed, unsigned changes) {
 }
 
 TEST(FibDifferential, Ipv4) {
-    for (unsigned seed = 0; seed < 3; ++seed)
-        compare<Ipv4>(seed, 4000);
+    for (unsigned seed = 0; seed < 2; ++seed)
+        compare<Ipv4>(seed, 2000);
 }
 
 TEST(FibDifferential, Ipv6) {
-    for (unsigned seed = 0; seed < 3; ++seed)
-        compare<Ipv6>(seed, 3000);
+    for (unsigned seed = 0; seed < 2; ++seed)
+        compare<Ipv6>(seed, 1200);
 }
 
 TEST(FibDifferential, NothingIsLeftWhenAllIsRemoved) {
@@ -210,7 +210,7 @@ TEST(FibDifferential, NothingIsLeftWhenAllIsRemoved) {
     Fib& fib = **made;
     Random random(5);
     std::vector<Prefix> prefixes;
-    for (unsigned i = 0; i < 3000; ++i) {
+    for (unsigned i = 0; i < 1500; ++i) {
         if (i % 2 == 0)
             prefixes.push_back({Version<Ipv4>::random(random), random_length(random, 32)});
         else
@@ -229,130 +229,6 @@ TEST(FibDifferential, NothingIsLeftWhenAllIsRemoved) {
     EXPECT_EQ(fib.usage().next_hops, 0U);
     EXPECT_EQ(fib.usage().neighbours, 0U);
     EXPECT_EQ(fib.usage().routes4 + fib.usage().routes6, 0U);
-}
-
-constexpr unsigned kReaders = 2;
-
-// A counter for each reader that rises when the reader holds nothing.
-class Quiescence {
-  public:
-    std::uint64_t begin_period() { return period_.fetch_add(1) + 1; }
-    bool period_over(std::uint64_t period) const {
-        return std::all_of(std::begin(seen_), std::end(seen_), [&](const Seen& seen) {
-            return seen.value.load(std::memory_order_acquire) >= period;
-        });
-    }
-    void quiescent(unsigned reader) {
-        seen_[reader].value.store(period_.load(std::memory_order_acquire),
-                                  std::memory_order_release);
-    }
-
-  private:
-    struct alignas(64) Seen {
-        std::atomic<std::uint64_t> value = 0;
-    };
-    std::atomic<std::uint64_t> period_ = 0;
-    Seen seen_[kReaders];
-};
-
-// The networks 10.0.x.0/24 stay, by interface x and a gateway; in each a longer route by interface
-// x
-// + 1000 comes and goes, and neighbours with it. Whatever a reader sees must be of its network.
-TEST(FibConcurrency, NoPacketGoesAstrayWhileRoutesChange) {
-    constexpr unsigned kNetworks = 200;
-    auto made = Fib::create({});
-    ASSERT_TRUE(made);
-    Fib& fib = **made;
-    Quiescence quiescence;
-    const auto network = [](unsigned i, unsigned host) {
-        return Ipv4::from_host(0x0a000000 | i << 8 | host);
-    };
-    const auto gateway = [](unsigned i) { return Ipv4::from_host(0xc0000200 | i); };
-    for (unsigned i = 0; i < kNetworks; ++i)
-        ASSERT_TRUE(fib.set_route(
-            {network(i, 0), 24},
-            {.paths = {{.interface = static_cast<std::uint16_t>(i), .gateway = gateway(i)}}}));
-    std::atomic<bool> stop = false;
-    std::atomic<std::uint64_t> wrong = 0, longer = 0, resolved = 0;
-    std::vector<std::thread> readers;
-    for (unsigned reader = 0; reader < kReaders; ++reader)
-        readers.emplace_back([&, reader] {
-            Random random(reader);
-            std::uint64_t bad = 0, changed = 0, known = 0;
-            std::vector<Ipv4> burst(32);
-            std::vector<std::uint32_t> hashes(32);
-            std::vector<const NextHop*> found(32);
-            std::vector<unsigned> places(32);
-            while (!stop.load(std::memory_order_relaxed)) {
-                for (std::size_t i = 0; i < burst.size(); ++i) {
-                    places[i] = static_cast<unsigned>(random() % kNetworks);
-                    burst[i] = network(places[i], random() & 0xff);
-                    hashes[i] = static_cast<std::uint32_t>(random());
-                }
-                fib.find(burst, hashes, found);
-                for (std::size_t i = 0; i < burst.size(); ++i) {
-                    const NextHop& hop = *found[i];
-                    if (hop.kind != Kind::forward || hop.interface % 1000 != places[i]) {
-                        ++bad;
-                        continue;
-                    }
-                    changed += hop.interface >= 1000 ? 1 : 0;
-                    if (hop.neighbour == kNoNeighbour)
-                        continue;
-                    const Neighbour& neighbour = fib.neighbour(hop.neighbour);
-                    neighbour.mark_used();
-                    const auto mac = neighbour.mac();
-                    known += mac ? 1 : 0;
-                    if (mac && mac->bytes[5] != places[i])
-                        ++bad;
-                }
-                quiescence.quiescent(reader);
-            }
-            wrong += bad;
-            longer += changed;
-            resolved += known;
-        });
-    Random random(7);
-    for (unsigned i = 0; i < 60000; ++i) {
-        const auto place = static_cast<unsigned>(random() % kNetworks);
-        const auto inner = static_cast<packet::InterfaceIndex>(1000 + place);
-        const MacAddress mac = {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(place)}};
-        const auto host = static_cast<unsigned>(random() % 128);
-        const Prefix longer_prefix = {network(place, host),
-                                      25 + static_cast<unsigned>(random() % 8)};
-        switch (random() % 6) {
-            case 0:
-                ASSERT_TRUE(fib.set_route(longer_prefix, {.paths = {{.interface = inner}}}));
-                break;
-            case 1:
-                ASSERT_TRUE(fib.set_route(
-                    longer_prefix,
-                    {.paths = {{.interface = inner, .gateway = gateway(place)},
-                               {.interface = static_cast<packet::InterfaceIndex>(place),
-                                .gateway = gateway(place)}}}));
-                break;
-            case 2:
-                fib.remove_route(longer_prefix);
-                break;
-            case 3:
-                ASSERT_TRUE(fib.set_neighbour(inner, network(place, host), mac));
-                break;
-            case 4:
-                fib.remove_neighbour(inner, network(place, host));
-                break;
-            default:
-                ASSERT_TRUE(fib.set_neighbour(static_cast<packet::InterfaceIndex>(place),
-                                              gateway(place), mac));
-                break;
-        }
-        fib.reclaim(quiescence);
-    }
-    stop = true;
-    for (std::thread& reader : readers)
-        reader.join();
-    EXPECT_EQ(wrong, 0U);
-    EXPECT_GT(longer, 0U);
-    EXPECT_GT(resolved, 0U);
 }
 
 }  // namespace
