@@ -1,23 +1,30 @@
-// route_benchmark: the forwarding table beside those of DPDK (rte_lpm, rte_fib6), with the
+// route_benchmark: the forwarding table beside those of DPDK (rte_lpm, rte_fib, rte_fib6), with the
 // same made-up prefixes and the same destinations in one run.
 //
-//     route_benchmark [EAL arguments]
+//     taskset -c CPU route_benchmark
 //
-// Lines of CSV. Destinations are drawn from the prefixes. Each look-up figure is the median of
-// several rounds in which the structures take turns.
+// Lines of CSV, one for each round in which the structures take turns. Destinations are drawn from
+// the prefixes. Times are those of the thread on its CPU, so that other work on the machine counts
+// by what it does to the caches only. Where a table is changed while it is read, the writer is on
+// another CPU, if the machine has one.
+#include <pthread.h>
 #include <rte_eal.h>
+#include <rte_fib.h>
 #include <rte_fib6.h>
 #include <rte_lpm.h>
+#include <sched.h>
 
 #include <algorithm>
-#include <chrono>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <functional>
 #include <random>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "dataplane/route/fib.h"
@@ -36,15 +43,16 @@ constexpr unsigned kNextHops = 64;
     std::exit(1);
 }
 
-double seconds(const std::function<void()>& work) {
-    const auto begin = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+double cpu_seconds() {
+    timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
 
-double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
+double seconds(const std::function<void()>& work) {
+    const double begin = cpu_seconds();
+    work();
+    return cpu_seconds() - begin;
 }
 
 struct Prefix4 {
@@ -112,13 +120,6 @@ std::unique_ptr<route::Fib> make_fib() {
     return std::move(*fib);
 }
 
-void print(const char* family, std::size_t prefixes, const char* structure, double lookup_ns,
-           double load_s, double changes_a_second, std::uint64_t bytes) {
-    std::printf("%s,%zu,%s,%.2f,%.3f,%.0f,%llu\n", family, prefixes, structure, lookup_ns, load_s,
-                changes_a_second, static_cast<unsigned long long>(bytes));
-    std::fflush(stdout);
-}
-
 // Each prefix of a sample goes and comes back.
 double change_rate(std::size_t count, const std::function<void(std::size_t)>& change) {
     const std::size_t changes = std::min<std::size_t>(count, 20000);
@@ -133,18 +134,147 @@ struct Subject {
     const char* name;
     std::function<void()> lookups;  // all destinations once
     double load_s = 0;
-    double changes = 0;
+    double changes = 0;  // a second
     std::uint64_t bytes = 0;
-    std::vector<double> rounds = {};
 };
 
-void run(const char* family, std::size_t prefixes, std::vector<Subject> subjects) {
+double lookup_ns(const Subject& subject) {
+    return seconds(subject.lookups) * 1e9 / kDestinations;
+}
+
+void print(const char* family, std::size_t prefixes, const Subject& subject, double ns) {
+    std::printf("%s,%zu,%s,%.2f,%.3f,%.0f,%llu\n", family, prefixes, subject.name, ns,
+                subject.load_s, subject.changes, static_cast<unsigned long long>(subject.bytes));
+    std::fflush(stdout);
+}
+
+void run(const char* family, std::size_t prefixes, const std::vector<Subject>& subjects) {
+    for (unsigned round = 0; round <= kRounds; ++round)
+        for (std::size_t turn = 0; turn < subjects.size(); ++turn) {
+            // So that each has been the first one.
+            const Subject& subject = subjects[(turn + round) % subjects.size()];
+            const double ns = lookup_ns(subject);
+            if (round > 0)  // the first one warms up
+                print(family, prefixes, subject, ns);
+        }
+}
+
+// One reader, which holds nothing between two bursts.
+class Periods {
+  public:
+    std::uint64_t begin_period() { return period_.fetch_add(1) + 1; }
+    bool period_over(std::uint64_t period) const { return seen_.load() >= period; }
+    void quiescent() {
+        seen_.store(period_.load(std::memory_order_acquire), std::memory_order_release);
+    }
+
+  private:
+    alignas(64) std::atomic<std::uint64_t> period_ = 0;
+    alignas(64) std::atomic<std::uint64_t> seen_ = 0;
+};
+
+void leave_this_cpu() {
+    cpu_set_t others;
+    CPU_ZERO(&others);
+    for (unsigned cpu = 0; cpu < std::thread::hardware_concurrency(); ++cpu)
+        if (static_cast<int>(cpu) != sched_getcpu())
+            CPU_SET(cpu, &others);
+    // Without another CPU they share this one.
+    pthread_setaffinity_np(pthread_self(), sizeof others, &others);
+}
+
+// `change` removes and adds a prefix by its number.
+void run_changing(const char* family, std::size_t count, route::Fib& fib, Periods& periods,
+                  Subject reader, const std::function<void(std::size_t)>& change) {
+    reader.name = "fib while it changes";
+    std::atomic<bool> stop = false;
+    double spent = 0;
+    std::uint64_t changes = 0;
+    std::thread writer([&] {
+        leave_this_cpu();
+        spent = seconds([&] {
+            for (std::size_t i = 0; !stop.load(std::memory_order_relaxed); i = (i + 7919) % count) {
+                change(i);
+                changes += 2;
+                fib.reclaim(periods);
+            }
+        });
+    });
+    std::vector<double> rounds;
     for (unsigned round = 0; round < kRounds; ++round)
-        for (Subject& subject : subjects)
-            subject.rounds.push_back(seconds(subject.lookups) * 1e9 / kDestinations);
-    for (const Subject& subject : subjects)
-        print(family, prefixes, subject.name, median(subject.rounds), subject.load_s,
-              subject.changes, subject.bytes);
+        rounds.push_back(lookup_ns(reader));
+    stop = true;
+    writer.join();
+    reader.changes = static_cast<double>(changes) / spent;
+    for (const double ns : rounds)
+        print(family, count, reader, ns);
+}
+
+// rte_lpm searches its rules in order when one is added: a million take minutes.
+constexpr std::size_t kLpmPrefixes = 100000;
+
+Subject rte_lpm_subject(const std::vector<Prefix4>& prefixes,
+                        const std::vector<std::uint32_t>& destinations,
+                        std::vector<std::uint32_t>& answers) {
+    const std::size_t count = prefixes.size();
+    const rte_lpm_config config{.max_rules = static_cast<std::uint32_t>(2 * count + 1000),
+                                .number_tbl8s = 1U << 18,
+                                .flags = 0};
+    rte_lpm* lpm = rte_lpm_create("lpm", SOCKET_ID_ANY, &config);
+    if (lpm == nullptr)
+        fail("rte_lpm_create");
+    const auto add = [lpm, &prefixes](std::size_t i) {
+        if (rte_lpm_add(lpm, prefixes[i].address, prefixes[i].length, i % kNextHops) != 0)
+            fail("rte_lpm_add");
+    };
+    Subject subject{.name = "rte_lpm", .lookups = [lpm, &destinations, &answers] {
+                        for (std::size_t i = 0; i < kDestinations; i += kBurst)
+                            rte_lpm_lookup_bulk(lpm, &destinations[i], answers.data(), kBurst);
+                    }};
+    subject.load_s = seconds([&] {
+        for (std::size_t i = 0; i < count; ++i)
+            add(i);
+    });
+    subject.changes = change_rate(count, [&](std::size_t i) {
+        rte_lpm_delete(lpm, prefixes[i].address, prefixes[i].length);
+        add(i);
+    });
+    // As it is allocated: the table of 24 bits, the groups, the rules.
+    subject.bytes = (std::uint64_t{4} << 24) + (std::uint64_t{1024} << 18) + 8 * (2 * count + 1000);
+    return subject;
+}
+
+Subject rte_fib_subject(const std::vector<Prefix4>& prefixes,
+                        std::vector<std::uint32_t>& destinations,
+                        std::vector<std::uint64_t>& answers) {
+    const std::size_t count = prefixes.size();
+    rte_fib_conf config{};
+    config.type = RTE_FIB_DIR24_8;
+    config.default_nh = 0xffff;
+    config.max_routes = static_cast<int>(2 * count + 1000);
+    config.dir24_8.nh_sz = RTE_FIB_DIR24_8_4B;
+    config.dir24_8.num_tbl8 = 1U << 18;
+    rte_fib* fib = rte_fib_create("fib4", SOCKET_ID_ANY, &config);
+    if (fib == nullptr)
+        fail("rte_fib_create");
+    const auto add = [fib, &prefixes](std::size_t i) {
+        if (rte_fib_add(fib, prefixes[i].address, prefixes[i].length, i % kNextHops) != 0)
+            fail("rte_fib_add");
+    };
+    Subject subject{.name = "rte_fib", .lookups = [fib, &destinations, &answers] {
+                        for (std::size_t i = 0; i < kDestinations; i += kBurst)
+                            rte_fib_lookup_bulk(fib, &destinations[i], answers.data(), kBurst);
+                    }};
+    subject.load_s = seconds([&] {
+        for (std::size_t i = 0; i < count; ++i)
+            add(i);
+    });
+    subject.changes = change_rate(count, [&](std::size_t i) {
+        rte_fib_delete(fib, prefixes[i].address, prefixes[i].length);
+        add(i);
+    });
+    subject.bytes = (std::uint64_t{4} << 24) + (std::uint64_t{1024} << 18);
+    return subject;
 }
 
 void measure4(std::size_t count) {
@@ -157,21 +287,16 @@ void measure4(std::size_t count) {
                                 route_by(static_cast<unsigned>(i))))
                 fail("a route was refused");
     });
-    rte_lpm_config lpm_config{.max_rules = static_cast<std::uint32_t>(2 * count + 1000),
-                              .number_tbl8s = 1U << 18,
-                              .flags = 0};
-    rte_lpm* lpm = rte_lpm_create("lpm", SOCKET_ID_ANY, &lpm_config);
-    if (lpm == nullptr)
-        fail("rte_lpm_create");
-    Subject theirs{.name = "rte_lpm", .lookups = {}};
-    theirs.load_s = seconds([&] {
-        for (std::size_t i = 0; i < count; ++i)
-            if (rte_lpm_add(lpm, prefixes[i].address, prefixes[i].length, i % kNextHops) != 0)
-                fail("rte_lpm_add");
-    });
+    std::vector<std::uint32_t> numbers(kDestinations), answers32(kBurst);
+    std::vector<std::uint64_t> answers(kBurst);
+    std::vector<Subject> peers = {
+        rte_fib_subject(prefixes, numbers, answers),
+    };
+    if (count <= kLpmPrefixes)
+        peers.push_back(rte_lpm_subject(prefixes, numbers, answers32));
     std::mt19937 random(3);
     std::vector<Ipv4> destinations(kDestinations);
-    std::vector<std::uint32_t> numbers(kDestinations), hashes(kDestinations), answers(kBurst);
+    std::vector<std::uint32_t> hashes(kDestinations);
     for (std::size_t i = 0; i < kDestinations; ++i) {
         const Prefix4& prefix = prefixes[random() % count];
         numbers[i] = prefix.address | (prefix.length == 32 ? 0
@@ -179,44 +304,48 @@ void measure4(std::size_t count) {
                                                                  (0xffffffffU >> prefix.length));
         destinations[i] = Ipv4::from_host(numbers[i]);
         hashes[i] = static_cast<std::uint32_t>(random());
-        // The same answers, or the comparison means nothing.
-        std::uint32_t theirs_says = 0;
-        if (rte_lpm_lookup(lpm, numbers[i], &theirs_says) != 0 ||
-            fib->find(destinations[i], 0).gateway4().host() != 0xc0000200 + theirs_says)
-            fail("fib and rte_lpm do not agree about " + to_string(destinations[i]));
+    }
+    // The same answers, or the comparison means nothing.
+    rte_fib* judge = rte_fib_find_existing("fib4");
+    for (std::size_t i = 0; i < kDestinations; i += kBurst) {
+        rte_fib_lookup_bulk(judge, &numbers[i], answers.data(), kBurst);
+        for (std::size_t at = 0; at < kBurst; ++at)
+            if (fib->find(destinations[i + at], 0).gateway4().host() != 0xc0000200 + answers[at])
+                fail("fib and rte_fib do not agree about " + to_string(destinations[i + at]));
     }
     std::vector<const route::NextHop*> found(kBurst);
+    Periods periods;
     ours.lookups = [&] {
-        for (std::size_t i = 0; i < kDestinations; i += kBurst)
+        for (std::size_t i = 0; i < kDestinations; i += kBurst) {
             fib->find(std::span(destinations).subspan(i, kBurst),
                       std::span(hashes).subspan(i, kBurst), found);
+            periods.quiescent();
+        }
     };
-    theirs.lookups = [&] {
-        for (std::size_t i = 0; i < kDestinations; i += kBurst)
-            rte_lpm_lookup_bulk(lpm, &numbers[i], answers.data(), kBurst);
+    const auto change = [&](std::size_t i) {
+        const route::Prefix prefix{Ipv4::from_host(prefixes[i].address), prefixes[i].length};
+        fib->remove_route(prefix);
+        (void)fib->set_route(prefix, route_by(static_cast<unsigned>(i)));
     };
-    Subject single{.name = "fib, one by one", .lookups = {}};
+    ours.changes = change_rate(count, [&](std::size_t i) {
+        change(i);
+        fib->reclaim_all();
+    });
+    ours.bytes = fib->usage().bytes;
+    Subject single = ours;
+    single.name = "fib one by one";
     std::uint64_t sum = 0;
     single.lookups = [&] {
         for (std::size_t i = 0; i < kDestinations; ++i)
             sum += fib->find(destinations[i], hashes[i]).interface;
     };
-    ours.changes = change_rate(count, [&](std::size_t i) {
-        const route::Prefix prefix{Ipv4::from_host(prefixes[i].address), prefixes[i].length};
-        fib->remove_route(prefix);
-        (void)fib->set_route(prefix, route_by(static_cast<unsigned>(i)));
-        if (i % 64 == 0)
-            fib->reclaim_all();
-    });
-    theirs.changes = change_rate(count, [&](std::size_t i) {
-        rte_lpm_delete(lpm, prefixes[i].address, prefixes[i].length);
-        rte_lpm_add(lpm, prefixes[i].address, prefixes[i].length, i % kNextHops);
-    });
-    ours.bytes = fib->usage().bytes;
-    // As it is allocated: the table of 24 bits, the groups, the rules.
-    theirs.bytes = (std::uint64_t{4} << 24) + (std::uint64_t{1024} << 18) + 8 * (2 * count + 1000);
-    run("IPv4", count, {ours, theirs, single});
-    rte_lpm_free(lpm);
+    std::vector<Subject> subjects = {ours, single};
+    subjects.insert(subjects.end(), peers.begin(), peers.end());
+    run("IPv4", count, subjects);
+    run_changing("IPv4", count, *fib, periods, ours, change);
+    rte_fib_free(judge);
+    if (rte_lpm* lpm = rte_lpm_find_existing("lpm"))
+        rte_lpm_free(lpm);
     if (sum == 1)
         std::puts("");
 }
@@ -271,21 +400,26 @@ void measure6(std::size_t count) {
             if (fib->find(destinations[i + at], 0).gateway4().host() != 0xc0000200 + answers[at])
                 fail("fib and rte_fib6 do not agree about " + to_string(destinations[i + at]));
     }
+    Periods periods;
     ours.lookups = [&] {
-        for (std::size_t i = 0; i < kDestinations; i += kBurst)
+        for (std::size_t i = 0; i < kDestinations; i += kBurst) {
             fib->find(std::span(destinations).subspan(i, kBurst),
                       std::span(hashes).subspan(i, kBurst), found);
+            periods.quiescent();
+        }
     };
     theirs.lookups = [&] {
         for (std::size_t i = 0; i < kDestinations; i += kBurst)
             theirs_burst(i);
     };
-    ours.changes = change_rate(count, [&](std::size_t i) {
+    const auto change = [&](std::size_t i) {
         const route::Prefix prefix{prefixes[i].address, prefixes[i].length};
         fib->remove_route(prefix);
         (void)fib->set_route(prefix, route_by(static_cast<unsigned>(i)));
-        if (i % 64 == 0)
-            fib->reclaim_all();
+    };
+    ours.changes = change_rate(count, [&](std::size_t i) {
+        change(i);
+        fib->reclaim_all();
     });
     theirs.changes = change_rate(count, [&](std::size_t i) {
         rte_fib6_delete(theirs_fib, prefixes[i].address.bytes.data(), prefixes[i].length);
@@ -295,18 +429,26 @@ void measure6(std::size_t count) {
     ours.bytes = fib->usage().bytes;
     theirs.bytes = (std::uint64_t{4} << 24) + (std::uint64_t{1024} << 19);
     run("IPv6", count, {ours, theirs});
+    run_changing("IPv6", count, *fib, periods, ours, change);
     rte_fib6_free(theirs_fib);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    std::vector<char*> eal(argv, argv + argc);
-    std::string defaults[] = {"--no-huge", "--no-pci",          "--in-memory", "-m",
-                              "4096",      "--log-level=error", "--lcores=0"};
-    if (argc == 1)
-        for (std::string& argument : defaults)
-            eal.push_back(argument.data());
+int main(int, char** argv) {
+    // EAL would move this thread to a CPU of its own choice.
+    std::string arguments[] = {"--no-huge",
+                               "-m",
+                               "4096",
+                               "--no-pci",
+                               "--no-telemetry",
+                               "--no-shconf",
+                               "--iova-mode=va",
+                               "--log-level=error",
+                               "--lcores=0@" + std::to_string(sched_getcpu())};
+    std::vector<char*> eal = {argv[0]};
+    for (std::string& argument : arguments)
+        eal.push_back(argument.data());
     if (rte_eal_init(static_cast<int>(eal.size()), eal.data()) < 0)
         fail("DPDK does not start");
     std::puts("family,prefixes,structure,look-up ns,load s,changes a second,bytes");
