@@ -380,12 +380,15 @@ bool Follower::Implementation::handle(std::uint64_t now) {
     start_resync();
     // An event of before the dump is repeated after it, in order; during it, it would undo what is
     // newer.
-    unsigned budget = settings.messages_per_turn;
+    // A dump goes on however many events come.
+    const unsigned kept = step == Step::none ? 0 : (settings.messages_per_turn + 1) / 2;
+    unsigned budget = settings.messages_per_turn - kept;
     bool more = false;
     if (!is_link_step(step))
         more = read_events(*link_events, false, budget);
     if (!is_route_step(step))
         more = read_events(*route_events, true, budget) || more;
+    budget += kept;
     more = read_dump(budget) || more;
     while (orders->receive() != NetlinkSocket::Outcome::nothing) {
     }

@@ -108,6 +108,8 @@ const Interfaces::Link* Interfaces::find(LinkIndex link) const {
 }
 
 std::optional<LinkIndex> Interfaces::link_of(packet::InterfaceIndex interface) const {
+    if (interface == packet::kNoInterface)
+        return std::nullopt;  // many links are no interface of ours
     for (const auto& [index, link] : links_)
         if (link.interface == interface)
             return index;

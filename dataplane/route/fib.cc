@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <unordered_map>
+#include <utility>
 
 #include "dataplane/route/next_hop_store.h"
 #include "dataplane/route/rib.h"
@@ -364,27 +365,33 @@ void Fib::find_burst(const Table& table, const Word& fallback,
                      std::span<const std::uint32_t> flow_hashes,
                      std::span<const NextHop*> found) const {
     std::array<Word, kBurst> words;
+    std::array<std::uint8_t, kBurst> open;  // those that lead to a group
     for (std::size_t from = 0; from < destinations.size(); from += kBurst) {
         const std::size_t count = std::min(kBurst, destinations.size() - from);
+        const Destination* burst = destinations.data() + from;
+        // One level for all of them at a time, and no load waits for another one, so that their
+        // cache misses overlap.
         for (std::size_t i = 0; i < count; ++i)
-            __builtin_prefetch(table.root_slot(bytes_of(destinations[from + i])));
-        Word any = 0;
+            __builtin_prefetch(table.root_slot(bytes_of(burst[i])));
+        for (std::size_t i = 0; i < count; ++i)
+            words[i] = load(table.root_slot(bytes_of(burst[i])));
+        std::size_t open_count = 0;
         for (std::size_t i = 0; i < count; ++i) {
-            words[i] = load(table.root_slot(bytes_of(destinations[from + i])));
-            any |= words[i];
+            open[open_count] = static_cast<std::uint8_t>(i);
+            open_count += words[i] / kChild;
         }
-        // One level for all of them at a time, so that their cache misses overlap.
-        for (unsigned byte = kRootBytes; (any & kChild) != 0; ++byte) {
-            for (std::size_t i = 0; i < count; ++i)
-                if ((words[i] & kChild) != 0)
-                    __builtin_prefetch(groups_.at(words[i] & kIndexMask) +
-                                       bytes_of(destinations[from + i])[byte]);
-            any = 0;
-            for (std::size_t i = 0; i < count; ++i) {
-                if ((words[i] & kChild) != 0)
-                    words[i] = load(groups_.at(words[i] & kIndexMask) +
-                                    bytes_of(destinations[from + i])[byte]);
-                any |= words[i];
+        for (unsigned byte = kRootBytes; open_count != 0; ++byte) {
+            const auto slot = [&](std::size_t i) {
+                return groups_.at(words[i] & kIndexMask) + bytes_of(burst[i])[byte];
+            };
+            for (std::size_t at = 0; at < open_count; ++at)
+                __builtin_prefetch(slot(open[at]));
+            const std::size_t above = std::exchange(open_count, 0);
+            for (std::size_t at = 0; at < above; ++at) {
+                const std::size_t i = open[at];
+                words[i] = load(slot(i));
+                open[open_count] = static_cast<std::uint8_t>(i);
+                open_count += words[i] / kChild;
             }
         }
         for (std::size_t i = 0; i < count; ++i) {

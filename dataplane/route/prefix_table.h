@@ -16,6 +16,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "dataplane/route/pool.h"
@@ -118,7 +119,9 @@ class PrefixTable {
     };
 
     static std::size_t root_index(const std::uint8_t* address) {
-        return std::size_t{address[0]} << 16 | std::size_t{address[1]} << 8 | address[2];
+        std::uint32_t head = 0;  // one load, and no address is shorter
+        std::memcpy(&head, address, sizeof head);
+        return __builtin_bswap32(head) >> (32 - kRootBits);
     }
     static unsigned level_of(unsigned length) {
         return length <= kRootBits ? 0 : (length - kRootBits + 7) / 8;
