@@ -116,7 +116,7 @@ class MatchCompiler {
         const Opcode opcode = match.role == Role::via    ? Opcode::via
                               : match.role == Role::recv ? Opcode::recv
                                                          : Opcode::xmit;
-        return list(opcode, {intern(test), 1});
+        return list(opcode, {intern(test, sections_.interface_tests), 1});
     }
 
     Result<Instruction> operator()(const language::FlagMatch& match) {
@@ -375,18 +375,6 @@ class MatchCompiler {
             for (std::uint32_t value = range.first; value <= range.last && value < 256; ++value)
                 words[value / 32] |= 1u << value % 32;
         return list(opcode, append(sections_.words, words));
-    }
-
-    // Rulesets name the same few interfaces over and over.
-    std::uint32_t intern(const contract::InterfaceTest& test) {
-        auto& tests = sections_.interface_tests;
-        const auto same = std::find_if(tests.begin(), tests.end(), [&](const auto& other) {
-            return std::memcmp(&other, &test, sizeof test) == 0;
-        });
-        if (same != tests.end())
-            return static_cast<std::uint32_t>(same - tests.begin());
-        tests.push_back(test);
-        return static_cast<std::uint32_t>(tests.size() - 1);
     }
 
     const ruleset::TableCatalogue* tables_;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 #include <unordered_map>
@@ -253,6 +254,88 @@ TEST(Compile, TheSameRulesGiveTheSameBytes) {
         ASSERT_TRUE(second);
         EXPECT_EQ(*first, *second);
     }
+}
+
+// The bytes of an image, with the tests of interfaces in order: it may depend on what was compiled
+// before.
+std::vector<std::byte> in_order(std::vector<std::byte> image) {
+    contract::SnapshotHeader header;
+    std::memcpy(&header, image.data(), sizeof header);
+    std::vector<contract::InterfaceTest> tests(header.interface_tests.count);
+    std::memcpy(tests.data(), image.data() + header.interface_tests.offset,
+                tests.size() * sizeof(contract::InterfaceTest));
+    std::vector<std::uint32_t> places(tests.size());
+    for (std::uint32_t i = 0; i < places.size(); ++i)
+        places[i] = i;
+    std::sort(places.begin(), places.end(), [&](std::uint32_t a, std::uint32_t b) {
+        return std::memcmp(&tests[a], &tests[b], sizeof tests[a]) < 0;
+    });
+    for (std::uint32_t i = 0; i < places.size(); ++i)
+        std::memcpy(image.data() + header.interface_tests.offset + i * sizeof tests[i],
+                    &tests[places[i]], sizeof tests[i]);
+    for (std::uint64_t i = 0; i < header.instructions.count; ++i) {
+        std::byte* place = image.data() + header.instructions.offset + i * sizeof(Instruction);
+        Instruction test;
+        std::memcpy(&test, place, sizeof test);
+        if (test.opcode != Opcode::via && test.opcode != Opcode::recv &&
+            test.opcode != Opcode::xmit)
+            continue;
+        test.data = static_cast<std::uint32_t>(std::find(places.begin(), places.end(), test.data) -
+                                               places.begin());
+        std::memcpy(place, &test, sizeof test);
+    }
+    header.checksum = 0;
+    std::memcpy(image.data(), &header, sizeof header);
+    return image;
+}
+
+// A compiler that remembers what it compiled last, and one that does not, agree after every change.
+TEST(Compile, ChangesGiveTheBytesOfAllRules) {
+    std::mt19937_64 random(11);
+    const auto below = [&](std::size_t end) { return static_cast<std::size_t>(random() % end); };
+    language::GeneratorOptions options;
+    options.accept = is_carried_out;
+    std::size_t compiled = 0;
+    for (int round = 0; round < 30; ++round) {
+        ruleset::Ruleset rules(false);
+        Compiler compiler;
+        for (int change = 0; change < 40; ++change) {
+            ruleset::Ruleset next = rules;
+            const auto number = static_cast<std::uint16_t>(1 + below(50));
+            switch (below(8)) {
+                case 0:
+                    next.remove({.first = number, .last = static_cast<std::uint16_t>(number + 3)});
+                    break;
+                case 1:
+                    if (below(8) == 0)
+                        next.switch_sets(0, 1u << below(4));
+                    else
+                        next.switch_sets(15, 0);
+                    break;
+                default:
+                    for (std::size_t more = 1 + below(change == 0 ? 40 : 2); more > 0; --more) {
+                        language::Rule rule = language::random_rule(random, options);
+                        rule.number = static_cast<std::uint16_t>(1 + below(50));
+                        rule.set = static_cast<std::uint8_t>(below(4));
+                        (void)next.add(std::move(rule));
+                    }
+            }
+            const auto wanted = compile(next, 5);
+            const auto found = compiler.compile(next, 5);
+            ASSERT_EQ(bool(found), bool(wanted));
+            if (!wanted) {
+                EXPECT_EQ(found.error().message, wanted.error().message);
+                continue;
+            }
+            ASSERT_TRUE(in_order(*found) == in_order(*wanted))
+                << "round " << round << ", change " << change;
+            ++compiled;
+            rules = std::move(next);
+            if (below(2) == 0)
+                rules.published();
+        }
+    }
+    EXPECT_GT(compiled, 600u);
 }
 
 namespace flag = contract::rule_flag;
