@@ -207,6 +207,7 @@ void read_dataplane(TableReader reader, DataPlane& settings) {
     reader.boolean("huge_pages", settings.huge_pages);
     reader.number("memory_mb", 64, 1'048'576, settings.memory_mb);
     reader.number("slot_capacity", 1024, 4'194'304, settings.slot_capacity);
+    reader.number("flood_rate", 0, 100'000'000, settings.flood_rate);
     reader.number("states", 1024, 64'000'000, settings.states);
     reader.number("log_ring_records", 64, 1'048'576, settings.log_ring_records);
     power_of_two(reader, "log_ring_records", settings.log_ring_records);
@@ -265,6 +266,31 @@ void required_text(TableReader& reader, std::string_view key, std::string& value
         reader.report().fail(*reader.table().get(key), std::string(key) + " must not be empty");
 }
 
+// One of the three keys says what the port is for.
+void read_role(TableReader& reader, Port& port) {
+    bool gateway = false;
+    reader.text("peer", port.peer);
+    reader.text("bridge", port.bridge);
+    reader.boolean("gateway", gateway);
+    std::vector<const toml::node*> given;
+    for (std::string_view key : {"peer", "bridge"})
+        if (const toml::node* node = reader.table().get(key)) {
+            given.push_back(node);
+            if (const auto* text = node->as_string(); text != nullptr && text->get().empty())
+                reader.report().fail(*node, std::string(key) + " must not be empty");
+        }
+    if (gateway)
+        given.push_back(reader.table().get("gateway"));
+    if (given.empty())
+        reader.report().fail(reader.table(),
+                             "[[port]] needs one of the keys peer, bridge and gateway = true");
+    else if (given.size() > 1)
+        reader.report().fail(*given[1], "a port has one of peer, bridge and gateway, not two");
+    port.role = gateway                ? PortRole::gateway
+                : !port.bridge.empty() ? PortRole::bridge
+                                       : PortRole::pair;
+}
+
 void read_port(TableReader reader, Port& port) {
     required_text(reader, "name", port.name);
     if (!port.name.empty() && !valid_interface_name(port.name))
@@ -273,7 +299,7 @@ void read_port(TableReader reader, Port& port) {
                              "with a letter, not " +
                                  quoted(port.name));
     required_text(reader, "device", port.device);
-    required_text(reader, "peer", port.peer);
+    read_role(reader, port);
     reader.number("mtu", 68, 9216, port.mtu);
     if (const toml::array* list = reader.array("addresses", "texts such as \"10.0.0.1/24\"")) {
         for (const toml::node& node : *list) {
@@ -297,7 +323,7 @@ std::string_view device_name(const Port& port) {
     return std::string_view(port.device).substr(0, port.device.find(','));
 }
 
-// Names and devices are unique; peers are mutual.
+// Names and devices are unique; peers are mutual; a bridge has two ports at least.
 void check_ports(const std::vector<Port>& ports, const std::vector<const toml::table*>& tables,
                  Report& report) {
     for (std::size_t i = 0; i < ports.size(); ++i) {
@@ -310,11 +336,16 @@ void check_ports(const std::vector<Port>& ports, const std::vector<const toml::t
                     *tables[i]->get("device"),
                     "the device " + quoted(device_name(ports[i])) + " is used by two ports");
         }
+        if (ports[i].role == PortRole::bridge &&
+            std::count_if(ports.begin(), ports.end(),
+                          [&](const Port& p) { return p.bridge == ports[i].bridge; }) < 2)
+            report.fail(*tables[i]->get("bridge"),
+                        "the bridge " + quoted(ports[i].bridge) + " has no other port");
+        if (ports[i].role != PortRole::pair)
+            continue;
         const auto peer = std::find_if(ports.begin(), ports.end(),
                                        [&](const Port& p) { return p.name == ports[i].peer; });
         const toml::node* at = tables[i]->get("peer");
-        if (at == nullptr)
-            continue;
         if (peer == ports.end())
             report.fail(*at, "the peer " + quoted(ports[i].peer) + " is not the name of a port");
         else if (ports[i].peer == ports[i].name)
@@ -393,6 +424,8 @@ void check_sockets(const toml::table& root, const Settings& settings, Report& re
 }  // namespace
 
 std::size_t Settings::peer_index(std::size_t port) const {
+    if (ports[port].role != PortRole::pair)
+        return port;
     const auto peer = std::find_if(ports.begin(), ports.end(),
                                    [&](const Port& p) { return p.name == ports[port].peer; });
     return static_cast<std::size_t>(peer - ports.begin());

@@ -40,6 +40,7 @@ struct DataPlane {
     bool huge_pages = true;
     unsigned memory_mb = 512;
     unsigned slot_capacity = 131072;    // rules that can have counters
+    unsigned flood_rate = 10000;        // frames a second to all ports of a bridge, all workers
     unsigned states = 131072;           // IPv4 states with memory, all workers; IPv6 counts twice
     unsigned log_ring_records = 8192;   // per worker
     unsigned reload_timeout_ms = 2000;  // for all workers to take a new ruleset over
@@ -52,12 +53,21 @@ struct InterfaceAddress {
     unsigned prefix_length = 0;
 };
 
+// What becomes of packets that came in by the port and passed the rules.
+enum class PortRole : std::uint8_t {
+    pair,     // they leave by the peer
+    bridge,   // they leave by the port of the same bridge behind which their destination was seen
+    gateway,  // they are routed, or go to the kernel of this machine
+};
+
 struct Port {
     std::string name;    // as rules say it: `via NAME`
     std::string device;  // PCI address, or virtual device with its arguments
-    std::string peer;    // name of the port that bridges with this one
+    PortRole role = PortRole::pair;
+    std::string peer;    // of a pair: the name of the other port
+    std::string bridge;  // of a bridge: its name
     unsigned mtu = 1500;
-    std::vector<InterfaceAddress> addresses;  // what `me` means
+    std::vector<InterfaceAddress> addresses;  // what `me` means; a gateway port's twin gets them
 };
 
 struct Reply {
@@ -79,6 +89,7 @@ struct Settings {
     Reply reply;
     ControlPlane controlplane;
 
+    // The other port of a pair; the port itself if it is not one of a pair.
     // REQUIRES: the settings come from `load` or `parse`; then every peer exists.
     std::size_t peer_index(std::size_t port) const;
 };

@@ -13,7 +13,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(SOURCE / "tests/e2e"))
-from lab import Appliance, Bed, echo_server, namespaces_work  # noqa: E402
+from lab import Appliance, Bed, RoutedBed, echo_server, namespaces_work  # noqa: E402
+from lab.appliance import bridge_of  # noqa: E402
 from lab.network import eventually  # noqa: E402
 
 
@@ -52,11 +53,13 @@ def answered(host, address, port, text=b"a question"):
 
 
 class Tour:
+    """What both tours need; their steps are below."""
+
     def __init__(self, build):
-        self.bed = Bed()
+        self.bed = self.make_bed()
         self.appliance = None
         try:
-            self.appliance = Appliance(self.bed.middle, build,
+            self.appliance = Appliance(self.bed.middle, build, ports=self.ports(),
                                        dataplane={"memory_mb": 128, "slot_capacity": 4096})
         except BaseException:
             self.close()
@@ -85,7 +88,44 @@ class Tour:
     def http(self, port, seconds=3):
         return self.bed.a.curl(f"http://{self.bed.b.ipv4}:{port}/", seconds=seconds)
 
-    # ---- The steps -----------------------------------------------------------------------------
+    def clean_up(self, number):
+        heading(number, "The end")
+        status = self.appliance.stop_controlplane(), self.appliance.stop_dataplane()
+        fact(status == (0, 0), "Both daemons ended cleanly when they were asked to.")
+
+    def leave(self, number):
+        """Hands everything over to the user."""
+        build, where = self.appliance.build, self.appliance.directory
+        a, b, x = self.bed.a.name, self.bed.b.name, self.bed.middle.name
+        processes = [child.pid for part in self.bed.parts for child in part.children
+                     if child.poll() is None]
+        undo = where / "clean-up"
+        undo.write_text("#!/bin/sh\n"
+                        f"kill {' '.join(map(str, processes))}\nsleep 2\n"
+                        f"for name in {a} {b} {x}; do ip netns del $name; done\n"
+                        f"rm -r {where}\n")
+        undo.chmod(0o755)
+        heading(number, "Yours now")
+        say("Everything is left running. In this shell:")
+        show(f"export SLUICE_CONTROL_SOCKET={self.appliance.control_socket}\n"
+             f"alias ipfw={build}/controlplane/cli/ipfw\n"
+             "ipfw -at list\n"
+             f"ip netns exec {a} curl http://{self.bed.b.ipv4}/\n"
+             f"tail -f {self.appliance.log_file}")
+        say("To take it all down:")
+        show(str(undo))
+
+
+class BridgeTour(Tour):
+    make_bed = staticmethod(Bed)
+
+    @staticmethod
+    def ports():
+        return bridge_of()
+
+    def steps(self):
+        return (self.build_up, self.start, self.load, self.filter, self.log, self.states,
+                self.crash)
 
     def build_up(self):
         heading(2, "Two hosts with the appliance between them")
@@ -210,54 +250,120 @@ class Tour:
         fact(appliance.must("list") == rules and appliance.counters(1100)[0] >= 12,
              "Started again, it has read rules and counters back from the data plane.")
 
-    def clean_up(self):
-        heading(9, "The end")
-        status = self.appliance.stop_controlplane(), self.appliance.stop_dataplane()
-        fact(status == (0, 0), "Both daemons ended cleanly when they were asked to.")
 
-    def leave(self):
-        """Hands everything over to the user."""
-        build, where = self.appliance.build, self.appliance.directory
-        a, b, x = self.bed.a.name, self.bed.b.name, self.bed.middle.name
-        processes = [child.pid for part in self.bed.parts for child in part.children
-                     if child.poll() is None]
-        undo = where / "clean-up"
-        undo.write_text("#!/bin/sh\n"
-                        f"kill {' '.join(map(str, processes))}\nsleep 2\n"
-                        f"for name in {a} {b} {x}; do ip netns del $name; done\n"
-                        f"rm -r {where}\n")
-        undo.chmod(0o755)
-        heading(9, "Yours now")
-        say("Everything is left running. In this shell:")
-        show(f"export SLUICE_CONTROL_SOCKET={self.appliance.control_socket}\n"
-             f"alias ipfw={build}/controlplane/cli/ipfw\n"
-             "ipfw -at list\n"
-             f"ip netns exec {a} curl http://{self.bed.b.ipv4}/\n"
-             f"tail -f {self.appliance.log_file}")
-        say("To take it all down:")
-        show(str(undo))
+class GatewayTour(Tour):
+    make_bed = staticmethod(RoutedBed)
+
+    def ports(self):
+        return self.bed.ports()
+
+    def steps(self):
+        return (self.build_up, self.start, self.route, self.twins, self.errors, self.routes)
+
+    def shown(self, host, name, *command):
+        show(f"{name}# " + " ".join(command))
+        done = host.run(*command)
+        show(done.stdout + done.stderr)
+        return done
+
+    def build_up(self):
+        heading(2, "Two networks with the appliance between them")
+        bed = self.bed
+        say(f"Host A ({bed.a.ipv4}) is outside, host B ({bed.b.ipv4}) inside. Their default routes "
+            f"lead to {bed.router_a4} and {bed.router_b4}, which nobody has so far. Between them "
+            "is a namespace whose kernel does not forward.")
+        bed.b.listen(80, "This is the web server of host B.\n")
+        bed.b.listen(8080, "Nobody should see this.\n")
+        fact(not bed.a.ping(bed.b.ipv4, seconds=1), "A ping from A to B gets no answer.")
+
+    def start(self):
+        heading(3, "Starting the appliance as a gateway")
+        self.appliance.start()
+        links = self.bed.middle.ip("-brief", "address", "show")
+        show("# ip -brief address show")
+        show("\n".join(line for line in links.splitlines() if line.startswith("em")))
+        fact("em0" in links and self.bed.router_a4 in links,
+             "Each port has a twin in the kernel, a TAP interface of its name with the addresses "
+             "of the settings.")
+        self.ipfw("-q", SOURCE / "deploy/demo_gateway.rules")
+        self.ipfw("sysctl", "-w", "net.inet.ip.fw.verbose=1")
+
+    def route(self):
+        heading(4, "Routing and filtering")
+        bed = self.bed
+        fact(bed.a.ping(bed.b.ipv4, 3), "Ping from A to B is answered.")
+        fact(eventually(lambda: bed.a.ping(bed.b.ipv6, seconds=1), 15),
+             "Over IPv6 too, as soon as the kernel is sure that nobody else has its addresses.")
+        page = self.http(80)
+        show(f"A# curl http://{bed.b.ipv4}/")
+        show(page.stdout)
+        fact("web server of host B" in page.stdout, "The web server inside is reached.")
+        refused = self.http(8080)
+        show(f"A# curl http://{bed.b.ipv4}:8080/")
+        show(refused.stderr)
+        fact(refused.returncode in (7, 28) and "web" not in refused.stdout,
+             "Port 8080 is prohibited: rule 2040 says so to the sender.")
+        counters = self.counters()
+        fact(counters[2020] == 0 and counters[2030] >= 1 and counters[2040] >= 1,
+             "The counters show which rule let the connection in, and which one did not. The "
+             "packets behind the first went by the state that rule 2030 made.")
+
+    def twins(self):
+        heading(5, "The machine itself")
+        bed = self.bed
+        server = bed.middle.start("/usr/bin/python3", "-m", "http.server", "80", "--bind",
+                                  bed.router_b4)
+        try:
+            inside = eventually(lambda: bed.b.curl(f"http://{bed.router_b4}/").returncode == 0, 5)
+            fact(inside, f"A web server of the appliance's own machine on {bed.router_b4} is "
+                         "reached from inside, through the twin.")
+            outside = bed.a.curl(f"http://{bed.router_b4}/")
+            show(outside.stderr)
+            fact(outside.returncode == 7, "From outside rule 3010 resets the connection.")
+        finally:
+            server.terminate()
+
+    def errors(self):
+        heading(6, "What a router says")
+        bed = self.bed
+        done = self.shown(bed.a, "A", "ping", "-n", "-c", "1", "-t", "1", bed.b.ipv4)
+        fact(f"From {bed.router_a4}" in done.stdout and "exceeded" in done.stdout,
+             "A packet whose time to live is used up is reported by the gateway's own address.")
+        done = self.shown(bed.a, "A", "ping", "-n", "-c", "1", "-W", "2", "203.0.113.9")
+        fact("Destination Net Unreachable" in done.stdout, "So is a network without a route.")
+
+    def routes(self):
+        heading(7, "The kernel is the control plane of routing")
+        bed = self.bed
+        bed.b.ip("address", "add", "203.0.113.9/32", "dev", "lo")
+        show(f"# ip route add 203.0.113.0/24 via {bed.b.ipv4}")
+        bed.middle.ip("route", "add", "203.0.113.0/24", "via", bed.b.ipv4)
+        fact(eventually(lambda: bed.a.ping("203.0.113.9", seconds=1), 10),
+             "A route that is added in the kernel is followed at once.")
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", required=True)
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--gateway", action="store_true")
     options = parser.parse_args()
     if reason := namespaces_work():
         sys.exit(f"demo: {reason}")
     # An interrupted tour cleans up like a finished one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    tour = Tour(options.build)
+    tour = (GatewayTour if options.gateway else BridgeTour)(options.build)
     kept = False
     try:
-        for step in (tour.build_up, tour.start, tour.load, tour.filter, tour.log,
-                     tour.states, tour.crash):
+        steps = tour.steps()
+        for step in steps:
             step()
+        # The first heading is the script's.
         if options.keep:
-            tour.leave()
+            tour.leave(len(steps) + 2)
             kept = True
         else:
-            tour.clean_up()
+            tour.clean_up(len(steps) + 2)
     except Broken as broken:
         print(f"\nThe demo failed. This is not so: {broken}", file=sys.stderr)
         for daemon in ("dataplane", "controlplane"):

@@ -107,6 +107,16 @@ std::vector<Frame> make_frames() {
     return frames;
 }
 
+constexpr packet::Passage kPassage{
+    .direction = packet::Direction::in, .entry = packet::Entry::bridge, .receive_interface = 0};
+
+void begin(packet::Burst& burst, const program::Runtime& runtime, std::uint32_t uptime_s) {
+    burst.begin({.parser_settings = runtime.parser_settings(),
+                 .first_sequence = 0,
+                 .now_ms = 0,
+                 .uptime_s = uptime_s});
+}
+
 void filter(benchmark::State& state) {
     const auto rule_count = static_cast<unsigned>(state.range(0));
     const std::uint32_t slots = rule_count + 16;
@@ -120,25 +130,20 @@ void filter(benchmark::State& state) {
                             .log = {}},
                            1);
     const std::vector<Frame> frames = make_frames();
-    std::array<packet::Packet, kBurst> packets;
-    std::array<program::Verdict, kBurst> verdicts;
-    std::array<program::PacketMarks, kBurst> marks;
+    const auto burst = std::make_unique<packet::Burst>();
+    const auto judgement = std::make_unique<program::Judgement>();
     std::size_t next = 0;
     for (auto _ : state) {
-        for (packet::Packet& packet : packets) {
-            packet = {};
-            packet.malformed = packet::parse_frame(frames[next++ % kFlows],
-                                                   runtime->parser_settings(), packet.headers);
-            packet.passage = {.direction = packet::Direction::in,
-                              .entry = packet::Entry::bridge,
-                              .receive_interface = 0};
+        begin(*burst, *runtime, 0);
+        for (std::size_t i = 0; i < kBurst; ++i) {
+            const Frame& frame = frames[next++ % kFlows];
+            burst->add(frame.data(), frame.size(), kPassage);
         }
-        for (program::PacketMarks& packet : marks)
-            packet.clear();
-        engine.filter(*runtime, packets, verdicts, marks);
-        benchmark::DoNotOptimize(verdicts);
+        judgement->marked = 0;
+        engine.filter(*runtime, *burst, *judgement);
+        benchmark::DoNotOptimize(judgement->accepted);
     }
-    if (verdicts[0].kind != program::Verdict::Kind::accept)
+    if (judgement->accepted != burst->all())
         fail("the packets were not allowed");
     state.counters["packets"] = benchmark::Counter(static_cast<double>(state.iterations() * kBurst),
                                                    benchmark::Counter::kIsRate);
@@ -173,23 +178,22 @@ class Connections {
 
     // A burst of packets of any connections, from the client and from the server in turn.
     void pass_burst() {
+        begin(*burst_, *runtime_, kUptime);
         for (std::size_t i = 0; i < kBurst; ++i)
             receive(i, order_[next_++ % order_.size()], i % 2 != 0, kAck);
-        engine_.filter(*runtime_, packets_, verdicts_, marks_);
-        benchmark::DoNotOptimize(verdicts_);
+        judge();
     }
 
     // Every packet since the start has found its state.
     void check() const {
         if (worker_counters_->states_made != flows_ || worker_counters_->states != flows_)
             fail("the states are not those of the connections");
-        for (const program::Verdict& verdict : verdicts_)
-            if (verdict.kind != program::Verdict::Kind::accept)
-                fail("a packet of a connection was not allowed");
+        if (judgement_->accepted != burst_->all())
+            fail("a packet of a connection was not allowed");
     }
 
   private:
-    static constexpr std::uint32_t kSlots = 16;
+    static constexpr std::uint32_t kSlots = 16, kUptime = 1000;
     static constexpr std::uint8_t kSyn = 2, kAck = 16;
 
     static contract::Sysctls sysctls_for(std::uint32_t flows) {
@@ -232,22 +236,22 @@ class Connections {
         put16(frame, from_server ? 36 : 34, 1024 + flow % 60000);
         put16(frame, from_server ? 34 : 36, 443);
         frame[47] = std::byte{flags};
-        packet::Packet& packet = packets_[place];
-        packet = {};
-        packet.uptime_s = 1000;
-        packet.malformed = packet::parse_frame(frame, runtime_->parser_settings(), packet.headers);
-        packet.passage = {.direction = packet::Direction::in,
-                          .entry = packet::Entry::bridge,
-                          .receive_interface = 0};
+        burst_->add(frame.data(), frame.size(), kPassage);
+    }
+
+    void judge() {
+        judgement_->marked = 0;
+        engine_.filter(*runtime_, *burst_, *judgement_);
+        benchmark::DoNotOptimize(judgement_->accepted);
     }
 
     void shake_hands(std::uint32_t first, std::uint32_t count) {
+        begin(*burst_, *runtime_, kUptime);
         for (std::uint32_t i = 0; i < count; ++i) {
             receive(std::size_t{2} * i, first + i, false, kSyn);
             receive(std::size_t{2} * i + 1, first + i, true, kSyn | kAck);
         }
-        engine_.filter(*runtime_, std::span(packets_).first(std::size_t{2} * count), verdicts_,
-                       marks_);
+        judge();
     }
 
     std::uint32_t flows_;
@@ -260,9 +264,8 @@ class Connections {
     std::unique_ptr<state::StateTable> states_;
     program::Engine engine_;
     std::array<Frame, kBurst> frames_;
-    std::array<packet::Packet, kBurst> packets_;
-    std::array<program::Verdict, kBurst> verdicts_;
-    std::array<program::PacketMarks, kBurst> marks_{};
+    std::unique_ptr<packet::Burst> burst_ = std::make_unique<packet::Burst>();
+    std::unique_ptr<program::Judgement> judgement_ = std::make_unique<program::Judgement>();
     std::vector<std::uint32_t> order_ = std::vector<std::uint32_t>(std::size_t{1} << 21);
     std::size_t next_ = 0;
 };

@@ -1,5 +1,5 @@
 // Cycles that the stages of the engine take for a packet, as a worker runs them: bursts of 32 are
-// parsed, then judged (classified, states looked for, counted, a verdict). By the time stamp
+// glanced at, then judged (classified, states looked for, counted, a verdict). By the time stamp
 // counter, read between the stages, with frames in the cache as after receipt. What classifying
 // costs is the difference to the line without rules; where packets hit states, that is their cost.
 //
@@ -105,10 +105,17 @@ class Stages {
         Cycles cycles;
         for (std::size_t first = 0; first < frames.size(); first += kBurstOfWorker) {
             const std::uint64_t begin = __rdtsc();
-            for (std::size_t i = 0; i < kBurstOfWorker; ++i)
-                parse(frames[first + i], packets_[i]);
+            burst_->begin({.parser_settings = runtime_->parser_settings(),
+                           .first_sequence = first,
+                           .now_ms = 0,
+                           .uptime_s = kUptime});
+            for (std::size_t i = 0; i < kBurstOfWorker; ++i) {
+                const auto frame = frames[first + i];
+                burst_->add(frame.data(), static_cast<std::uint32_t>(frame.size()), kPassage);
+            }
+            judgement_->marked = 0;
             const std::uint64_t parsed = __rdtsc();
-            engine_.filter(*runtime_, packets_, verdicts_, marks_);
+            engine_.filter(*runtime_, *burst_, *judgement_);
             const std::uint64_t judged = __rdtsc();
             cycles.parse += static_cast<double>(parsed - begin);
             cycles.judge += static_cast<double>(judged - parsed);
@@ -119,13 +126,8 @@ class Stages {
     std::uint64_t states() const { return worker_counters_->states; }
 
   private:
-    void parse(std::span<const std::byte> frame, packet::Packet& packet) {
-        packet.malformed = packet::parse_frame(frame, runtime_->parser_settings(), packet.headers);
-        packet.passage = {.direction = packet::Direction::in,
-                          .entry = packet::Entry::bridge,
-                          .receive_interface = 0};
-        packet.uptime_s = kUptime;
-    }
+    static constexpr packet::Passage kPassage{
+        .direction = packet::Direction::in, .entry = packet::Entry::bridge, .receive_interface = 0};
 
     ruleset::Ruleset rules_;
     std::uint32_t slots_;
@@ -136,9 +138,8 @@ class Stages {
         std::make_unique<contract::WorkerCounters>();
     std::unique_ptr<state::StateTable> states_;
     program::Engine engine_;
-    std::array<packet::Packet, kBurstOfWorker> packets_{};
-    std::array<program::Verdict, kBurstOfWorker> verdicts_{};
-    std::array<program::PacketMarks, kBurstOfWorker> marks_;
+    std::unique_ptr<packet::Burst> burst_ = std::make_unique<packet::Burst>();
+    std::unique_ptr<program::Judgement> judgement_ = std::make_unique<program::Judgement>();
 };
 
 // The first pass brings everything into the caches, and makes the states.

@@ -305,6 +305,10 @@ std::string verdict_text(const Verdict& verdict, const program::Runtime& runtime
             return "reset";
         case Verdict::Kind::reset6:
             return "reset6";
+        case Verdict::Kind::abort:
+            return "abort";
+        case Verdict::Kind::abort6:
+            return "abort6";
         case Verdict::Kind::divert:
             return "divert" + argument;
         case Verdict::Kind::tee:

@@ -12,7 +12,8 @@ FOLDERS = ("common", "config", "controlplane", "dataplane", "deploy", "perf", "r
 CPP = (".h", ".cc")
 
 # The way of the arrows (ARCHITECTURE.md): what a folder may include beside itself.
-DATAPLANE = ("contract", "packet", "classify", "state", "table", "program", "forward", "worker", "app")
+DATAPLANE = ("contract", "packet", "route", "classify", "state", "table", "program", "forward", "host", "worker",
+             "app")
 
 
 def sources(endings):

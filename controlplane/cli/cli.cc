@@ -167,6 +167,9 @@ void run_file(const language::FileCommand& file, const Flags& flags, Output& out
                 output.status = operations.error().status;
             continue;
         }
+        if (operations->size() == 1 && !request.operations.empty() &&
+            join(request.operations.back(), operations->front()))
+            continue;
         steps.push_back(
             {&entry.invocation, here, line, request.operations.size(), operations->size()});
         std::move(operations->begin(), operations->end(), std::back_inserter(request.operations));

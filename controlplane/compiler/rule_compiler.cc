@@ -53,6 +53,10 @@ Result<Done> set_action(const language::Action& action, RuleRecord& record) {
             return act(RuleAction::reset);
         case ActionKind::reset6:
             return act(RuleAction::reset6);
+        case ActionKind::abort:
+            return act(RuleAction::abort);
+        case ActionKind::abort6:
+            return act(RuleAction::abort6);
         case ActionKind::divert:
             return act(RuleAction::divert, action.argument.value);
         case ActionKind::tee:
@@ -203,6 +207,8 @@ Result<RuleRecord> compile_rule(const RuleInput& input, const TestContext& conte
         record.tag = static_cast<std::uint16_t>(rule.tag->number.value);
         if (rule.tag->kind == language::Tag::Kind::untag)
             record.flags |= contract::rule_flag::untag;
+        if (rule.tag->number.from_table)
+            record.flags |= contract::rule_flag::table_tag;
     }
     if (Result<Done> action = set_action(rule.action, record); !action)
         return action.error();

@@ -20,7 +20,6 @@ constexpr std::string_view kNetgraph = "there is no netgraph(4) on Linux";
 constexpr std::string_view kSockets =
     "packets that a bridge passes belong to no socket of this machine";
 constexpr std::string_view kDivert = "no program can give a diverted packet back yet";
-constexpr std::string_view kTables = "tags and marks take no value of a table yet";
 
 struct Refusal {
     Construct construct;
@@ -31,8 +30,6 @@ struct Refusal {
 // construct must either be translated by compile.cc or stand here (tests/unit/compiler walks the
 // list).
 constexpr Refusal kNotCarriedOut[] = {
-    {Construct::action_abort, "answers to SCTP are not made"},
-    {Construct::action_abort6, "answers to SCTP are not made"},
     {Construct::action_pipe, kShaping},
     {Construct::action_queue, kShaping},
     {Construct::action_netgraph, kNetgraph},
@@ -48,9 +45,6 @@ constexpr Refusal kNotCarriedOut[] = {
     {Construct::tablearg_netgraph, kNetgraph},
     {Construct::tablearg_ngtee, kNetgraph},
     {Construct::tablearg_nat, kGateway},
-    {Construct::tablearg_tag, kTables},
-    {Construct::tablearg_tagged, kTables},
-    {Construct::tablearg_mark, kTables},
     {Construct::modifier_logdst, "log lines go where the settings say"},
     {Construct::modifier_altq, "ALTQ is part of the BSD kernels"},
     {Construct::option_diverted, kDivert},
@@ -62,7 +56,6 @@ constexpr Refusal kNotCarriedOut[] = {
     {Construct::option_gid, kSockets},
     {Construct::option_jail, "there are no jails on Linux"},
     {Construct::option_lookup_socket, kSockets},
-    {Construct::option_lookup_mark, "a mark is looked for in no table yet"},
 };
 
 constexpr bool comes_before(const Refusal& a, const Refusal& b) {

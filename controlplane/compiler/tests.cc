@@ -38,7 +38,8 @@ constexpr std::pair<std::string_view, contract::LookupField> kLookupFields[] = {
     {"src-mac", contract::LookupField::source_mac},
     {"dst-mac", contract::LookupField::destination_mac},
     {"dscp", contract::LookupField::dscp},
-    {"rulenum", contract::LookupField::rule_number}};
+    {"rulenum", contract::LookupField::rule_number},
+    {"mark", contract::LookupField::mark}};
 
 // Translates one match into one instruction; lists go into the sections. What support.h refuses
 // never comes here: it becomes an error all the same, never a test that is left out.
@@ -167,7 +168,7 @@ class MatchCompiler {
                 return ranges(Opcode::flow_id, match.ranges);
             case ListField::tagged:
                 if (match.from_table)
-                    return impossible();
+                    return simple(Opcode::tagged_argument);
                 return ranges(Opcode::tagged, match.ranges);
         }
         return impossible();
@@ -187,9 +188,8 @@ class MatchCompiler {
             case NumberField::fib:
                 return simple(Opcode::fib, match.value);
             case NumberField::mark: {
-                if (match.from_table)
-                    return impossible();
-                Instruction test = simple(Opcode::mark, match.value);
+                Instruction test = match.from_table ? simple(Opcode::mark_argument)
+                                                    : simple(Opcode::mark, match.value);
                 test.data = match.mask;
                 return test;
             }
@@ -453,6 +453,7 @@ class RuleCompiler {
             case Opcode::dscp:
             case Opcode::ip_tos:
             case Opcode::ip_precedence:
+            case Opcode::tcp_data_length:  // in IPv6, see ARCHITECTURE.md
                 return changes_.traffic_class;
             case Opcode::tcp_mss:
                 return changes_.segment_size;

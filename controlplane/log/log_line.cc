@@ -49,6 +49,9 @@ std::string action_word(const LogRecord& record) {
         case RuleAction::reset:
         case RuleAction::reset6:
             return "Reset";
+        case RuleAction::abort:
+        case RuleAction::abort6:
+            return "Abort";
         case RuleAction::divert:
             return "Divert " + number;
         case RuleAction::tee:

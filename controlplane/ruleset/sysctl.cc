@@ -5,6 +5,8 @@
 #include <charconv>
 #include <limits>
 
+#include "dataplane/contract/table.h"
+
 namespace sluice::ruleset {
 namespace {
 
@@ -79,8 +81,8 @@ constexpr std::array kTable = {
     not_yet("net.inet.ip.fw.skipto_cache", "a cache that this engine does not have"),
     read_only("net.inet.ip.fw.state_capacity", "states that there is memory for; set `states` in sluice.toml", [](const SysctlFacts& f) { return f.states.capacity; }),
     read_only("net.inet.ip.fw.static_count", "number of rules", [](const SysctlFacts& f) { return f.static_count; }),
-    not_yet("net.inet.ip.fw.tables_max", "tables"),
-    not_yet("net.inet.ip.fw.tables_sets", "tables"),
+    read_only("net.inet.ip.fw.tables_max", "tables at the same time", [](const SysctlFacts&) { return contract::kMaximumTables - 1; }),
+    not_yet("net.inet.ip.fw.tables_sets", "the sets of tables"),
     writable("net.inet.ip.fw.verbose", "1: rules with `log` write log lines", &Sysctls::verbose),
     writable("net.inet.ip.fw.verbose_limit", "log limit of rules added without logamount", &Sysctls::verbose_limit),
     writable("net.inet6.ip6.fw.deny_unknown_exthdrs", "1: IPv6 packets with unknown extension headers are dropped", &Sysctls::deny_unknown_exthdrs),

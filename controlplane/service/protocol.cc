@@ -141,6 +141,7 @@ struct OperationWriter {
                 records.push_back(record.value);
             }
         }
+        put("lines", operation.lines, !operation.lines.empty());
         put("atomic", true, table.atomic);
         if (table.ttl_s)
             object["ttl"] = *table.ttl_s;
@@ -358,6 +359,9 @@ TableOperation read_table_operation(Reader& in) {
         table.verb == Verb::add || table.verb == Verb::remove || table.verb == Verb::lookup;
     if (words.size() % 2 != 0 || (wants_records && words.empty()))
         in.fail("records");
+    operation.lines = in.numbers<std::uint32_t>("lines", kMaximum32);
+    if (!operation.lines.empty() && operation.lines.size() != table.records.size())
+        in.fail("the lines of records");
     table.atomic = in.boolean("atomic");
     if (in.field("ttl") != nullptr)
         table.ttl_s = static_cast<std::uint32_t>(in.number("ttl", kMaximum32));

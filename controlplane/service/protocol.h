@@ -98,6 +98,8 @@ struct TableOperation {
     bool quiet = false;                // -q: what is there is updated, what is not there is fine
     bool counters = false;             // -a: list says how often each entry was found
     bool values_as_addresses = false;  // -i
+    // Of each record in the rule file; empty: all have the line of the operation.
+    std::vector<std::uint32_t> lines = {};
     bool operator==(const TableOperation&) const = default;
 };
 

@@ -283,8 +283,11 @@ class Script {
         OperationResult result;
         if (const Result<Done> added =
                 outcome_.tables.add(table, line, outcome_.results.size(), outcome_.ruleset, result);
-            !added)
+            !added) {
+            if (outcome_.tables.failed_line() != 0)
+                line = outcome_.tables.failed_line();
             return added.error();
+        }
         return result;
     }
 
@@ -422,7 +425,7 @@ Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Rule
         script.line = operation.line;
         Result<OperationResult> result = std::visit(script, operation.what);
         if (!result)
-            return ScriptError{operation.line, result.error()};
+            return ScriptError{script.line, result.error()};
         if (operation.forgive)
             result->status = ExitStatus::ok;
         if (request.whole && result->status != ExitStatus::ok)

@@ -1,5 +1,8 @@
 #include "controlplane/service/script_builder.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "controlplane/language/printer.h"
 #include "controlplane/service/table_file.h"
 
@@ -119,6 +122,28 @@ struct Builder {
 Result<std::vector<Operation>> operations_for(const language::Command& command,
                                               const language::Flags& flags, std::uint32_t line) {
     return std::visit(Builder{flags, line}, command);
+}
+
+bool join(Operation& last, Operation& next) {
+    using Verb = language::TableCommand::Verb;
+    auto* to = std::get_if<TableOperation>(&last.what);
+    auto* from = std::get_if<TableOperation>(&next.what);
+    if (to == nullptr || from == nullptr || last.forgive != next.forgive)
+        return false;
+    const language::TableCommand &a = to->command, &b = from->command;
+    const bool alike = a.verb == b.verb && (a.verb == Verb::add || a.verb == Verb::remove) &&
+                       a.table == b.table && a.set == b.set && a.ttl_s == b.ttl_s && !a.atomic &&
+                       !b.atomic && to->quiet == from->quiet && to->counters == from->counters &&
+                       to->values_as_addresses == from->values_as_addresses;
+    // Every table may have another type.
+    if (!alike || a.table == "all" || !from->lines.empty())
+        return false;
+    if (to->lines.empty())
+        to->lines.assign(a.records.size(), last.line);
+    to->lines.insert(to->lines.end(), b.records.size(), next.line);
+    std::move(from->command.records.begin(), from->command.records.end(),
+              std::back_inserter(to->command.records));
+    return true;
 }
 
 std::string rule_text(const language::Rule& rule) {

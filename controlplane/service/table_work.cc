@@ -192,7 +192,10 @@ Result<Done> TableWork::add_records(const TableOperation& operation, Item& item,
     const auto verb = command.verb == Verb::add      ? TableVerb::add
                       : command.verb == Verb::remove ? TableVerb::remove
                                                      : TableVerb::lookup;
-    for (const language::TableRecord& record : command.records) {
+    item.lines = operation.lines;
+    for (std::size_t i = 0; i < command.records.size(); ++i) {
+        const language::TableRecord& record = command.records[i];
+        failed_line_ = item.lines.empty() ? 0 : item.lines[i];
         const Result<TableKey> key = ruleset::parse_table_key(table, record.key);
         if (!key)
             return key.error();
@@ -208,6 +211,7 @@ Result<Done> TableWork::add_records(const TableOperation& operation, Item& item,
         changes_.back().flags = operation.quiet ? contract::table_change_flag::update : 0;
         item.text = record.key;
     }
+    failed_line_ = 0;
     as_a_whole |= command.atomic;
     return Done{};
 }
@@ -267,6 +271,7 @@ Result<Done> TableWork::add(const TableOperation& operation, std::uint32_t line,
               .place = place,
               .line = line,
               .first = changes_.size(),
+              .lines = {},
               .text = {},
               .quiet = operation.quiet,
               .counters = operation.counters,
@@ -441,6 +446,13 @@ void TableWork::show_records(const Item& item, const TableAnswer& answer, bool u
                std::string(reason(worst, item.verb)));
 }
 
+std::uint32_t TableWork::line_of_failure(const Item& item, const TableAnswer& answer) const {
+    for (std::size_t i = 0; i < item.lines.size(); ++i)
+        if (!succeeded(answer.results[item.first + i].status))
+            return item.lines[i];
+    return item.line;
+}
+
 std::optional<TableWork::Failure> TableWork::conclude(const TableAnswer& answer,
                                                       std::vector<OperationResult>& results) const {
     const bool undone = answer.failed;
@@ -485,7 +497,7 @@ std::optional<TableWork::Failure> TableWork::conclude(const TableAnswer& answer,
                    std::string(reason(status, item.verb)));
         if (request_as_a_whole && result.status != ExitStatus::ok)
             return Failure{
-                item.line,
+                line_of_failure(item, answer),
                 {result.status, result.complaints.empty() ? "refused" : result.complaints.front()}};
     }
     if (undone && request_as_a_whole)  // a table that a rule names could not be made

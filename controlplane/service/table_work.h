@@ -50,6 +50,9 @@ class TableWork {
     // A table that the catalogue has already, because a rule names it.
     void create(const contract::TableDescriptor& table);
 
+    // Of the record that `add` could not read, or 0.
+    std::uint32_t failed_line() const { return failed_line_; }
+
     // Settles an operation; what can be told without the data plane goes into `result`, which has
     // this place among the results of the request.
     Result<Done> add(const TableOperation& operation, std::uint32_t line, std::size_t place,
@@ -69,7 +72,8 @@ class TableWork {
         std::size_t first = 0;  // change
         std::size_t count = 0;
         std::size_t references = 0;
-        std::string text;  // the key that is looked for, as it was given
+        std::vector<std::uint32_t> lines;  // of the changes, if they have several
+        std::string text;                  // the key that is looked for, as it was given
         bool quiet = false;
         bool counters = false;
         bool atomic = false;
@@ -92,6 +96,7 @@ class TableWork {
                       OperationResult& result) const;
     void show_entries(const Item& item, const TableAnswer& answer, OperationResult& result) const;
     void show_info(const Item& item, const TableAnswer& answer, OperationResult& result) const;
+    std::uint32_t line_of_failure(const Item& item, const TableAnswer& answer) const;
     std::string entry_text(const Item& item, const contract::TableEntry& entry,
                            const TableAnswer& answer) const;
 
@@ -99,6 +104,7 @@ class TableWork {
     std::vector<contract::TableValue> values_;
     std::vector<contract::TableDescriptor> descriptors_;
     std::vector<Item> items_;
+    std::uint32_t failed_line_ = 0;
 };
 
 }  // namespace sluice::service

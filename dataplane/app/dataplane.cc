@@ -14,6 +14,7 @@
 #include "dataplane/app/arguments.h"
 #include "dataplane/app/contract_memory.h"
 #include "dataplane/app/contract_server.h"
+#include "dataplane/app/gateway.h"
 #include "dataplane/app/notify.h"
 #include "dataplane/app/state_memory.h"
 #include "dataplane/app/table_memory.h"
@@ -47,7 +48,21 @@ UniqueFd block_signals() {
     return UniqueFd(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
-worker::BridgeSpec bridge_spec(const config::Settings& settings, std::size_t cpus) {
+worker::WorkerPort::Role role_of(config::PortRole role) {
+    using Role = worker::WorkerPort::Role;
+    switch (role) {
+        case config::PortRole::pair:
+            return Role::pair;
+        case config::PortRole::bridge:
+            return Role::bridge;
+        case config::PortRole::gateway:
+            break;
+    }
+    return Role::gateway;
+}
+
+worker::BridgeSpec bridge_spec(const config::Settings& settings,
+                               const packet::Environment& environment, std::size_t cpus) {
     const config::DataPlane& dataplane = settings.dataplane;
     worker::BridgeSpec spec{.ports = {},
                             .workers = dataplane.workers,
@@ -59,27 +74,17 @@ worker::BridgeSpec bridge_spec(const config::Settings& settings, std::size_t cpu
                             .max_sleep_us = dataplane.max_sleep_us,
                             .reply_rate = settings.reply.rate,
                             .reply_burst = settings.reply.burst,
+                            .flood_rate = dataplane.flood_rate,
                             .owner_seed = random_number()};
     for (std::size_t i = 0; i < settings.ports.size(); ++i)
         spec.ports.push_back({.name = settings.ports[i].name,
                               .device = settings.ports[i].device,
+                              .role = role_of(settings.ports[i].role),
                               .peer = static_cast<std::uint16_t>(settings.peer_index(i)),
-                              .mtu = settings.ports[i].mtu});
+                              .bridge = settings.ports[i].bridge,
+                              .mtu = settings.ports[i].mtu,
+                              .addresses = environment.interfaces[i].addresses});
     return spec;
-}
-
-packet::Environment environment_of(const config::Settings& settings) {
-    packet::Environment environment;
-    for (const config::Port& port : settings.ports) {
-        packet::Interface interface {
-            .name = port.name, .addresses = {}
-        };
-        for (const config::InterfaceAddress& address : port.addresses)
-            interface.addresses.push_back(
-                {.address = address.address, .prefix_length = address.prefix_length});
-        environment.interfaces.push_back(std::move(interface));
-    }
-    return environment;
 }
 
 contract::Hello describe(const config::Settings& settings, const worker::Bridge& bridge,
@@ -140,24 +145,70 @@ bool shall_stop(int signals) {
     return false;
 }
 
-void serve(ContractServer& server, worker::Bridge& bridge, TableMemory& tables, int signals) {
+// The rules as they are, in the interfaces and addresses as they have become. A worker that does
+// not take them over in time gets them with the next try.
+bool renew_environment(Gateway& gateway, worker::Bridge& bridge, packet::Environment& environment,
+                       const config::DataPlane& settings) {
+    environment = gateway.environment();
+    const program::Runtime* current = bridge.runtime().current();
+    if (current == nullptr)
+        return true;
+    auto runtime = program::Runtime::create(current->image(), environment, settings.slot_capacity,
+                                            {.previous = current, .fib = bridge.fib()});
+    if (!runtime) {
+        std::fprintf(stderr, "sluice-dataplane: the rules do not take the new addresses: %s\n",
+                     runtime.error().message.c_str());
+        return true;
+    }
+    auto replaced = bridge.runtime().replace(std::move(*runtime), settings.reload_timeout_ms);
+    if (!replaced)
+        std::fprintf(stderr, "sluice-dataplane: new addresses have to wait: %s\n",
+                     replaced.error().message.c_str());
+    return static_cast<bool>(replaced);
+}
+
+// What the main thread looks after.
+struct Duties {
+    ContractServer& server;
+    worker::Bridge& bridge;
+    TableMemory& tables;
+    Gateway* gateway = nullptr;  // null: none
+    packet::Environment& environment;
+    const config::DataPlane& settings;
+};
+
+void serve(const Duties& duties, int signals) {
+    std::vector<pollfd> sources = {{.fd = signals, .events = POLLIN, .revents = 0},
+                                   {.fd = duties.server.listener(), .events = POLLIN, .revents = 0},
+                                   {.fd = duties.server.client(), .events = POLLIN, .revents = 0}};
+    if (duties.gateway != nullptr)
+        for (const int descriptor : duties.gateway->descriptors())
+            sources.push_back({.fd = descriptor, .events = POLLIN, .revents = 0});
+    bool more = false;
+    bool renew = false;
     for (;;) {
-        pollfd sources[] = {{.fd = signals, .events = POLLIN, .revents = 0},
-                            {.fd = server.listener(), .events = POLLIN, .revents = 0},
-                            {.fd = server.client(), .events = POLLIN, .revents = 0}};
-        if (poll(sources, std::size(sources), kTickMs) < 0 && errno != EINTR)
+        sources[2].fd = duties.server.client();
+        if (poll(sources.data(), sources.size(), more ? 0 : kTickMs) < 0 && errno != EINTR)
             return;
         if (sources[0].revents != 0 && shall_stop(signals))
             return;
         // The client first: what it sent before it went is not lost, and its place is free again
         // for the one that waits.
         if (sources[2].revents != 0)
-            server.on_client();
+            duties.server.on_client();
         if (sources[1].revents != 0)
-            server.on_listener();
-        bridge.refresh_links();
-        bridge.runtime().collect();
-        tables.tend(worker::uptime_s());
+            duties.server.on_listener();
+        duties.bridge.refresh_links();
+        duties.bridge.runtime().collect();
+        duties.tables.tend(worker::uptime_s());
+        if (duties.gateway == nullptr)
+            continue;
+        more = duties.gateway->tend(worker::uptime_ms());
+        renew |= duties.gateway->environment_changed();
+        // Not while a flood of changes goes on.
+        if (renew && !more)
+            renew = !renew_environment(*duties.gateway, duties.bridge, duties.environment,
+                                       duties.settings);
     }
 }
 
@@ -172,8 +223,9 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
     using Prepared = ContractServer::Callbacks::Prepared;
     callbacks.publish = [&](std::span<const std::byte> image,
                             Prepared prepared) -> Result<contract::RulesetCost> {
-        auto runtime = program::Runtime::create(image, environment, dataplane.slot_capacity,
-                                                bridge.runtime().current());
+        auto runtime =
+            program::Runtime::create(image, environment, dataplane.slot_capacity,
+                                     {.previous = bridge.runtime().current(), .fib = bridge.fib()});
         if (!runtime || prepared == Prepared::discard)
             tables.discard();
         if (!runtime)
@@ -206,7 +258,8 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
 }
 
 Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int signals) {
-    auto opened = worker::Bridge::open(bridge_spec(settings, cpus));
+    packet::Environment environment = environment_of(settings);
+    auto opened = worker::Bridge::open(bridge_spec(settings, environment, cpus));
     if (!opened)
         return opened.error();
     worker::Bridge& bridge = **opened;
@@ -216,7 +269,6 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
                                          settings.dataplane.log_ring_records);
     if (!memory)
         return memory.error();
-    const packet::Environment environment = environment_of(settings);
     auto worker_memory = memory->worker_memory();
     for (worker::WorkerMemory& each : worker_memory)
         each.seed = random_number();
@@ -239,6 +291,11 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
         return server.error();
     if (auto started = bridge.start(worker_memory); !started)
         return started.error();
+    auto gateway = Gateway::create(settings, bridge);
+    if (!gateway)
+        return gateway.error();
+    if (*gateway != nullptr)
+        environment = (*gateway)->environment();
     for (const std::string& note : bridge.spreading_notes())
         std::fprintf(stderr, "sluice-dataplane: %s\n", note.c_str());
     std::fprintf(stderr, "sluice-dataplane: memory for %u states: %llu MB\n", states->states(),
@@ -250,7 +307,13 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
                  settings.dataplane.socket.c_str());
     worker::print_dpdk_messages(true);
     notify_service_manager("READY=1");
-    serve(*server, bridge, tables, signals);
+    serve({.server = *server,
+           .bridge = bridge,
+           .tables = tables,
+           .gateway = gateway->get(),
+           .environment = environment,
+           .settings = settings.dataplane},
+          signals);
     notify_service_manager("STOPPING=1");
     bridge.stop();
     return Done{};
@@ -260,8 +323,10 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
 
 Result<Done> run(const config::Settings& settings) {
     if (settings.ports.empty())
-        return Error{ExitStatus::data,
-                     "the settings have no [[port]]: write two that name each other as peer"};
+        return Error{
+            ExitStatus::data,
+            "the settings have no [[port]]: write two that name each other as peer, or one with "
+            "gateway = true"};
     const UniqueFd signals = block_signals();
     if (settings.dataplane.huge_pages)
         if (auto enough = check_huge_pages(settings.dataplane.memory_mb); !enough)

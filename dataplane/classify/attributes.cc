@@ -17,6 +17,7 @@ namespace {
 using contract::Opcode;
 using packet::Direction;
 using packet::Entry;
+using packet::Glance;
 using packet::Headers;
 using packet::InterfaceIndex;
 using packet::Packet;
@@ -82,11 +83,31 @@ std::optional<Ipv6> local_address(const packet::Environment& environment, std::u
     return std::nullopt;
 }
 
+bool goes_out(const packet::Passage& passage) {
+    return passage.direction == Direction::out;
+}
+
+unsigned passage_value(const packet::Passage& passage) {
+    return (goes_out(passage) ? kEntries : 0) + static_cast<unsigned>(passage.entry);
+}
+
+unsigned receive_value(const packet::Passage& passage) {
+    return interface_value(passage.receive_interface);
+}
+
+unsigned transmit_value(const packet::Passage& passage) {
+    return goes_out(passage) ? interface_value(passage.transmit_interface) : kAbsent;
+}
+
+unsigned via_value(const packet::Passage& passage) {
+    return interface_value(goes_out(passage) ? passage.transmit_interface
+                                             : passage.receive_interface);
+}
+
 // Inline, with the domain known: a packet goes through all domains in use.
 inline unsigned domain_value(Domain domain, const Packet& packet, const LocalAddresses& local) {
     const Headers& h = packet.headers;
     const packet::Passage& passage = packet.passage;
-    const bool out = passage.direction == Direction::out;
     switch (domain) {
         case Domain::protocol:
             return h.protocol;
@@ -102,13 +123,13 @@ inline unsigned domain_value(Domain domain, const Packet& packet, const LocalAdd
         case Domain::ttl:
             return h.ttl;
         case Domain::passage:
-            return (out ? kEntries : 0) + static_cast<unsigned>(passage.entry);
+            return passage_value(passage);
         case Domain::receive:
-            return interface_value(passage.receive_interface);
+            return receive_value(passage);
         case Domain::transmit:
-            return out ? interface_value(passage.transmit_interface) : kAbsent;
+            return transmit_value(passage);
         case Domain::via:
-            return interface_value(out ? passage.transmit_interface : passage.receive_interface);
+            return via_value(passage);
         case Domain::ports:
             return has_ports(h) ? 1 : 0;
         case Domain::source_is_me:
@@ -290,6 +311,9 @@ AttributeTable::AttributeTable(const Conditions& conditions) : bits_(conditions.
             if (entry.values[value])
                 column[value] |= bit;
     }
+    for (std::size_t domain = 0; domain < kDomains; ++domain)
+        if (!columns_[domain].empty())
+            in_use_.push_back(static_cast<Domain>(domain));
 }
 
 template <std::size_t... kDomain>
@@ -301,6 +325,82 @@ std::uint32_t AttributeTable::bits_in_use(const Packet& packet, const LocalAddre
                   : columns_[kDomain][domain_value(Domain{kDomain}, packet, local)]),
      ...);
     return bits;
+}
+
+void AttributeTable::add_to(std::span<HeaderKey> keys, const packet::Burst& burst,
+                            std::span<const std::uint8_t> places, std::uint8_t ip_version,
+                            const LocalAddresses& local) const {
+    const auto add = [&](Domain domain, auto value_of) {
+        const std::uint32_t* column = columns_[static_cast<std::size_t>(domain)].data();
+        for (std::size_t k = 0; k < places.size(); ++k)
+            if (burst.glance(places[k]).ip_version == ip_version)
+                keys[k].lanes[lane::attributes] |= column[value_of(places[k])];
+    };
+    const auto add_glance = [&](Domain domain, auto value_of) {
+        add(domain, [&](std::size_t i) -> unsigned { return value_of(burst.glance(i)); });
+    };
+    const auto add_passage = [&](Domain domain, auto value_of) {
+        add(domain, [&](std::size_t i) -> unsigned { return value_of(burst.passage(i)); });
+    };
+    for (const Domain domain : in_use_) {
+        switch (domain) {
+            case Domain::protocol:
+                add_glance(domain, [](const Glance& glance) { return glance.protocol; });
+                break;
+            case Domain::tcp_flags:
+                add_glance(domain, [](const Glance& glance) -> unsigned {
+                    return glance.protocol == protocol::tcp ? glance.tcp().flags : kAbsent;
+                });
+                break;
+            case Domain::icmp_type:
+                add_glance(domain, [](const Glance& glance) -> unsigned {
+                    return glance.has_ports() ? kAbsent : glance.icmp_type();
+                });
+                break;
+            case Domain::fragment:
+                add_glance(domain, [](const Glance& glance) { return glance.ip_flags() << 1; });
+                break;
+            case Domain::traffic_class:
+                add_glance(domain, [](const Glance& glance) { return glance.traffic_class(); });
+                break;
+            case Domain::ttl:
+                add_glance(domain, [](const Glance& glance) { return glance.ttl(); });
+                break;
+            case Domain::passage:
+                add_passage(domain, passage_value);
+                break;
+            case Domain::receive:
+                add_passage(domain, receive_value);
+                break;
+            case Domain::transmit:
+                add_passage(domain, transmit_value);
+                break;
+            case Domain::via:
+                add_passage(domain, via_value);
+                break;
+            case Domain::ports:
+                add_glance(domain, [](const Glance& glance) { return glance.has_ports() ? 1 : 0; });
+                break;
+            case Domain::source_is_me:
+                add_glance(domain, [&](const Glance& glance) {
+                    return (ip_version == 4 ? local.contains(glance.ip4().source)
+                                            : local.contains(glance.ip6().source))
+                               ? 1
+                               : 0;
+                });
+                break;
+            case Domain::destination_is_me:
+                add_glance(domain, [&](const Glance& glance) {
+                    return (ip_version == 4 ? local.contains(glance.ip4().destination)
+                                            : local.contains(glance.ip6().destination))
+                               ? 1
+                               : 0;
+                });
+                break;
+            case Domain::count_:
+                break;
+        }
+    }
 }
 
 std::uint32_t AttributeTable::of(const Packet& packet, const LocalAddresses& local) const {

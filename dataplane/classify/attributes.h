@@ -21,6 +21,7 @@
 #include "dataplane/classify/header_key.h"
 #include "dataplane/classify/header_tests.h"
 #include "dataplane/contract/instruction.h"
+#include "dataplane/packet/burst.h"
 
 namespace sluice::classify {
 
@@ -99,6 +100,15 @@ class AttributeTable {
 
     std::uint32_t of(const packet::Packet& packet, const LocalAddresses& local) const;
 
+    // Adds their bits to the keys of common packets that are of `ip_version`; a domain at a time.
+    // keys[k] belongs to packet places[k] of the burst. REQUIRES: keys.size() >= places.size().
+    void add_to(std::span<HeaderKey> keys, const packet::Burst& burst,
+                std::span<const std::uint8_t> places, std::uint8_t ip_version,
+                const LocalAddresses& local) const;
+
+    // The domains that some rule asks about.
+    std::span<const Domain> in_use() const { return in_use_; }
+
   private:
     using Column = std::vector<std::uint32_t>;  // bits by value; empty: nobody asks
 
@@ -108,6 +118,7 @@ class AttributeTable {
 
     std::vector<std::uint32_t> bits_;  // by condition
     std::array<Column, kDomains> columns_;
+    std::vector<Domain> in_use_;  // those whose column is not empty
 };
 
 }  // namespace sluice::classify

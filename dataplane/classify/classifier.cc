@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "dataplane/classify/rule_boxes.h"
+#include "dataplane/classify/rule_cache.h"
 #include "dataplane/classify/segments.h"
 
 namespace sluice::classify {
@@ -35,10 +36,18 @@ std::uint32_t interface_value(packet::InterfaceIndex interface) {
     return std::min<std::uint32_t>(interface, kAbsent);
 }
 
+void set_passage(HeaderKey& key, const packet::Passage& passage) {
+    const std::uint32_t receive = interface_value(passage.receive_interface),
+                        transmit = interface_value(passage.transmit_interface);
+    const bool out = passage.direction == Direction::out;
+    key.lanes[lane::receive] = receive;
+    key.lanes[lane::transmit] = out ? transmit : kAbsent;
+    key.lanes[lane::via] = out ? transmit : receive;
+}
+
 // Without attributes.
 void set_key(const Packet& packet, HeaderKey& key) {
     const Headers& h = packet.headers;
-    const packet::Passage& passage = packet.passage;
     // Other families leave the lanes alone that their forests do not know.
     if (h.ip_version == 6)
         set_addresses<4>(key, h);
@@ -47,13 +56,59 @@ void set_key(const Packet& packet, HeaderKey& key) {
     key.lanes[lane::source_port] = h.source_port;
     key.lanes[lane::destination_port] = h.destination_port;
     key.lanes[lane::protocol] = h.protocol;
-    const std::uint32_t receive = interface_value(passage.receive_interface),
-                        transmit = interface_value(passage.transmit_interface);
-    const bool out = passage.direction == Direction::out;
-    key.lanes[lane::receive] = receive;
-    key.lanes[lane::transmit] = out ? transmit : kAbsent;
-    key.lanes[lane::via] = out ? transmit : receive;
     key.lanes[lane::ports] = h.source_port | std::uint32_t{h.destination_port} << 16;
+    set_passage(key, packet.passage);
+}
+
+// The same for a common packet, whose family stands where the attributes are added.
+void set_key(const packet::Glance& glance, const packet::Passage& passage, HeaderKey& key) {
+    if (glance.ip_version == 4) {
+        key.lanes[lane::source] = glance.ip4().source.host();
+        key.lanes[lane::destination] = glance.ip4().destination.host();
+    } else {
+        const std::uint8_t* source = glance.ip6().source.bytes.data();
+        const std::uint8_t* destination = glance.ip6().destination.bytes.data();
+        for (unsigned word = 0; word < 4; ++word) {
+            Be32 from, to;
+            std::memcpy(&from, source + 4 * word, sizeof from);
+            std::memcpy(&to, destination + 4 * word, sizeof to);
+            key.lanes[lane::source + word] = from.host();
+            key.lanes[lane::destination + word] = to.host();
+        }
+    }
+    key.lanes[lane::source_port] = glance.ports & 0xffff;
+    key.lanes[lane::destination_port] = glance.ports >> 16;
+    key.lanes[lane::protocol] = glance.protocol;
+    key.lanes[lane::ports] = glance.ports;
+    key.lanes[lane::attributes] = static_cast<std::uint32_t>(family_of(glance.ip_version))
+                                  << kFamilyShift;
+    set_passage(key, passage);
+}
+
+// The field of a cache's key that holds the value of a domain; 0: it is there anyway.
+std::uint64_t field_of(Domain domain) {
+    switch (domain) {
+        case Domain::tcp_flags:
+        case Domain::icmp_type:
+            return RuleCache::kDetail;
+        case Domain::traffic_class:
+            return RuleCache::kTrafficClass;
+        case Domain::ttl:
+            return RuleCache::kTtl;
+        case Domain::fragment:
+            return RuleCache::kIpFlags;
+        case Domain::protocol:
+        case Domain::passage:
+        case Domain::receive:
+        case Domain::transmit:
+        case Domain::via:
+        case Domain::ports:
+        case Domain::source_is_me:
+        case Domain::destination_is_me:
+        case Domain::count_:
+            break;
+    }
+    return 0;
 }
 
 std::uint64_t now_us() {
@@ -100,16 +155,39 @@ Classifier::Classifier(const contract::SnapshotView& view, const packet::Environ
                                    plans_[i], cost_.families[i]);
         cost_.bytes += cost_.families[i].bytes;
     }
+    for (const Domain domain : attributes_[static_cast<std::size_t>(Family::v4)].in_use())
+        fields_asked_ |= field_of(domain);
     cost_.build_us = now_us() - begin;
 }
 
 void Classifier::read_keys(std::span<const Packet> packets, std::span<HeaderKey> keys) const {
-    for (std::size_t i = 0; i < packets.size(); ++i) {
-        const auto family = static_cast<std::uint32_t>(family_of(packets[i].headers.ip_version));
-        set_key(packets[i], keys[i]);
-        keys[i].lanes[lane::attributes] =
-            attributes_[family].of(packets[i], local_) | family << kFamilyShift;
+    for (std::size_t i = 0; i < packets.size(); ++i)
+        read_key(packets[i], keys[i]);
+}
+
+void Classifier::read_key(const Packet& packet, HeaderKey& key) const {
+    const auto family = static_cast<std::uint32_t>(family_of(packet.headers.ip_version));
+    set_key(packet, key);
+    key.lanes[lane::attributes] = attributes_[family].of(packet, local_) | family << kFamilyShift;
+}
+
+void Classifier::read_keys(packet::Burst& burst, std::span<const std::uint8_t> places,
+                           std::span<HeaderKey> keys) const {
+    unsigned versions = 0;
+    for (std::size_t k = 0; k < places.size(); ++k) {
+        const std::size_t i = places[k];
+        if (!burst.is_common(i)) {
+            read_key(burst.packet(i), keys[k]);
+            continue;
+        }
+        const packet::Glance& glance = burst.glance(i);
+        set_key(glance, burst.passage(i), keys[k]);
+        versions |= 1u << glance.ip_version;
     }
+    if ((versions & 1u << 4) != 0)
+        attributes_[static_cast<std::size_t>(Family::v4)].add_to(keys, burst, places, 4, local_);
+    if ((versions & 1u << 6) != 0)
+        attributes_[static_cast<std::size_t>(Family::v6)].add_to(keys, burst, places, 6, local_);
 }
 
 void Classifier::classify(std::span<const HeaderKey> keys, std::uint32_t from,

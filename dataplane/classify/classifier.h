@@ -12,6 +12,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "dataplane/classify/header_tests.h"
 #include "dataplane/classify/search.h"
 #include "dataplane/contract/snapshot_view.h"
+#include "dataplane/packet/burst.h"
 #include "dataplane/packet/packet.h"
 
 namespace sluice::classify {
@@ -52,6 +54,22 @@ class Classifier {
     // REQUIRES: keys.size() >= packets.size().
     void read_keys(std::span<const packet::Packet> packets, std::span<HeaderKey> keys) const;
 
+    // Those of some packets of a burst: keys[k] is that of packet places[k].
+    // REQUIRES: keys.size() >= places.size().
+    void read_keys(packet::Burst& burst, std::span<const std::uint8_t> places,
+                   std::span<HeaderKey> keys) const;
+    void read_key(const packet::Packet& packet, HeaderKey& key) const;
+
+    // The one rule that every packet of a family matches first and last, whatever it looks like.
+    // None: it has to be searched for.
+    std::optional<std::uint32_t> only_rule(Family family) const {
+        return forest(family).only_rule();
+    }
+
+    // What keys of common IPv4 packets depend on, beside addresses, ports, protocol and passage:
+    // fields as RuleCache has them.
+    std::uint64_t fields_asked() const { return fields_asked_; }
+
     // The matching rules of each key at or behind `from`. The default rule matches everything.
     // REQUIRES: matches.size() >= keys.size().
     void classify(std::span<const HeaderKey> keys, std::uint32_t from,
@@ -71,6 +89,7 @@ class Classifier {
     std::array<ForestPlan, kFamilies> plans_;
     std::array<AttributeTable, kFamilies> attributes_;
     SearchFunction search_;
+    std::uint64_t fields_asked_ = 0;
     Cost cost_;
 };
 

@@ -17,6 +17,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "dataplane/classify/arena.h"
@@ -116,6 +117,13 @@ struct Forest {
     // default rule, the last of all.
     std::vector<std::uint32_t> wild_terminal;
     std::vector<std::uint32_t> wild_others;
+
+    // What matches when nothing has to be searched.
+    std::optional<std::uint32_t> only_rule() const {
+        if (!trees.empty() || !wild_others.empty())
+            return std::nullopt;
+        return wild_terminal.front();
+    }
 
     // From the first word of an address. IPv6 networks in use share their first bits, so those
     // are mixed.

@@ -309,6 +309,8 @@ bool HeaderTests::test_matches(const Instruction& test, const Packet& packet) co
         case Opcode::table_xmit:
         case Opcode::table_flow:
         case Opcode::table_lookup:
+        case Opcode::tagged_argument:
+        case Opcode::mark_argument:
         case Opcode::count_:
             break;
     }

@@ -31,9 +31,16 @@ LocalAddresses::LocalAddresses(const packet::Environment& environment) {
 
 bool LocalAddresses::contains(const packet::Headers& headers, const Ipv6& address) const {
     if (headers.ip_version == 4)
-        return std::binary_search(v4_.begin(), v4_.end(), first_four(address).host());
-    return headers.ip_version == 6 &&
-           std::binary_search(v6_.begin(), v6_.end(), address,
+        return contains(first_four(address));
+    return headers.ip_version == 6 && contains(address);
+}
+
+bool LocalAddresses::contains(const Ipv4& address) const {
+    return std::binary_search(v4_.begin(), v4_.end(), address.host());
+}
+
+bool LocalAddresses::contains(const Ipv6& address) const {
+    return std::binary_search(v6_.begin(), v6_.end(), address,
                               [](const Ipv6& a, const Ipv6& b) { return a.bytes < b.bytes; });
 }
 

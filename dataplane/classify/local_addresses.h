@@ -15,6 +15,8 @@ class LocalAddresses {
 
     // Whether `address`, of the family of `headers`, is one of them.
     bool contains(const packet::Headers& headers, const Ipv6& address) const;
+    bool contains(const Ipv4& address) const;
+    bool contains(const Ipv6& address) const;
 
   private:
     std::vector<std::uint32_t> v4_;  // sorted, in host byte order

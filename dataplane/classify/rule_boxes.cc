@@ -73,6 +73,8 @@ bool ends_the_walk(RuleAction action) {
         case RuleAction::unreach6:
         case RuleAction::reset:
         case RuleAction::reset6:
+        case RuleAction::abort:
+        case RuleAction::abort6:
             return true;
         // Frames at Ethernet level pass divert, tee and fwd, and a diverted packet comes back.
         default:

@@ -17,6 +17,8 @@ bool lets_the_walk_go_on(const RuleRecord& rule) {
         case RuleAction::unreach6:
         case RuleAction::reset:
         case RuleAction::reset6:
+        case RuleAction::abort:
+        case RuleAction::abort6:
             return false;
         default:
             return true;
@@ -59,7 +61,7 @@ std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
         // A packet that hits a state may go on behind the rule that made it: if the action says so,
         // or past the action, as ipfw does with some rules that write tags.
         if (rule.state != contract::StateOption::none &&
-            (lets_the_walk_go_on(rule) || rule.tag != 0))
+            (lets_the_walk_go_on(rule) || rule.writes_tags()))
             begin_at(i + 1);
     }
     for (const RuleRecord& rule : all.subspan(live.size())) {

@@ -20,7 +20,7 @@
 namespace sluice::contract {
 
 inline constexpr std::uint64_t kCounterMagic = 0x31544e4343554c53;  // "SLUCCNT1"
-inline constexpr std::uint32_t kCounterVersion = 3;
+inline constexpr std::uint32_t kCounterVersion = 4;
 inline constexpr std::size_t kMaximumPorts = 32;
 
 struct alignas(32) RuleCounters {
@@ -58,12 +58,18 @@ struct alignas(64) WorkerCounters {
         0;  // turns that received less, as another worker's queue was full
     std::uint64_t fragments_kept = 0;         // by `reass`
     std::uint64_t datagrams_reassembled = 0;  // from them
-    std::uint64_t reserved[7] = {};
-    std::uint64_t drops[32] = {};  // by DropReason
+    std::uint64_t routed = 0;                 // packets that a gateway has sent to their next hop
+    std::uint64_t to_host = 0;                // frames given to the kernel of this machine
+    std::uint64_t from_host = 0;              // frames that it sends
+    std::uint64_t errors_sent = 0;  // ICMP errors of a router; `replies_sent` counts them too
+    std::uint64_t waited_for_neighbour = 0;  // packets that were kept until it was known
+    std::uint64_t flooded = 0;               // frames that a bridge sent to all its ports
+    std::uint64_t reserved[1] = {};
+    std::uint64_t drops[64] = {};  // by DropReason
     PortCounters ports[kMaximumPorts];
 };
 
-static_assert(kDropReasonCount <= 32);
+static_assert(kDropReasonCount <= 64);
 static_assert(sizeof(RuleCounters) == 32 && sizeof(PortCounters) == 64);
 
 struct alignas(64) CounterHeader {

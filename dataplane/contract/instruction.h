@@ -85,6 +85,9 @@ enum class Opcode : std::uint8_t {
     table_flow,                   // addresses, protocol and ports
     table_lookup,                 // detail: LookupField; count: 0, or 4 words of mask from data on
                                   // in section words, in the byte order of the packet
+    // -- residual tests, of the value of the entry that the rule found last --
+    tagged_argument,              // the packet has the tag
+    mark_argument,                // data: mask
     count_
 };
 // clang-format on
@@ -111,6 +114,7 @@ enum class LookupField : std::uint16_t {
     destination_mac,
     dscp,
     rule_number,
+    mark,
     count_
 };
 

@@ -23,7 +23,7 @@
 namespace sluice::contract {
 
 inline constexpr std::uint64_t kSnapshotMagic = 0x31504e5343554c53;  // "SLUCSNP1"
-inline constexpr std::uint32_t kSnapshotVersion = 2;
+inline constexpr std::uint32_t kSnapshotVersion = 4;
 inline constexpr std::size_t kSnapshotMaximumSize = std::size_t{1} << 30;
 
 enum class RuleAction : std::uint8_t {
@@ -35,6 +35,8 @@ enum class RuleAction : std::uint8_t {
     unreach6,  // number: ICMPv6 code
     reset,
     reset6,
+    abort,  // SCTP
+    abort6,
     divert,       // number: port
     tee,          // number: port
     fwd,          // next_hop, next_hop_family, next_hop_port
@@ -77,6 +79,7 @@ inline constexpr std::uint16_t expires = 256;  // a residual test says when; so 
 // table; so is state_limit. What stands in the record is 0 then, or 1 for state_limit.
 inline constexpr std::uint16_t table_argument = 512;
 inline constexpr std::uint16_t table_limit = 1024;
+inline constexpr std::uint16_t table_tag = 2048;  // so is the tag
 }  // namespace rule_flag
 
 struct RuleRecord {
@@ -106,6 +109,8 @@ struct RuleRecord {
     std::uint32_t text_offset = 0;  // canonical text of the rule in section text, without number
     std::uint32_t text_length = 0;
     std::uint32_t mark = 0;  // setmark
+
+    constexpr bool writes_tags() const { return tag != 0 || (flags & rule_flag::table_tag) != 0; }
 };
 
 // Names of states travel as numbers. Two names of one ruleset that have the same number are refused

@@ -128,6 +128,7 @@ bool valid_instruction(const SnapshotView& view, const Instruction& instruction)
         case Opcode::mac:
             return instruction.data < list_size(view, instruction.opcode);
         case Opcode::mark:  // data is the mask
+        case Opcode::mark_argument:
             return instruction.count == 0;
         default:
             return std::uint64_t{instruction.data} + instruction.count <=

@@ -54,11 +54,12 @@ std::size_t build_fragment(std::span<const std::byte> frame, const packet::Heade
     if (index != 0)
         blank_options(out.subspan(headers.network_offset + sizeof(wire::Ip4),
                                   headers.ip_header_length - sizeof(wire::Ip4)));
-    const bool more = begin + length < payload;
+    const bool more = begin + length < payload || headers.more_fragments();
+    const std::size_t offset = headers.fragment_offset + begin;
     ip.total_length =
         Be16::from_host(static_cast<std::uint16_t>(headers.ip_header_length + length));
     ip.flags_offset = Be16::from_host(static_cast<std::uint16_t>(
-        (ip.flags_offset.host() & kFlags) | begin / 8 | (more ? kMoreFragments : 0)));
+        (ip.flags_offset.host() & kFlags) | offset / 8 | (more ? kMoreFragments : 0)));
     ip.checksum = {};
     Checksum sum;
     sum.add(out.subspan(headers.network_offset, headers.ip_header_length));

@@ -2,7 +2,8 @@
 //
 // An input of the engine, not part of the ruleset: from the settings on a bridge, from the kernel
 // on a gateway, from the environment file in a replay. Immutable once a Runtime has been made from
-// it.
+// it. Ports come first, so that the index of a port is the index of its interface; the VLANs of
+// gateway ports stand behind them. An index does not change its meaning while packets may carry it.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,13 @@ struct InterfaceAddress {
 };
 
 struct Interface {
-    std::string name;
+    std::string name;  // empty: a place that nothing stands in any more
     std::vector<InterfaceAddress> addresses;
+    std::uint16_t port = 0;  // index of the port that its frames take
+    std::uint16_t vlan = 0;  // tag of its frames; 0: they have none
+    MacAddress mac{};
+    unsigned mtu = 1500;  // of IP packets
+    bool up = true;
 };
 
 struct Route {

@@ -27,6 +27,8 @@ struct Passage {
     Entry entry = Entry::ip;
     InterfaceIndex receive_interface = kNoInterface;   // none: locally made
     InterfaceIndex transmit_interface = kNoInterface;  // none: not known or not leaving
+
+    bool operator==(const Passage&) const = default;
 };
 
 namespace ip_flag {  // the three flag bits of IPv4, shifted down

@@ -107,6 +107,10 @@ Verdict::Kind verdict_kind(RuleAction action) {
             return Verdict::Kind::reset;
         case RuleAction::reset6:
             return Verdict::Kind::reset6;
+        case RuleAction::abort:
+            return Verdict::Kind::abort;
+        case RuleAction::abort6:
+            return Verdict::Kind::abort6;
         case RuleAction::divert:
             return Verdict::Kind::divert;
         case RuleAction::tee:

@@ -9,8 +9,8 @@
 
 #include "dataplane/contract/snapshot.h"
 #include "dataplane/packet/packet.h"
-#include "dataplane/program/engine.h"
 #include "dataplane/program/packet_marks.h"
+#include "dataplane/program/verdict.h"
 
 namespace sluice::program {
 

@@ -2,432 +2,478 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
+#include <bit>
 #include <optional>
-#include <vector>
 
+#include "dataplane/classify/rule_cache.h"
 #include "dataplane/program/actions.h"
-#include "dataplane/program/residual_tests.h"
-#include "dataplane/program/rule_log.h"
 #include "dataplane/program/states.h"
-#include "dataplane/program/walk.h"
+#include "dataplane/program/walker.h"
 
 namespace sluice::program {
 
 namespace {
 
-using contract::Instruction;
-using contract::Opcode;
-using contract::RuleAction;
 using contract::RuleRecord;
-using packet::Entry;
+using packet::Burst;
 using packet::Packet;
 
-// Packets whose states are fetched at once.
-constexpr std::size_t kChunk = 64;
+constexpr std::size_t kCapacity = Burst::kCapacity;
+
+// In place of the index of a packet's first match. No rule has it.
+constexpr std::uint32_t kNoFirst = 0x1fffffff;
 
 // How much housekeeping one turn of a worker does.
 constexpr unsigned kStatesPerCall = 64;
 constexpr state::CellIndex kCellsPerCall = 256;
 
-// A packet that hits a state goes on behind the rule that made it, which does nothing, if that
-// rule's actions begin with `untag` or `return`: ipfw has those as a negated `tag` and `call`, and
-// takes the negation for one of the test. Its answers are what we promise.
-bool misses_its_states(const RuleRecord& rule) {
-    if ((rule.flags & contract::rule_flag::log) != 0)
-        return false;
-    if (rule.tag != 0)
-        return (rule.flags & contract::rule_flag::untag) != 0;
-    return rule.action == RuleAction::return_;
-}
-
-// A bridge passes what is not IP unless a rule that names layer2, MAC or mac-type says otherwise.
-bool may_judge(const RuleRecord& rule, const Packet& packet) {
-    return packet.passage.entry != Entry::bridge || packet.headers.ip_version != 0 ||
-           (rule.flags & contract::rule_flag::link_layer) != 0;
-}
-
 bool firewall_enabled(const contract::Sysctls& sysctls, const Packet& packet) {
     return packet.headers.ip_version == 6 ? sysctls.enable6 != 0 : sysctls.enable != 0;
+}
+
+// `prob` decides before a state is looked for.
+bool is_conditional(const Runtime& runtime, std::uint32_t rule) {
+    return runtime.view().rules()[rule].residual_count != 0;
+}
+
+Verdict plain_verdict(const Runtime& runtime, std::uint32_t index) {
+    const RuleRecord& rule = runtime.view().rules()[index];
+    return {.kind = verdict_kind(rule.action),
+            .argument = rule.action_number,
+            .mtu = rule.mtu,
+            .rule_number = rule.number,
+            .rule_index = index};
+}
+
+// What is asked of a packet that may not need a walk.
+struct Subject {
+    bool judged = false;  // it is IP, and right
+    std::uint32_t bytes = 0;
+    std::uint32_t uptime_s = 0;
+    std::uint64_t now_ms = 0;
+};
+
+Subject subject_of(Burst& burst, std::size_t i) {
+    if (burst.is_common(i))
+        return {.judged = true,
+                .bytes = burst.glance(i).ip_length,
+                .uptime_s = burst.circumstances().uptime_s,
+                .now_ms = burst.circumstances().now_ms};
+    const Packet& packet = burst.packet(i);
+    return {
+        .judged = packet.malformed == contract::DropReason::none && packet.headers.ip_version != 0,
+        .bytes = packet.headers.counted_bytes(),
+        .uptime_s = packet.uptime_s,
+        .now_ms = packet.now_ms};
+}
+
+state::Segment segment_of(Burst& burst, std::size_t i) {
+    return burst.is_common(i) ? state::Segment(burst.glance(i))
+                              : state::Segment(burst.packet(i).headers);
 }
 
 }  // namespace
 
 struct Engine::Impl {
-    Impl(const EngineOutputs& where, std::uint64_t seed, RandomSource* random_source)
-        : outputs(where),
-          tests(where, seed, random_source),
-          log(where.log, where.annotations, where.slot_capacity, where.log_dropped) {}
+    Impl(const EngineOutputs& where, std::uint64_t seed, RandomSource* random)
+        : outputs(where), walker(where, seed, random), cache(seed) {}
 
     EngineOutputs outputs;
-    ResidualTests tests;
-    RuleLog log;
-    // By ordinal of the name: the walk that looked for it last.
-    std::array<std::uint64_t, Runtime::kMaximumStateNames> looked_for{};
-    std::uint64_t walk_number = 0;
-    state::Lifetimes lifetimes;
+    Walker walker;
+    classify::RuleCache cache;
     // The generation whose deleted rules' states are being removed, and how far that is.
     std::uint64_t swept_generation = 0;
     state::CellIndex sweep_next = 0;
     bool sweeping = false;
 
-    Packet changed;  // of the walk that goes on, if a rule changes headers
-
     // Of the packets being judged.
-    std::array<classify::HeaderKey, kChunk> header_keys{};
-    std::array<classify::Matches, kChunk> matches;
-    std::array<state::FlowKey, kChunk> keys{};
-    std::array<state::FlowHash, kChunk> hashes{};
-    std::array<state::CellIndex, kChunk> guesses{};
+    std::array<classify::HeaderKey, kCapacity> header_keys{};
+    std::array<classify::Matches, kCapacity> matches;
+    std::array<state::FlowKey, kCapacity> keys{};
+    std::array<state::FlowHash, kCapacity> hashes{};
+    std::array<state::CellIndex, kCapacity> guesses{};
+    classify::RuleCache::Answers answers{};  // what first matches lead to; see Outcome
 
-    void classify(const Runtime& runtime, std::span<const Packet> packets) {
-        runtime.classifier().read_keys(packets, header_keys);
-        runtime.classifier().classify({header_keys.data(), packets.size()}, 0, matches);
+    // For packets that come parsed.
+    Burst parsed;
+    Judgement parsed_judgement;
+
+    // ---- Looking up ----------------------------------------------------------------------------
+
+    // Finds out which rules some packets match.
+    void classify(const Runtime& runtime, Burst& burst, Burst::Mask which) {
+        std::array<std::uint8_t, kCapacity> places;
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < burst.size(); ++i) {
+            places[count] = static_cast<std::uint8_t>(i);
+            count += which >> i & 1;
+        }
+        runtime.classifier().read_keys(burst, {places.data(), count}, header_keys);
+        runtime.classifier().classify({header_keys.data(), count}, 0, matches);
+        if (count == burst.size())
+            return;
+        // From the back: places are never before what moves there.
+        while (count-- > 0) {
+            header_keys[places[count]] = header_keys[count];
+            matches[places[count]] = matches[count];
+        }
     }
 
     // Looks up for many packets at once what takes long to come from memory.
-    void prefetch_states(const Runtime& runtime, std::span<const Packet> packets) {
+    void prefetch_states(Burst& burst, Burst::Mask which) {
         const state::StateTable& states = *outputs.states;
-        lifetimes = state::Lifetimes::of(runtime.view().sysctls(), states.totals().states);
-        for (std::size_t i = 0; i < packets.size(); ++i) {
-            if (packets[i].headers.ip_version == 0)
+        Burst::Mask flows = 0;
+        for (std::size_t i = 0; i < burst.size(); ++i) {
+            if ((which >> i & 1) == 0)
                 continue;
-            state::set_flow_key(keys[i], packets[i].headers);
+            if (burst.is_common(i))
+                state::set_flow_key(keys[i], burst.glance(i));
+            else if (burst.packet(i).headers.ip_version != 0)
+                state::set_flow_key(keys[i], burst.packet(i).headers);
+            else
+                continue;
             hashes[i] = states.hash(keys[i]);
             states.prefetch(hashes[i]);
+            flows |= Burst::Mask{1} << i;
         }
-        for (std::size_t i = 0; i < packets.size(); ++i)
-            if (packets[i].headers.ip_version != 0)
-                guesses[i] = states.prefetch_state(hashes[i]);
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            guesses[i] = (flows >> i & 1) != 0 ? states.prefetch_state(hashes[i]) : state::kNoCell;
     }
 
-    // Counters of the first rules that packets match. Most walks end there.
-    void prefetch_counters(const Runtime& runtime, std::size_t count) const {
-        const auto summaries = runtime.summaries();
+    // What the first matches of all packets lead to. Returns the packets of which this was known
+    // already; only of the others header_keys and matches hold. Kept for later packets is what
+    // saves them a search: first matches that lead to no walk, or stand at or behind `first_probe`.
+    Burst::Mask find_first_matches(const Runtime& runtime, Burst& burst,
+                                   std::uint32_t first_probe) {
+        const Burst::Mask known =
+            cache.find(burst, runtime.serial(), runtime.classifier().fields_asked(), answers);
+        const Burst::Mask unknown = burst.all() & ~known;
+        if (unknown == 0)
+            return known;
+        classify(runtime, burst, unknown);
+        look_at_first_matches(runtime, burst.size(), unknown);
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            if ((unknown >> i & 1) != 0 && cache.has_looked_for(i) &&
+                (static_cast<Outcome>(answers[i].outcome) != Outcome::walk ||
+                 answers[i].rule >= first_probe))
+                cache.keep(i, answers[i]);
+        return known;
+    }
+
+    // What the first matches of some packets lead to.
+    void look_at_first_matches(const Runtime& runtime, std::size_t count, Burst::Mask which) {
+        const auto rules = runtime.quick_rules();
         for (std::size_t i = 0; i < count; ++i) {
-            const std::uint32_t first = matches[i].rules[0] & ~classify::Matches::kUnverified;
-            if (matches[i].count != 0)
-                __builtin_prefetch(&outputs.counters[summaries[first].slot], 1);
+            if ((which >> i & 1) == 0)
+                continue;
+            const std::uint32_t first = matches[i].rules[0];
+            // One that is not verified yet has no such index.
+            const bool plain = matches[i].count != 0 && first < rules.size();
+            const QuickRule rule = plain ? rules[first] : QuickRule{};
+            answers[i].rule =
+                matches[i].count != 0 ? first & ~classify::Matches::kUnverified : kNoFirst;
+            answers[i].outcome = static_cast<std::uint8_t>(rule.matched);
+            answers[i].slot = rule.slot;
+        }
+    }
+
+    // ---- Judging -------------------------------------------------------------------------------
+
+    void count(std::uint32_t slot, std::uint64_t packets, std::uint64_t bytes,
+               std::uint64_t now_ms) {
+        contract::RuleCounters& counters = outputs.counters[slot];
+        contract::add(counters.packets, packets);
+        contract::add(counters.bytes, bytes);
+        contract::set(counters.last_match_s, now_ms / 1000);
+    }
+
+    // Packets that are still to be counted: flows of one rule often come together.
+    struct Count {
+        std::uint32_t slot = 0;
+        std::uint64_t packets = 0;
+        std::uint64_t bytes = 0;
+        std::uint64_t now_ms = 0;
+    };
+
+    void write(const Count& running) {
+        if (running.packets != 0)
+            count(running.slot, running.packets, running.bytes, running.now_ms);
+    }
+
+    // REQUIRES: outcome is not Outcome::walk.
+    static void decide(const Runtime& runtime, Judgement& judgement, std::size_t i, Outcome outcome,
+                       std::uint32_t index) {
+        const Judgement::Mask bit = Judgement::Mask{1} << i;
+        judgement.rules[i] = index;
+        judgement.accepted |= outcome == Outcome::accept ? bit : 0;
+        judgement.denied |= outcome == Outcome::deny ? bit : 0;
+        if (outcome == Outcome::answer) {
+            judgement.verdicts[i] = plain_verdict(runtime, index);
+            judgement.told |= bit;
         }
     }
 
     // Most packets match one rule that lets them pass or not, and need no walk. False: this one
-    // does. REQUIRES: no rule looks for states.
-    bool judge_plainly(const Runtime& runtime, const Packet& packet, std::size_t place,
-                       Verdict& verdict) {
-        const classify::Matches& found = matches[place];
-        const std::uint32_t index = found.rules[0];
-        if (found.count == 0 || index >= runtime.summaries().size())
+    // does. REQUIRES: no rule before looks for states.
+    bool judge_by_match(const Runtime& runtime, Burst& burst, Judgement& judgement, std::size_t i) {
+        const classify::RuleCache::Answer& answer = answers[i];
+        const auto outcome = static_cast<Outcome>(answer.outcome);
+        if (outcome == Outcome::walk)
             return false;
-        const Runtime::RuleSummary& rule = runtime.summaries()[index];
-        const bool judged = rule.link_layer || packet.headers.ip_version != 0 ||
-                            packet.passage.entry != Entry::bridge;
-        if (!rule.plain || !judged || packet.malformed != contract::DropReason::none ||
-            !firewall_enabled(runtime.view().sysctls(), packet))
+        const Subject subject = subject_of(burst, i);
+        if (!subject.judged)
             return false;
-        count(packet, rule.slot);
-        verdict = plain_verdict(rule, index);
+        count(answer.slot, 1, subject.bytes, subject.now_ms);
+        decide(runtime, judgement, i, outcome, answer.rule);
         return true;
+    }
+
+    // Where the first rule looks for a state: judges common packets of IPv4 as long as their
+    // guesses are right and their rules let them pass or drop them, from packet `i` on. Returns the
+    // first that is something else.
+    std::size_t judge_common_by_state(const Runtime& runtime, const Burst& burst,
+                                      Judgement& judgement, std::size_t i, Count& running) {
+        state::StateTable& states = *outputs.states;
+        const std::uint32_t name = runtime.probes().front().name;
+        const std::uint32_t uptime_s = burst.circumstances().uptime_s;
+        Burst::Mask accepted = 0, denied = 0;
+        for (; i < burst.size() && burst.is_common(i); ++i) {
+            const auto hit = states.find_guessed(keys[i], guesses[i], name, uptime_s);
+            if (!hit)
+                break;
+            const state::Cell& cell = states.cell(hit->cell);
+            const std::uint32_t slot = cell.rule_slot;
+            const StateParent& rule = runtime.state_parent(slot);
+            if (rule.id != cell.rule_id || rule.may_expire || rule.lifetime_s != 0 ||
+                (rule.hit != Outcome::accept && rule.hit != Outcome::deny))
+                break;
+            states.hit(*hit, state::Segment(burst.glance(i)), uptime_s, walker.lifetimes());
+            if (slot != running.slot) {
+                write(running);
+                running = {.slot = slot, .now_ms = burst.circumstances().now_ms};
+            }
+            ++running.packets;
+            running.bytes += burst.glance(i).ip_length;
+            judgement.rules[i] = rule.index;
+            accepted |= Burst::Mask{rule.hit == Outcome::accept} << i;
+            denied |= Burst::Mask{rule.hit == Outcome::deny} << i;
+        }
+        judgement.accepted |= accepted;
+        judgement.denied |= denied;
+        return i;
     }
 
     // The same for a packet that hits a state at the first rule that looks for one, where no rule
     // before matches. False: it does not, or there is more to do.
-    bool judge_by_state(const Runtime& runtime, const Packet& packet, std::size_t place,
-                        Verdict& verdict) {
-        if (packet.headers.ip_version == 0 || packet.malformed != contract::DropReason::none ||
-            !firewall_enabled(runtime.view().sysctls(), packet))
+    bool judge_by_state(const Runtime& runtime, Burst& burst, Judgement& judgement, std::size_t i,
+                        Count& running) {
+        const Subject subject = subject_of(burst, i);
+        if (!subject.judged)
             return false;
-        const auto hit = find_state(runtime, packet, keys[place], hashes[place], guesses[place],
-                                    runtime.probes().front().name);
-        if (!hit || hit->rule >= runtime.summaries().size())
+        const auto hit =
+            walker.find_state(runtime, keys[i], hashes[i], guesses[i],
+                              runtime.probes().front().name, subject.uptime_s, subject.now_ms);
+        if (hit.rule == nullptr || hit.rule->hit == Outcome::walk)
             return false;
-        const Runtime::RuleSummary& parent = runtime.summaries()[hit->rule];
-        if (!parent.acts_plainly)
-            return false;
-        outputs.states->hit(hit->state, packet, lifetimes.with(parent.state_lifetime_s));
-        count(packet, parent.slot);
-        verdict = plain_verdict(parent, hit->rule);
+        const state::Lifetimes& lifetimes = walker.lifetimes();
+        const std::uint32_t lifetime_s = hit.rule->lifetime_s;
+        const std::uint32_t slot = outputs.states->cell(hit.state.cell).rule_slot;
+        outputs.states->hit(hit.state, segment_of(burst, i), subject.uptime_s,
+                            lifetime_s == 0 ? lifetimes : lifetimes.with(lifetime_s));
+        if (slot != running.slot || subject.now_ms != running.now_ms) {
+            write(running);
+            running = {.slot = slot, .now_ms = subject.now_ms};
+        }
+        ++running.packets;
+        running.bytes += subject.bytes;
+        decide(runtime, judgement, i, hit.rule->hit, hit.rule->index);
         return true;
     }
 
-    static Verdict plain_verdict(const Runtime::RuleSummary& rule, std::uint32_t index) {
-        return {.kind = verdict_kind(rule.action),
-                .argument = rule.action_number,
-                .mtu = rule.mtu,
-                .rule_number = rule.number,
-                .rule_index = index};
-    }
-
-    // No rule looks for states.
-    void filter_stateless(const Runtime& runtime, std::span<const Packet> packets,
-                          Verdict* verdicts, PacketMarks* marks) {
-        classify(runtime, packets);
-        prefetch_counters(runtime, packets.size());
-        for (std::size_t i = 0; i < packets.size(); ++i)
-            if (!judge_plainly(runtime, packets[i], i, verdicts[i]))
-                verdicts[i] = judge(runtime, packets[i], marks[i], i);
-    }
-
-    // Where the first rule looks for a state, packets that hit one need not be classified. Which
-    // those will be is a guess: the packets are judged in their order.
-    void filter_states_first(const Runtime& runtime, std::span<const Packet> packets,
-                             Verdict* verdicts, PacketMarks* marks) {
-        prefetch_states(runtime, packets);
-        std::array<std::uint8_t, kChunk> without_state;
-        std::size_t count = 0;
-        for (std::size_t i = 0; i < packets.size(); ++i) {
-            if (packets[i].headers.ip_version != 0 && guesses[i] != state::kNoCell)
-                continue;
-            runtime.classifier().read_keys(packets.subspan(i, 1),
-                                           std::span(header_keys).subspan(count, 1));
-            without_state[count++] = static_cast<std::uint8_t>(i);
+    // REQUIRES: header_keys[i] and matches[i] hold.
+    void judge_by_walk(const Runtime& runtime, Burst& burst, Judgement& judgement, std::size_t i) {
+        const Packet& packet = burst.packet(i);
+        const Judgement::Mask bit = Judgement::Mask{1} << i;
+        Verdict& verdict = judgement.verdicts[i];
+        judgement.told |= bit;
+        if (!firewall_enabled(runtime.view().sysctls(), packet)) {
+            verdict = {.kind = Verdict::Kind::accept, .rule_number = 0};
+            return;
         }
-        runtime.classifier().classify({header_keys.data(), count}, 0, matches);
-        // From the back: places are never before what moves there.
-        for (std::size_t i = packets.size(); i-- > 0;) {
-            if (count == 0 || without_state[count - 1] != i) {
-                matches[i] = {.rules = {}, .count = 0, .end = 0};
-                continue;
-            }
-            --count;
-            header_keys[i] = header_keys[count];
-            matches[i] = matches[count];
-        }
-        for (std::size_t i = 0; i < packets.size(); ++i) {
-            if (judge_by_state(runtime, packets[i], i, verdicts[i]))
-                continue;
-            if (matches[i].end == 0)
-                runtime.classifier().read_keys(packets.subspan(i, 1),
-                                               std::span(header_keys).subspan(i, 1));
-            verdicts[i] = judge(runtime, packets[i], marks[i], i);
-        }
-    }
-
-    void filter_stateful(const Runtime& runtime, std::span<const Packet> packets, Verdict* verdicts,
-                         PacketMarks* marks) {
-        classify(runtime, packets);
-        prefetch_states(runtime, packets);
-        const std::uint32_t first_probe =
-            runtime.probes().empty() ? kNoRule : runtime.probes().front().rule;
-        const bool may_be_plain = first_probe != kNoRule && !is_conditional(runtime, first_probe);
-        for (std::size_t i = 0; i < packets.size(); ++i) {
-            const bool probes_first =
-                may_be_plain &&
-                (matches[i].count == 0 ||
-                 (matches[i].rules[0] & ~classify::Matches::kUnverified) >= first_probe);
-            if (!probes_first || !judge_by_state(runtime, packets[i], i, verdicts[i]))
-                verdicts[i] = judge(runtime, packets[i], marks[i], i);
-        }
-    }
-
-    // `prob` decides before a state is looked for.
-    static bool is_conditional(const Runtime& runtime, std::uint32_t rule) {
-        return runtime.view().rules()[rule].residual_count != 0;
-    }
-
-    Verdict judge(const Runtime& runtime, const Packet& packet, PacketMarks& marks,
-                  std::size_t place) {
-        if (!firewall_enabled(runtime.view().sysctls(), packet))
-            return {.kind = Verdict::Kind::accept, .rule_number = 0};
         if (packet.malformed != contract::DropReason::none) {
-            log.malformed(runtime.view().sysctls(), packet);
-            return {.kind = Verdict::Kind::deny, .reason = packet.malformed};
+            walker.log().malformed(runtime.view().sysctls(), packet);
+            verdict = {.kind = Verdict::Kind::deny, .reason = packet.malformed};
+            return;
         }
+        PacketMarks& marks = judgement.mark(i);
         Walk walk{.runtime = runtime,
                   .packet = packet,
-                  .key_of_headers = header_keys[place],
-                  .matches = matches[place],
+                  .key_of_headers = header_keys[i],
+                  .matches = matches[i],
                   .marks = marks,
                   .seen = &packet};
         if (knows_flow(runtime, packet)) {
-            walk.key = keys[place];
-            walk.hash = hashes[place];
-            walk.guess = guesses[place];
+            walk.key = keys[i];
+            walk.hash = hashes[i];
+            walk.guess = guesses[i];
             walk.has_flow = true;
         }
-        return this->walk(walk, 0);
+        verdict = walker.walk(walk, 0);
+        judgement.rules[i] = verdict.rule_index;
+        if (verdict.kind == Verdict::Kind::accept && verdict.rule_number > 0 &&
+            !marks.changes_headers())
+            judgement.accepted |= bit;
+        if (verdict.kind == Verdict::Kind::deny && verdict.reason == contract::DropReason::none)
+            judgement.denied |= bit;
     }
 
     bool knows_flow(const Runtime& runtime, const Packet& packet) const {
         return runtime.uses_states() && outputs.states != nullptr && packet.headers.ip_version != 0;
     }
 
-    Verdict walk(Walk& walk, std::uint32_t from) {
-        const Runtime& runtime = walk.runtime;
-        const Packet& packet = walk.packet;
-        const auto rules = runtime.view().rules();
-        const auto default_index = static_cast<std::uint32_t>(rules.size() - 1);
-        ++walk_number;
-        if (walk.marks.has_dscp)
-            see_changes(walk.marks, headers_to_change(walk));
-        tests.begin_packet();
-        walk.names_left = walk.has_flow ? runtime.state_name_count() : 0;
-        // Every turn moves forward, but for a state that was hit: that happens once for each name.
-        for (std::uint32_t index = from;; ++index) {
-            const Runtime::Probe* probe = next_probe(walk, index);
-            const std::uint32_t until = probe != nullptr ? probe->rule : default_index;
-            index = next_match(walk, index, until);
-            if (probe != nullptr && index == probe->rule) {
-                if (!tests.may_look_for_state(walk, rules[index], index))
-                    continue;
-                if (const auto parent = look_for_state(walk, *probe)) {
-                    if (misses_its_states(runtime.view().all_rules()[*parent])) {
-                        index = behind(runtime, *parent) - 1;
-                        continue;
-                    }
-                    const Step step = perform(walk, *parent);
-                    if (step.verdict)
-                        return *step.verdict;
-                    index = step.next - 1;
-                    continue;
-                }
-                if (next_match(walk, index, index + 1) != index)
-                    continue;
-            }
-            const RuleRecord& rule = rules[index];
-            if (!may_judge(rule, packet)) {
-                if (index == default_index)
-                    return {.kind = Verdict::Kind::accept, .rule_number = 0};
+    // ---- Bursts --------------------------------------------------------------------------------
+
+    // There is but one rule for all common packets, and it needs no walk.
+    void judge_alike(const Runtime& runtime, Burst& burst, Judgement& judgement,
+                     std::uint32_t index) {
+        const QuickRule rule = runtime.quick_rules()[index];
+        std::uint64_t bytes = 0;
+        for (std::size_t i = 0; i < burst.size(); ++i) {
+            bytes += burst.glance(i).ip_length;
+            judgement.rules[i] = index;
+        }
+        const Judgement::Mask common = burst.common();
+        if (common != 0)
+            count(rule.slot, static_cast<std::uint64_t>(std::popcount(common)), bytes,
+                  burst.circumstances().now_ms);
+        (rule.matched == Outcome::accept ? judgement.accepted : judgement.denied) |= common;
+        const Judgement::Mask others = burst.all() & ~common;
+        if (others == 0)
+            return;
+        classify(runtime, burst, others);
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            if ((others >> i & 1) != 0)
+                judge_by_walk(runtime, burst, judgement, i);
+    }
+
+    // No rule looks for states.
+    void filter_stateless(const Runtime& runtime, Burst& burst, Judgement& judgement) {
+        if (const auto only = runtime.only_rule()) {
+            judge_alike(runtime, burst, judgement, *only);
+            return;
+        }
+        const Burst::Mask known = find_first_matches(runtime, burst, kNoRule);
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            __builtin_prefetch(&outputs.counters[answers[i].slot], 1);
+        const bool enabled = runtime.judges_everything();
+        Burst::Mask left = burst.all();
+        if (enabled)
+            left &= ~judge_common_by_match(burst, judgement);
+        for (; left != 0; left &= left - 1) {
+            const auto i = static_cast<std::size_t>(std::countr_zero(left));
+            if (enabled && judge_by_match(runtime, burst, judgement, i))
                 continue;
-            }
-            if (rule.action == RuleAction::check_state || !tests.match(walk, rule, index))
-                continue;
-            if (rule.state != contract::StateOption::none && walk.has_flow) {
-                if (const auto refused = make_state(walk, rule, index))
-                    return *refused;
-            }
-            if ((rule.flags & contract::rule_flag::defer) != 0)
-                continue;
-            const Step step = perform(walk, index);
-            if (step.verdict)
-                return *step.verdict;
-            index = step.next - 1;
+            if ((known >> i & 1) != 0)
+                classify(runtime, burst, Burst::Mask{1} << i);
+            judge_by_walk(runtime, burst, judgement, i);
         }
     }
 
-    // The first rule at or behind `from` whose header tests match, or `until` if none before it
-    // does.
-    static std::uint32_t next_match(Walk& walk, std::uint32_t from, std::uint32_t until) {
-        const classify::Classifier& classifier = walk.runtime.classifier();
-        classify::Matches& matches = walk.matches;
-        // Each turn moves `from` forward.
-        while (from < until) {
-            const bool told = walk.matches_from <= from && from < matches.end;
-            if (!told) {
-                classifier.classify({&walk.key_of_headers, 1}, from, {&matches, 1});
-                walk.matches_from = from;
-            }
-            if (!told || from < walk.asked_from)
-                walk.next_match = 0;
-            walk.asked_from = from;
-            std::uint32_t found = until;
-            for (; walk.next_match < matches.count; ++walk.next_match) {
-                const std::uint32_t match = matches.rules[walk.next_match];
-                const std::uint32_t index = match & ~classify::Matches::kUnverified;
-                if (index < from)
-                    continue;
-                if (index >= until)
-                    return until;
-                if (match == index || classifier.tests().rule_matches(index, walk.packet)) {
-                    found = index;
-                    break;
-                }
-            }
-            if (found < until)
-                return found;
-            from = matches.end;
+    // The common packets that pass or are dropped by their first match, without any order; which
+    // those were.
+    Burst::Mask judge_common_by_match(const Burst& burst, Judgement& judgement) {
+        const std::uint64_t now_s = burst.circumstances().now_ms / 1000;
+        Burst::Mask accepted = 0, denied = 0;
+        for (std::size_t i = 0; i < burst.size(); ++i) {
+            const classify::RuleCache::Answer answer = answers[i];
+            const auto outcome = static_cast<Outcome>(answer.outcome);
+            if (!burst.is_common(i) || (outcome != Outcome::accept && outcome != Outcome::deny))
+                continue;
+            contract::RuleCounters& counters = outputs.counters[answer.slot];
+            contract::add(counters.packets, 1);
+            contract::add(counters.bytes, burst.glance(i).ip_length);
+            contract::set(counters.last_match_s, now_s);
+            judgement.rules[i] = answer.rule;
+            accepted |= Burst::Mask{outcome == Outcome::accept} << i;
+            denied |= Burst::Mask{outcome == Outcome::deny} << i;
         }
-        return until;
+        judgement.accepted = accepted;
+        judgement.denied = denied;
+        return accepted | denied;
     }
 
-    // ---- States --------------------------------------------------------------------------------
-
-    // The next rule that looks for a state under a name that this walk has not looked for.
-    const Runtime::Probe* next_probe(Walk& walk, std::uint32_t from) const {
-        if (walk.names_left == 0)
-            return nullptr;
-        const auto probes = walk.runtime.probes();
-        std::size_t& at = walk.next_probe;
-        if (at < probes.size() && probes[at].rule < from)
-            at = walk.runtime.probe_behind(from);
-        while (at < probes.size() && looked_for[probes[at].name_ordinal] == walk_number)
-            ++at;
-        return at < probes.size() ? &probes[at] : nullptr;
-    }
-
-    // Index of the rule whose action the packet gets.
-    std::optional<std::uint32_t> look_for_state(Walk& walk, const Runtime::Probe& probe) {
-        looked_for[probe.name_ordinal] = walk_number;
-        walk.names_left = probe.name == contract::kAnyStateName ? 0 : walk.names_left - 1;
-        const auto hit =
-            find_state(walk.runtime, walk.packet, walk.key, walk.hash, walk.guess, probe.name);
-        if (!hit)
-            return std::nullopt;
-        const RuleRecord& parent = walk.runtime.view().all_rules()[hit->rule];
-        outputs.states->hit(hit->state, walk.packet, lifetimes.with(parent.state_lifetime_s));
-        walk.parent = &parent;
-        walk.argument = {};  // a state has found no entry
-        walk.forward = hit->state.forward;
-        may_go_back(walk);
-        return hit->rule;
-    }
-
-    struct LiveHit {
-        state::Hit state;
-        std::uint32_t rule = 0;
-    };
-
-    // A state whose rule has gone is removed where it is met.
-    std::optional<LiveHit> find_state(const Runtime& runtime, const Packet& packet,
-                                      const state::FlowKey& key, state::FlowHash hash,
-                                      state::CellIndex guess, std::uint32_t name) {
-        state::StateTable& states = *outputs.states;
-        while (const auto hit = states.find(key, hash, guess, name, packet.uptime_s)) {
-            const state::Cell& cell = states.cell(hit->cell);
-            const auto rule = runtime.rule_of_state(cell.rule_slot, cell.rule_id);
-            if (rule && !ResidualTests::has_expired(runtime, *rule, packet))
-                return LiveHit{*hit, *rule};
-            states.remove(hit->cell);
+    // Where the first rule looks for a state, packets that hit one need not be classified. Which
+    // those will be is a guess: the packets are judged in their order.
+    void filter_states_first(const Runtime& runtime, Burst& burst, Judgement& judgement) {
+        prefetch_states(burst, burst.all());
+        Burst::Mask without_state = 0;
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            without_state |= Burst::Mask{guesses[i] == state::kNoCell} << i;
+        if (without_state != 0)
+            classify(runtime, burst, without_state);
+        const bool enabled = runtime.judges_everything();
+        Count running;
+        for (std::size_t i = 0; i < burst.size(); ++i) {
+            if (enabled)
+                i = judge_common_by_state(runtime, burst, judgement, i, running);
+            if (i == burst.size())
+                break;
+            if (enabled && judge_by_state(runtime, burst, judgement, i, running))
+                continue;
+            if ((without_state >> i & 1) == 0)
+                classify(runtime, burst, Burst::Mask{1} << i);
+            judge_by_walk(runtime, burst, judgement, i);
         }
-        return std::nullopt;
+        write(running);
     }
 
-    // A verdict: the state cannot be made, and the packet is dropped for that.
-    std::optional<Verdict> make_state(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
-        if (find_state(walk.runtime, walk.packet, walk.key, walk.hash, walk.guess, rule.state_name))
-            return std::nullopt;
-        const contract::Sysctls& sysctls = walk.runtime.view().sysctls();
-        std::optional<RuleRecord> limited;
-        if ((rule.flags & contract::rule_flag::table_limit) != 0)
-            limited = with_table_limit(walk, rule);
-        const state::Creation result =
-            outputs.states->create(walk.key, walk.hash, limited ? *limited : rule, walk.packet,
-                                   sysctls, lifetimes.with(rule.state_lifetime_s));
-        if (result == state::Creation::made)
-            return std::nullopt;
-        // The rule that ends the walk is counted, although its action is not carried out.
-        count(walk.packet, rule.slot);
-        const bool limit = result == state::Creation::limit_reached;
-        const state::StateTable::Totals totals = outputs.states->totals();
-        if (!limit || sysctls.verbose != 0)
-            log.state_refused(
-                walk.packet, rule,
-                limit ? contract::LogKind::state_limit : contract::LogKind::state_table_full,
-                totals.states + totals.parents);
-        return Verdict{.kind = Verdict::Kind::deny,
-                       .reason = limit ? contract::DropReason::state_limit
-                                       : contract::DropReason::state_table_full,
-                       .rule_number = rule.number,
-                       .rule_index = index};
+    // Some rules look for states. What a rule before the first of those decides needs no look-up.
+    void filter_stateful(const Runtime& runtime, Burst& burst, Judgement& judgement) {
+        const std::uint32_t first_probe =
+            runtime.probes().empty() ? kNoRule : runtime.probes().front().rule;
+        const Burst::Mask known = find_first_matches(runtime, burst, first_probe);
+        const bool enabled = runtime.judges_everything();
+        const bool may_hit =
+            enabled && first_probe != kNoRule && !is_conditional(runtime, first_probe);
+        Burst::Mask decided = 0;  // by a rule before the first that looks
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            decided |= Burst::Mask{answers[i].rule < first_probe &&
+                                   static_cast<Outcome>(answers[i].outcome) != Outcome::walk}
+                       << i;
+        if (!enabled)
+            decided = 0;
+        prefetch_states(burst, burst.all() & ~(decided & burst.common()));
+        Count running;
+        for (std::size_t i = 0; i < burst.size(); ++i) {
+            if ((decided >> i & 1) != 0 && judge_by_match(runtime, burst, judgement, i))
+                continue;
+            if (may_hit && answers[i].rule >= first_probe &&
+                judge_by_state(runtime, burst, judgement, i, running))
+                continue;
+            if ((known >> i & 1) != 0)
+                classify(runtime, burst, Burst::Mask{1} << i);
+            judge_by_walk(runtime, burst, judgement, i);
+        }
+        write(running);
     }
 
-    static RuleRecord with_table_limit(const Walk& walk, RuleRecord rule) {
-        rule.state_limit = static_cast<std::uint16_t>(
-            std::min(walk.argument.of(contract::TableField::limit), 65535u));
-        return rule;
+    void filter(const Runtime& runtime, Burst& burst, Judgement& judgement) {
+        judgement.accepted = 0;
+        judgement.denied = 0;
+        judgement.told = 0;
+        if (burst.size() == 0)
+            return;
+        walker.begin_burst(runtime);
+        if (!runtime.uses_states() || outputs.states == nullptr)
+            filter_stateless(runtime, burst, judgement);
+        else if (!runtime.probes().empty() && runtime.probes().front().rule == 0 &&
+                 !is_conditional(runtime, 0))
+            filter_states_first(runtime, burst, judgement);
+        else
+            filter_stateful(runtime, burst, judgement);
     }
 
-    // ---- Actions -------------------------------------------------------------------------------
+    // ---- Housekeeping --------------------------------------------------------------------------
 
     // Removes states of rules that a new ruleset does not have any more, some cells at a time.
     void sweep(const Runtime& runtime) {
@@ -447,162 +493,6 @@ struct Engine::Impl {
         }
         sweeping = sweep_next < states.used_cells();
     }
-
-    struct Step {
-        std::optional<Verdict> verdict;
-        std::uint32_t next = 0;  // the rule to go on with, without a verdict
-    };
-
-    // The rule behind one; of a detached one, where it would stand.
-    static std::uint32_t behind(const Runtime& runtime, std::uint32_t index) {
-        return index < runtime.view().rules().size() ? index + 1
-                                                     : runtime.view().all_rules()[index].target;
-    }
-
-    // Log, counters and action of a rule that has matched, or that made the state that was hit.
-    Step perform(Walk& walk, std::uint32_t index) {
-        const auto rules = walk.runtime.view().all_rules();
-        const bool from_table = (rules[index].flags & contract::rule_flag::table_argument) != 0;
-        std::optional<RuleRecord> replaced;
-        if (from_table)
-            replaced = with_argument(rules[index], walk.argument, walk.packet);
-        const RuleRecord& rule = replaced ? *replaced : rules[index];
-        PacketMarks& marks = walk.marks;
-        Step step{.verdict = std::nullopt, .next = behind(walk.runtime, index)};
-        if ((rule.flags & contract::rule_flag::log) != 0)
-            log.matched(walk.runtime.view().sysctls(), walk.packet, rule);
-        if (!apply_tag(rule, marks)) {
-            count(walk.packet, rule.slot);
-            step.verdict = refusal(rule, index, contract::DropReason::too_many_tags);
-            return step;
-        }
-        if (!acts(rule, walk.packet) || !stack_allows(walk, rule))
-            return step;
-        count(walk.packet, rule.slot);
-        switch (rule.action) {
-            case RuleAction::count:
-                return step;
-            case RuleAction::skipto:
-                step.next = target_of(walk.runtime, rule, from_table);
-                return step;
-            case RuleAction::call:
-                if (marks.calls == kMaximumCallsInAll) {
-                    step.verdict = refusal(rule, index, contract::DropReason::too_many_calls);
-                    return step;
-                }
-                ++marks.calls;
-                marks.callers[marks.call_depth++] = rule.number;
-                go_to(walk, step, target_of(walk.runtime, rule, from_table));
-                return step;
-            case RuleAction::return_:
-                // Behind all rules of the caller's number.
-                go_to(walk, step,
-                      walk.runtime.first_rule_from(marks.callers[--marks.call_depth] + 1u));
-                return step;
-            case RuleAction::setdscp:
-                mark_packet(rule, walk.packet, marks);
-                see_changes(marks, headers_to_change(walk));
-                return step;
-            case RuleAction::setfib:
-            case RuleAction::tcp_setmss:
-            case RuleAction::setmark:
-                mark_packet(rule, walk.packet, marks);
-                return step;
-            case RuleAction::reass:
-                if (!walk.packet.headers.is_fragment())
-                    return step;
-                // ip_fw2.c counts a fragment when it meets the rule, and when it is kept.
-                count(walk.packet, rule.slot);
-                step.verdict = verdict_of(rule, index);
-                step.verdict->tees = static_cast<std::uint8_t>(walk.tees);
-                return step;
-            default:
-                break;
-        }
-        step.verdict = verdict_of(rule, index);
-        if (from_table && rule.action == RuleAction::fwd) {
-            step.verdict->next_hop = rule.next_hop;
-            step.verdict->next_hop_family = static_cast<std::uint8_t>(rule.next_hop_family);
-        }
-        if (rule.action == RuleAction::tee)
-            step.verdict->tees = static_cast<std::uint8_t>(walk.tees + 1);
-        if (step.verdict->tees == kMaximumTees) {
-            step.verdict->kind = Verdict::Kind::deny;
-            step.verdict->reason = contract::DropReason::too_many_tees;
-        }
-        // The way back of a forwarded flow needs no help.
-        if (rule.action == RuleAction::fwd && walk.parent == &rules[index] && !walk.forward)
-            step.verdict->kind = Verdict::Kind::accept;
-        return step;
-    }
-
-    // Calls and returns may go back.
-    static void go_to(Walk& walk, Step& step, std::uint32_t rule) {
-        step.next = rule;
-        may_go_back(walk);
-    }
-
-    // A rule that is met again looks and draws again.
-    static void may_go_back(Walk& walk) {
-        walk.next_probe = 0;
-        walk.drawn_rule = kNoRule;
-    }
-
-    // A call that is too deep and a return without a call are passed over, uncounted.
-    bool stack_allows(const Walk& walk, const RuleRecord& rule) {
-        const bool error =
-            (rule.action == RuleAction::call && walk.marks.call_depth == kMaximumCalls) ||
-            (rule.action == RuleAction::return_ && walk.marks.call_depth == 0);
-        if (!error)
-            return true;
-        // ipfw complains of calls only.
-        if (rule.action == RuleAction::call)
-            log.call_refused(walk.packet);
-        return false;
-    }
-
-    static Verdict refusal(const RuleRecord& rule, std::uint32_t index,
-                           contract::DropReason reason) {
-        return {.kind = Verdict::Kind::deny,
-                .reason = reason,
-                .rule_number = rule.number,
-                .rule_index = index};
-    }
-
-    // The copy of the packet that the rest of the walk sees.
-    Packet& headers_to_change(Walk& walk) {
-        if (walk.seen != &changed) {
-            changed = walk.packet;
-            walk.seen = &changed;
-        }
-        return changed;
-    }
-
-    // As the compiler finds it for a number that is written out: skipto never goes back.
-    static std::uint32_t target_of(const Runtime& runtime, const RuleRecord& rule,
-                                   bool from_table) {
-        if (!from_table)
-            return rule.target;
-        return runtime.first_rule_from(
-            rule.action == RuleAction::call
-                ? rule.action_number
-                : std::max<unsigned>(rule.action_number, rule.number + 1u));
-    }
-
-    void count(const Packet& packet, std::uint32_t slot) {
-        contract::RuleCounters& counters = outputs.counters[slot];
-        contract::add(counters.packets, 1);
-        contract::add(counters.bytes, packet.headers.counted_bytes());
-        contract::set(counters.last_match_s, packet.now_ms / 1000);
-    }
-
-    static Verdict verdict_of(const RuleRecord& rule, std::uint32_t index) {
-        return {.kind = verdict_kind(rule.action),
-                .argument = rule.action_number,
-                .mtu = rule.mtu,
-                .rule_number = rule.number,
-                .rule_index = index};
-    }
 };
 
 Engine::Engine(const EngineOutputs& outputs, std::uint64_t seed, RandomSource* random)
@@ -611,24 +501,37 @@ Engine::Engine(const EngineOutputs& outputs, std::uint64_t seed, RandomSource* r
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 
+void Engine::populate() {
+    impl_->cache.populate();
+}
+
+void Engine::filter(const Runtime& runtime, Burst& burst, Judgement& judgement) {
+    impl_->filter(runtime, burst, judgement);
+}
+
 void Engine::filter(const Runtime& runtime, std::span<const Packet> packets,
                     std::span<Verdict> verdicts, std::span<PacketMarks> marks) {
-    impl_->tests.begin_burst();
-    const bool stateful = runtime.uses_states() && impl_->outputs.states != nullptr;
-    const bool states_first = stateful && !runtime.probes().empty() &&
-                              runtime.probes().front().rule == 0 &&
-                              !Impl::is_conditional(runtime, 0);
-    for (std::size_t done = 0; done < packets.size(); done += kChunk) {
-        const auto chunk = packets.subspan(done, std::min(kChunk, packets.size() - done));
-        Verdict* chunk_verdicts = verdicts.data() + done;
-        PacketMarks* chunk_marks = marks.data() + done;
-        if (states_first)
-            impl_->filter_states_first(runtime, chunk, chunk_verdicts, chunk_marks);
-        else if (stateful)
-            impl_->filter_stateful(runtime, chunk, chunk_verdicts, chunk_marks);
-        else
-            impl_->filter_stateless(runtime, chunk, chunk_verdicts, chunk_marks);
+    Burst& burst = impl_->parsed;
+    Judgement& judgement = impl_->parsed_judgement;
+    for (std::size_t done = 0; done < packets.size(); done += kCapacity) {
+        const std::size_t count = std::min(kCapacity, packets.size() - done);
+        burst.begin({});
+        for (std::size_t i = 0; i < count; ++i) {
+            burst.add(packets[done + i]);
+            judgement.marks[i] = marks[done + i];
+        }
+        judgement.marked = burst.all();
+        impl_->filter(runtime, burst, judgement);
+        for (std::size_t i = 0; i < count; ++i) {
+            verdicts[done + i] = verdict(runtime, judgement, i);
+            marks[done + i] = judgement.marks[i];
+        }
     }
+}
+
+Verdict Engine::verdict(const Runtime& runtime, const Judgement& judgement, std::size_t i) {
+    return judgement.has_verdict(i) ? judgement.verdicts[i]
+                                    : plain_verdict(runtime, judgement.rules[i]);
 }
 
 Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdict& verdict,
@@ -639,12 +542,15 @@ Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdi
     if (verdict.kind == Verdict::Kind::divert)
         while (index + 1 < live && runtime.view().rules()[index].number == rule.number)
             ++index;
-    impl_->tests.begin_burst();
-    impl_->classify(runtime, {&packet, 1});
+    impl_->walker.begin_again();
+    classify::HeaderKey key;
+    classify::Matches matches;
+    runtime.classifier().read_key(packet, key);
+    runtime.classifier().classify({&key, 1}, 0, {&matches, 1});
     Walk walk{.runtime = runtime,
               .packet = packet,
-              .key_of_headers = impl_->header_keys[0],
-              .matches = impl_->matches[0],
+              .key_of_headers = key,
+              .matches = matches,
               .marks = marks,
               .seen = &packet};
     walk.tees = verdict.tees;
@@ -653,7 +559,7 @@ Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdi
         walk.hash = impl_->outputs.states->hash(walk.key);
         walk.has_flow = true;
     }
-    return impl_->walk(walk, index);
+    return impl_->walker.walk(walk, index);
 }
 
 bool Engine::tend_states(const Runtime& runtime, std::uint32_t uptime_s,

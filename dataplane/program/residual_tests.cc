@@ -20,8 +20,8 @@ std::span<const contract::Range> ranges(const Walk& walk, const Instruction& tes
     return walk.runtime.view().ranges().subspan(test.data, test.count);
 }
 
-bool is_before(const Packet& packet, const Instruction& test) {
-    return packet.now_ms / 1000 < test.argument;
+bool is_before(std::uint64_t now_ms, const Instruction& test) {
+    return now_ms / 1000 < test.argument;
 }
 
 }  // namespace
@@ -64,11 +64,18 @@ bool ResidualTests::test_matches(Walk& walk, const Instruction& test, std::uint3
         case Opcode::mark:
             matched = (walk.marks.mark & test.data) == (test.argument & test.data);
             break;
+        case Opcode::tagged_argument:
+            matched = walk.argument.tag() != 0 && walk.marks.has_tag(walk.argument.tag());
+            break;
+        case Opcode::mark_argument:
+            matched =
+                ((walk.marks.mark ^ walk.argument.of(contract::TableField::mark)) & test.data) == 0;
+            break;
         case Opcode::fib:
             matched = walk.marks.fib == test.argument;
             break;
         case Opcode::not_expired:
-            matched = is_before(packet, test);
+            matched = is_before(packet.now_ms, test);
             break;
         case Opcode::tcp_mss:
             if (walk.marks.maximum_segment_size == 0)
@@ -78,26 +85,27 @@ bool ResidualTests::test_matches(Walk& walk, const Instruction& test, std::uint3
         default:
             if (!contract::is_table_test(test.opcode))
                 return walk.runtime.classifier().tests().matches(test, packet);
-            matched = tables_.matches(walk.runtime.view(), test, packet,
-                                      walk.runtime.view().all_rules()[index], walk.argument);
+            matched =
+                tables_.matches(walk.runtime.view(), test, packet,
+                                walk.runtime.view().all_rules()[index], walk.marks, walk.argument);
             break;
     }
     return matched != ((test.flags & contract::kNegated) != 0);
 }
 
-bool ResidualTests::has_expired(const Runtime& runtime, std::uint32_t index, const Packet& packet) {
+bool ResidualTests::has_expired(const Runtime& runtime, std::uint32_t index, std::uint64_t now_ms) {
     const RuleRecord& rule = runtime.view().all_rules()[index];
     if ((rule.flags & contract::rule_flag::expires) == 0)
         return false;
     for (const Instruction& test : tests_of(runtime, rule))
-        if (test.opcode == Opcode::not_expired && !is_before(packet, test))
+        if (test.opcode == Opcode::not_expired && !is_before(now_ms, test))
             return true;
     return false;
 }
 
 bool ResidualTests::may_look_for_state(Walk& walk, const RuleRecord& rule, std::uint32_t index) {
     for (const Instruction& test : tests_of(walk.runtime, rule)) {
-        if (test.opcode == Opcode::not_expired && !is_before(walk.packet, test))
+        if (test.opcode == Opcode::not_expired && !is_before(walk.packet.now_ms, test))
             return false;
         if (test.opcode == Opcode::probability && !chance(walk, test, index))
             return false;

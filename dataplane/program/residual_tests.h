@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "dataplane/program/engine.h"
+#include "dataplane/program/outputs.h"
 #include "dataplane/program/table_tests.h"
 #include "dataplane/program/walk.h"
 
@@ -45,8 +45,7 @@ class ResidualTests {
     bool may_look_for_state(Walk& walk, const contract::RuleRecord& rule, std::uint32_t index);
 
     // Whether the time of a rule, by its index in all_rules(), is over.
-    static bool has_expired(const Runtime& runtime, std::uint32_t index,
-                            const packet::Packet& packet);
+    static bool has_expired(const Runtime& runtime, std::uint32_t index, std::uint64_t now_ms);
 
   private:
     bool test_matches(Walk& walk, const contract::Instruction& test, std::uint32_t index);

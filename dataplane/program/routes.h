@@ -1,16 +1,23 @@
-// The routes that `verrevpath`, `versrcreach` and `antispoof` ask, taken from the environment.
-// Longest prefix first, searched in order: a bridge and a replay have a handful.
+// What `verrevpath`, `versrcreach` and `antispoof` ask: a Fib about the source of a packet, and the
+// environment about connected networks.
 #pragma once
 
+#include <memory>
 #include <vector>
 
+#include "common/result.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/route/fib.h"
 
 namespace sluice::program {
 
+// The forwarding table of an environment: its connected networks and its routes.
+Result<std::unique_ptr<const route::Fib>> make_fib(const packet::Environment& environment);
+
 class Routes {
   public:
-    explicit Routes(const packet::Environment& environment);
+    // `fib` outlives it. Null: nothing will be asked.
+    Routes(const packet::Environment& environment, const route::Fib* fib);
 
     // The route back to the source leaves by the interface that the packet came in by.
     bool reverse_path_ok(const packet::Packet& packet) const;
@@ -20,20 +27,19 @@ class Routes {
     bool not_spoofed(const packet::Packet& packet) const;
 
   private:
-    struct Entry {
+    struct Network {
         unsigned version = 4;
-        Ipv6 prefix{};
+        Ipv6 first{};  // IPv4 in the first four bytes
         Ipv6 mask{};
-        unsigned length = 0;
-        bool discards = false;
-        bool connected = false;
-        packet::InterfaceIndex interface = packet::kNoInterface;
     };
 
-    const Entry* find(const packet::Headers& headers) const;
-    void add(const std::variant<Ipv4, Ipv6>& prefix, unsigned length, Entry entry);
+    const route::NextHop* find(const packet::Headers& headers) const;
+    bool leads_to(const packet::Headers& headers, packet::InterfaceIndex interface) const;
+    bool in_connected_network(const packet::Headers& headers) const;
 
-    std::vector<Entry> entries_;
+    const route::Fib* fib_;
+    // Sorted; none lies in another one.
+    std::vector<Network> connected_;
     bool has_ipv6_address_ = false;
 };
 

@@ -1,6 +1,7 @@
 #include "dataplane/program/runtime.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <map>
 #include <string>
@@ -9,14 +10,13 @@ namespace sluice::program {
 
 namespace {
 
-constexpr std::uint32_t kNoRule = 0xffffffff;
-
 bool acts_plainly(const contract::RuleRecord& rule) {
     using contract::RuleAction;
     const bool ends = rule.action == RuleAction::allow || rule.action == RuleAction::deny ||
                       rule.action == RuleAction::unreach || rule.action == RuleAction::unreach6 ||
-                      rule.action == RuleAction::reset || rule.action == RuleAction::reset6;
-    return ends && rule.tag == 0 && (rule.flags & contract::rule_flag::log) == 0;
+                      rule.action == RuleAction::reset || rule.action == RuleAction::reset6 ||
+                      rule.action == RuleAction::abort || rule.action == RuleAction::abort6;
+    return ends && !rule.writes_tags() && (rule.flags & contract::rule_flag::log) == 0;
 }
 
 bool is_plain(const contract::RuleRecord& rule) {
@@ -25,24 +25,29 @@ bool is_plain(const contract::RuleRecord& rule) {
            rule.state == contract::StateOption::none && (rule.flags & kMore) == 0;
 }
 
-Runtime::RuleSummary summary_of(const contract::RuleRecord& rule) {
+Outcome plain_outcome(const contract::RuleRecord& rule) {
+    if (rule.action == contract::RuleAction::allow)
+        return Outcome::accept;
+    return rule.action == contract::RuleAction::deny ? Outcome::deny : Outcome::answer;
+}
+
+QuickRule quick_rule_of(const contract::RuleRecord& rule) {
     return {.slot = rule.slot,
-            .number = rule.number,
-            .action_number = rule.action_number,
-            .mtu = rule.mtu,
-            .action = rule.action,
-            .acts_plainly = acts_plainly(rule),
-            .plain = is_plain(rule),
-            .link_layer = (rule.flags & contract::rule_flag::link_layer) != 0,
-            .state_lifetime_s = rule.state_lifetime_s};
+            .matched = is_plain(rule) ? plain_outcome(rule) : Outcome::walk,
+            .hit = acts_plainly(rule) ? plain_outcome(rule) : Outcome::walk};
 }
 
 }  // namespace
 
+Runtime::Runtime() {
+    static std::atomic<std::uint64_t> last_serial = 0;
+    serial_ = last_serial.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte> image,
                                                        const packet::Environment& environment,
                                                        std::uint32_t slot_capacity,
-                                                       const Runtime* previous) {
+                                                       const RuntimeAids& aids) {
     if (image.size() > contract::kSnapshotMaximumSize ||
         image.size() % contract::kSectionAlignment != 0)
         return Error{ExitStatus::data, "the snapshot has " + std::to_string(image.size()) +
@@ -75,10 +80,19 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
     runtime->local_addresses_ = std::make_unique<classify::LocalAddresses>(runtime->environment_);
     runtime->classifier_ = std::make_unique<classify::Classifier>(
         runtime->view_, runtime->environment_, *runtime->local_addresses_,
-        classify::Classifier::Options{.previous = previous != nullptr ? previous->classifier_.get()
-                                                                      : nullptr});
-    runtime->routes_ = std::make_unique<Routes>(runtime->environment_);
+        classify::Classifier::Options{
+            .previous = aids.previous != nullptr ? aids.previous->classifier_.get() : nullptr});
+    const route::Fib* fib = aids.fib;
+    if (fib == nullptr && runtime->asks_for_routes()) {
+        auto own = make_fib(runtime->environment_);
+        if (!own)
+            return own.error();
+        runtime->own_fib_ = std::move(*own);
+        fib = runtime->own_fib_.get();
+    }
+    runtime->routes_ = std::make_unique<Routes>(runtime->environment_, fib);
     runtime->index_rules(slot_capacity);
+    runtime->find_only_rule();
     if (runtime->state_name_count_ > kMaximumStateNames)
         return Error{ExitStatus::unavailable, "the rules look for states under " +
                                                   std::to_string(runtime->state_name_count_) +
@@ -87,17 +101,32 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
     return std::unique_ptr<const Runtime>(std::move(runtime));
 }
 
+bool Runtime::asks_for_routes() const {
+    using contract::Opcode;
+    const auto instructions = view_.instructions();
+    return std::any_of(instructions.begin(), instructions.end(), [](const auto& instruction) {
+        return instruction.opcode == Opcode::verrevpath ||
+               instruction.opcode == Opcode::versrcreach || instruction.opcode == Opcode::antispoof;
+    });
+}
+
 void Runtime::index_rules(std::uint32_t slot_capacity) {
     std::map<std::uint32_t, std::uint32_t> ordinals;
-    rule_by_slot_.assign(slot_capacity, kNoRule);
+    state_parents_.resize(slot_capacity);
+    judges_everything_ = view_.sysctls().enable != 0 && view_.sysctls().enable6 != 0;
     const auto rules = view_.all_rules();
-    summaries_.reserve(view_.rules().size());
+    quick_rules_.reserve(view_.rules().size());
     for (std::uint32_t i = 0; i < rules.size(); ++i) {
         const contract::RuleRecord& rule = rules[i];
-        rule_by_slot_[rule.slot] = i;
         const bool live = i < view_.rules().size();
+        const QuickRule quick = quick_rule_of(rule);
+        state_parents_[rule.slot] = {.id = rule.id,
+                                     .index = i,
+                                     .lifetime_s = rule.state_lifetime_s,
+                                     .may_expire = (rule.flags & contract::rule_flag::expires) != 0,
+                                     .hit = live ? quick.hit : Outcome::walk};
         if (live)
-            summaries_.push_back(summary_of(rule));
+            quick_rules_.push_back(quick);
         const bool probes = (rule.flags & contract::rule_flag::probe) != 0;
         uses_reassembly_ |= rule.action == contract::RuleAction::reass;
         uses_states_ |= live && (probes || rule.state != contract::StateOption::none);
@@ -110,6 +139,15 @@ void Runtime::index_rules(std::uint32_t slot_capacity) {
     state_name_count_ = static_cast<std::uint32_t>(ordinals.size());
 }
 
+void Runtime::find_only_rule() {
+    const auto rule = classifier_->only_rule(classify::Family::v4);
+    if (!judges_everything_ || !rule || rule != classifier_->only_rule(classify::Family::v6))
+        return;
+    const Outcome outcome = quick_rules_[*rule].matched;
+    if (outcome == Outcome::accept || outcome == Outcome::deny)
+        only_rule_ = rule;
+}
+
 std::size_t Runtime::probe_behind(std::uint32_t rule) const {
     const auto found = std::lower_bound(
         probes_.begin(), probes_.end(), rule,
@@ -118,12 +156,9 @@ std::size_t Runtime::probe_behind(std::uint32_t rule) const {
 }
 
 std::optional<std::uint32_t> Runtime::rule_of_state(std::uint32_t slot, std::uint32_t id) const {
-    if (slot >= rule_by_slot_.size() || rule_by_slot_[slot] == kNoRule)
+    if (slot >= state_parents_.size() || state_parents_[slot].id != id)
         return std::nullopt;
-    const std::uint32_t index = rule_by_slot_[slot];
-    if (view_.all_rules()[index].id != id)
-        return std::nullopt;
-    return index;
+    return state_parents_[slot].index;
 }
 
 std::uint32_t Runtime::first_rule_from(unsigned number) const {

@@ -17,44 +17,82 @@
 #include "dataplane/packet/environment.h"
 #include "dataplane/packet/parser.h"
 #include "dataplane/program/routes.h"
+#include "dataplane/route/fib.h"
 #include "dataplane/state/flow_key.h"
 
 namespace sluice::program {
 
+// What a match leads to, where that is all there is to it.
+enum class Outcome : std::uint8_t {
+    walk,    // more has to be found out
+    accept,  // the rule is counted, the packet let through
+    deny,    // the rule is counted, the packet dropped
+    answer,  // likewise, and the sender told
+};
+
+// All that most packets need to know of a rule; small, so that those of many rules stay in the
+// cache.
+struct QuickRule {
+    std::uint32_t slot = 0;
+    Outcome matched = Outcome::walk;  // when its header tests match
+    Outcome hit = Outcome::walk;      // when one of its states is hit
+};
+static_assert(sizeof(QuickRule) == 8);
+
+// The rule that states belong to whose cells name a slot.
+struct StateParent {
+    std::uint32_t id = 0;     // 0, which no state has: there is none
+    std::uint32_t index = 0;  // in all_rules()
+    std::uint32_t lifetime_s = 0;
+    bool may_expire = false;
+    Outcome hit = Outcome::walk;
+};
+static_assert(sizeof(StateParent) == 16);
+
+class Runtime;
+
+// What helps to make a Runtime, or is shared with others.
+struct RuntimeAids {
+    // Whose trees are taken as a plan, because hardly a rule has changed; it need not live on.
+    const Runtime* previous = nullptr;
+    // The routes that verrevpath and the like ask, which change under the rules and outlive the
+    // Runtime. Null: those of the environment.
+    const route::Fib* fib = nullptr;
+};
+
 class Runtime {
   public:
     // Copies and validates `image`. An image that is not valid, or a ruleset that needs more slots
-    // than `slot_capacity`, is refused with a sentence that says why. `previous`, if there is one,
-    // is looked at for what may be taken over because hardly a rule has changed.
+    // than `slot_capacity`, is refused with a sentence that says why. `live` is the forwarding
+    // table of a gateway and outlives the runtime; without one, rules that ask for routes ask a
+    // table made from the environment.
     static Result<std::unique_ptr<const Runtime>> create(std::span<const std::byte> image,
                                                          const packet::Environment& environment,
                                                          std::uint32_t slot_capacity,
-                                                         const Runtime* previous = nullptr);
+                                                         const RuntimeAids& aids = {});
 
+    // Another one for each Runtime, and never 0.
+    std::uint64_t serial() const { return serial_; }
     std::uint64_t generation() const { return view_.header().generation; }
     const contract::SnapshotView& view() const { return view_; }
+    // The bytes that it was made from.
+    std::span<const std::byte> image() const {
+        return {image_.front().bytes, static_cast<std::size_t>(view_.header().size)};
+    }
     const packet::ParserSettings& parser_settings() const { return parser_settings_; }
     const classify::Classifier& classifier() const { return *classifier_; }
     const classify::LocalAddresses& local_addresses() const { return *local_addresses_; }
     const packet::Environment& environment() const { return environment_; }
     const Routes& routes() const { return *routes_; }
 
-    // What most packets need to know of a rule, in one place.
-    struct RuleSummary {
-        std::uint32_t slot = 0;
-        std::uint16_t number = 0;
-        std::uint16_t action_number = 0;
-        std::uint16_t mtu = 0;
-        contract::RuleAction action = contract::RuleAction::deny;
-        // The action is counted and ends the walk, and that is all.
-        bool acts_plainly = false;
-        // A match leads to the action and to nothing else.
-        bool plain = false;
-        bool link_layer = false;
-        std::uint32_t state_lifetime_s = 0;
-    };
     // By index, the live ones.
-    std::span<const RuleSummary> summaries() const { return summaries_; }
+    std::span<const QuickRule> quick_rules() const { return quick_rules_; }
+    // REQUIRES: slot < the slot_capacity that the Runtime was made for.
+    const StateParent& state_parent(std::uint32_t slot) const { return state_parents_[slot]; }
+    // The rule that all IP packets meet, if there is but one that needs no walk and tells nobody.
+    std::optional<std::uint32_t> only_rule() const { return only_rule_; }
+    // Packets are judged at all: `enable` and `enable6`.
+    bool judges_everything() const { return judges_everything_; }
 
     // A rule that looks for a state before its tests are run.
     struct Probe {
@@ -76,7 +114,8 @@ class Runtime {
     // Some rule puts fragments together. Then all packets between two hosts have one owner.
     bool uses_reassembly() const { return uses_reassembly_; }
     // The worker that a packet belongs to. REQUIRES: the packet is IP.
-    unsigned owner_of(const packet::Headers& headers, const state::OwnerHash& hash,
+    template <typename HeadersOrGlance>
+    unsigned owner_of(const HeadersOrGlance& headers, const state::OwnerHash& hash,
                       unsigned workers) const {
         return state::OwnerHash::worker_of(
             uses_reassembly_ ? hash.of_addresses(headers) : hash(headers), workers);
@@ -88,26 +127,33 @@ class Runtime {
 
   private:
     void index_rules(std::uint32_t slot_capacity);
+    void find_only_rule();
+    // Some rule, a detached one included, asks for routes.
+    bool asks_for_routes() const;
 
     struct alignas(contract::kSectionAlignment) Block {
         std::byte bytes[contract::kSectionAlignment];
     };
 
-    Runtime() = default;
+    Runtime();
 
+    std::uint64_t serial_;
     std::vector<Block> image_;
     contract::SnapshotView view_;
     packet::Environment environment_;
     packet::ParserSettings parser_settings_;
     std::unique_ptr<const classify::LocalAddresses> local_addresses_;
     std::unique_ptr<const classify::Classifier> classifier_;
+    std::unique_ptr<const route::Fib> own_fib_;  // null: there is a live one, or nobody asks
     std::unique_ptr<const Routes> routes_;
-    std::vector<RuleSummary> summaries_;
+    std::vector<QuickRule> quick_rules_;
+    std::vector<StateParent> state_parents_;  // by slot
+    std::optional<std::uint32_t> only_rule_;
+    bool judges_everything_ = true;
     std::vector<Probe> probes_;
     std::uint32_t state_name_count_ = 0;
     bool uses_states_ = false;
     bool uses_reassembly_ = false;
-    std::vector<std::uint32_t> rule_by_slot_;
 };
 
 }  // namespace sluice::program

@@ -67,6 +67,15 @@ std::uint32_t key_number(const Instruction& test) {
     }
 }
 
+// What the test looks for may be another thing the next time that it is met.
+bool may_change(const Instruction& test) {
+    if (test.opcode != Opcode::table_lookup)
+        return false;
+    const auto field = static_cast<LookupField>(test.detail);
+    return field == LookupField::rule_number || field == LookupField::mark ||
+           field == LookupField::dscp;
+}
+
 packet::InterfaceIndex interface_of(Opcode opcode, const packet::Passage& passage) {
     const bool out = passage.direction == packet::Direction::out;
     if (opcode == Opcode::table_recv || (opcode == Opcode::table_via && !out))
@@ -144,6 +153,10 @@ TableField argument_field(contract::RuleAction action) {
 contract::RuleRecord with_argument(const contract::RuleRecord& rule, const TableArgument& argument,
                                    const Packet& packet) {
     contract::RuleRecord record = rule;
+    if ((rule.flags & contract::rule_flag::table_tag) != 0)
+        record.tag = argument.tag();
+    if ((rule.flags & contract::rule_flag::table_argument) == 0)
+        return record;
     const std::uint32_t number = argument.of(argument_field(rule.action));
     if (rule.action == contract::RuleAction::setmark) {
         record.mark = number;
@@ -164,19 +177,19 @@ contract::RuleRecord with_argument(const contract::RuleRecord& rule, const Table
 }
 
 bool TableTests::matches(const SnapshotView& view, const Instruction& test, const Packet& packet,
-                         const contract::RuleRecord& rule, TableArgument& argument) {
+                         const contract::RuleRecord& rule, const PacketMarks& marks,
+                         TableArgument& argument) {
     const table::View* table = directory_ == nullptr ? nullptr : directory_->find(test.argument);
     if (table == nullptr)
         return false;
     const std::uint32_t key = key_number(test);
     Answer& answer = answers_[(test.argument * 7 + key) % answers_.size()];
-    const bool of_rule =
-        key_number(test) % 256 == static_cast<std::uint32_t>(LookupField::rule_number);
-    if (of_rule || answer.packet != packet_ || answer.table != test.argument || answer.key != key) {
+    if (may_change(test) || answer.packet != packet_ || answer.table != test.argument ||
+        answer.key != key) {
         answer = {.packet = packet_,
                   .table = test.argument,
                   .key = key,
-                  .entry = find(view, test, *table, packet, rule)};
+                  .entry = find(view, test, *table, packet, rule, marks)};
         if (answer.entry != 0)
             store_->count_hit(worker_, answer.entry);
     }
@@ -191,7 +204,8 @@ bool TableTests::matches(const SnapshotView& view, const Instruction& test, cons
 
 table::Reference TableTests::find(const SnapshotView& view, const Instruction& test,
                                   const table::View& table, const Packet& packet,
-                                  const contract::RuleRecord& rule) const {
+                                  const contract::RuleRecord& rule,
+                                  const PacketMarks& marks) const {
     const Headers& h = packet.headers;
     const table::Store& store = *store_;
     if (test.opcode == Opcode::table_via || test.opcode == Opcode::table_recv ||
@@ -246,6 +260,8 @@ table::Reference TableTests::find(const SnapshotView& view, const Instruction& t
             return h.ip_version != 0 ? number(h.traffic_class >> 2) : 0;
         case LookupField::rule_number:
             return number(rule.number);
+        case LookupField::mark:
+            return number(marks.mark);
         case LookupField::count_:
             break;
     }

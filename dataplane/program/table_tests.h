@@ -12,6 +12,7 @@
 #include "dataplane/contract/snapshot_view.h"
 #include "dataplane/contract/table.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/program/packet_marks.h"
 #include "dataplane/table/table_store.h"
 
 namespace sluice::program {
@@ -22,6 +23,11 @@ struct TableArgument {
 
     std::uint32_t of(contract::TableField field) const {
         return value == nullptr ? 0 : value->of(field);
+    }
+    // 0 for a number that no tag has.
+    std::uint16_t tag() const {
+        const std::uint32_t number = of(contract::TableField::tag);
+        return static_cast<std::uint16_t>(number <= 65535 ? number : 0);
     }
     Ipv6 ipv6() const { return value == nullptr ? Ipv6{} : value->ipv6; }
 };
@@ -49,7 +55,7 @@ class TableTests {
     // of the entry that was found. REQUIRES: is_table_test(test.opcode).
     bool matches(const contract::SnapshotView& view, const contract::Instruction& test,
                  const packet::Packet& packet, const contract::RuleRecord& rule,
-                 TableArgument& argument);
+                 const PacketMarks& marks, TableArgument& argument);
 
   private:
     struct Answer {
@@ -61,7 +67,7 @@ class TableTests {
 
     table::Reference find(const contract::SnapshotView& view, const contract::Instruction& test,
                           const table::View& table, const packet::Packet& packet,
-                          const contract::RuleRecord& rule) const;
+                          const contract::RuleRecord& rule, const PacketMarks& marks) const;
 
     const table::Store* store_;
     unsigned worker_;

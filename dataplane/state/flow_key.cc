@@ -31,16 +31,29 @@ Ipv6 padded(std::uint32_t address) {
 }
 
 // The sum (XOR) of the 16-bit words of an address, in network byte order.
-std::uint16_t word_sum(const Ipv6& address, unsigned version) {
-    std::uint64_t sum = load32(address.bytes.data());
+std::uint16_t word_sum(const std::uint8_t* address, unsigned version) {
+    std::uint64_t sum = load32(address);
     if (version == 6)
-        sum = load64(address.bytes.data()) ^ load64(address.bytes.data() + 8);
+        sum = load64(address) ^ load64(address + 8);
     sum ^= sum >> 32;
     sum ^= sum >> 16;
     const auto in_memory_order = static_cast<std::uint16_t>(sum);
     if constexpr (std::endian::native == std::endian::little)
         return static_cast<std::uint16_t>(in_memory_order << 8 | in_memory_order >> 8);
     return in_memory_order;
+}
+
+unsigned address_sum(const packet::Headers& headers) {
+    return word_sum(headers.source.bytes.data(), headers.ip_version) ^
+           word_sum(headers.destination.bytes.data(), headers.ip_version);
+}
+
+unsigned address_sum(const packet::Glance& glance) {
+    if (glance.ip_version == 4)
+        return word_sum(glance.ip4().source.value.bytes, 4) ^
+               word_sum(glance.ip4().destination.value.bytes, 4);
+    return word_sum(glance.ip6().source.bytes.data(), 6) ^
+           word_sum(glance.ip6().destination.bytes.data(), 6);
 }
 
 }  // namespace
@@ -109,16 +122,19 @@ OwnerHash::OwnerHash(std::uint64_t seed) : word_(owner_word(seed)) {
 }
 
 std::uint32_t OwnerHash::operator()(const packet::Headers& headers) const {
-    const unsigned sum = word_sum(headers.source, headers.ip_version) ^
-                         word_sum(headers.destination, headers.ip_version) ^ headers.source_port ^
-                         headers.destination_port;
-    return upper_[sum >> 8 & 0xff] ^ lower_[sum & 0xff];
+    return of_sum(address_sum(headers) ^ headers.source_port ^ headers.destination_port);
 }
 
 std::uint32_t OwnerHash::of_addresses(const packet::Headers& headers) const {
-    const unsigned sum = word_sum(headers.source, headers.ip_version) ^
-                         word_sum(headers.destination, headers.ip_version);
-    return upper_[sum >> 8 & 0xff] ^ lower_[sum & 0xff];
+    return of_sum(address_sum(headers));
+}
+
+std::uint32_t OwnerHash::operator()(const packet::Glance& glance) const {
+    return of_sum(address_sum(glance) ^ (glance.ports & 0xffff) ^ glance.ports >> 16);
+}
+
+std::uint32_t OwnerHash::of_addresses(const packet::Glance& glance) const {
+    return of_sum(address_sum(glance));
 }
 
 std::array<std::uint8_t, OwnerHash::kKeySize> OwnerHash::key() const {

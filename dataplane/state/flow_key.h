@@ -7,9 +7,11 @@
 
 #include <array>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
+#include "dataplane/packet/glance.h"
 #include "dataplane/packet/packet.h"
 
 namespace sluice::state {
@@ -50,6 +52,20 @@ inline void set_flow_key4(FlowKey& key, std::uint32_t source, std::uint32_t dest
     const std::uint32_t ports =
         std::rotl(std::uint32_t{destination_port} << 16 | source_port, 16 * turns);
     key.addresses = std::rotl(std::uint64_t{destination} << 32 | source, 32 * turns);
+    if constexpr (std::endian::native == std::endian::little) {
+        // All of it in one store: what is written in pieces has to be waited for.
+        static_assert(offsetof(FlowKey, high_port) == offsetof(FlowKey, low_port) + 2 &&
+                      offsetof(FlowKey, protocol) == offsetof(FlowKey, low_port) + 4 &&
+                      offsetof(FlowKey, ip_version) == offsetof(FlowKey, low_port) + 5 &&
+                      offsetof(FlowKey, from_low) == offsetof(FlowKey, low_port) + 6 &&
+                      offsetof(FlowKey, one_end) == offsetof(FlowKey, low_port) + 7);
+        const std::uint64_t rest = ports | std::uint64_t{protocol} << 32 | std::uint64_t{4} << 40 |
+                                   std::uint64_t{from <= to} << 48 |
+                                   std::uint64_t{from == to} << 56;
+        std::memcpy(reinterpret_cast<std::byte*>(&key) + offsetof(FlowKey, low_port), &rest,
+                    sizeof rest);
+        return;
+    }
     key.low_port = static_cast<std::uint16_t>(ports);
     key.high_port = static_cast<std::uint16_t>(ports >> 16);
     key.protocol = protocol;
@@ -80,6 +96,21 @@ inline void set_flow_key(FlowKey& key, const packet::Headers& headers) {
     std::memcpy(&destination, headers.destination.bytes.data(), sizeof destination);
     set_flow_key4(key, source, destination, headers.source_port, headers.destination_port,
                   headers.protocol);
+}
+
+// REQUIRES: the packet is common.
+inline void set_flow_key(FlowKey& key, const packet::Glance& glance) {
+    const auto source_port = static_cast<std::uint16_t>(glance.ports);
+    const auto destination_port = static_cast<std::uint16_t>(glance.ports >> 16);
+    if (glance.ip_version != 4) {
+        key = flow_key6(glance.ip6().source, glance.ip6().destination, source_port,
+                        destination_port, glance.protocol);
+        return;
+    }
+    std::uint32_t source, destination;
+    std::memcpy(&source, &glance.ip4().source, sizeof source);
+    std::memcpy(&destination, &glance.ip4().destination, sizeof destination);
+    set_flow_key4(key, source, destination, source_port, destination_port, glance.protocol);
 }
 
 inline FlowKey flow_key(const packet::Headers& headers) {
@@ -144,10 +175,12 @@ class OwnerHash {
 
     // REQUIRES: the packet is IP.
     std::uint32_t operator()(const packet::Headers& headers) const;
+    std::uint32_t operator()(const packet::Glance& glance) const;
 
     // Of the addresses alone: the same for all fragments of a datagram and for all flows between
     // two hosts. REQUIRES: the packet is IP.
     std::uint32_t of_addresses(const packet::Headers& headers) const;
+    std::uint32_t of_addresses(const packet::Glance& glance) const;
 
     static unsigned worker_of(std::uint32_t hash, unsigned workers) {
         return (hash % kDirectorySize) % workers;
@@ -156,6 +189,10 @@ class OwnerHash {
     std::array<std::uint8_t, kKeySize> key() const;
 
   private:
+    std::uint32_t of_sum(unsigned sum) const {
+        return upper_[sum >> 8 & 0xff] ^ lower_[sum & 0xff];
+    }
+
     std::uint16_t word_;
     std::array<std::uint32_t, 256> upper_{};  // by the upper byte of the sum of all 16-bit words
     std::array<std::uint32_t, 256> lower_{};

@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "dataplane/contract/snapshot.h"
+#include "dataplane/packet/glance.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/state/cell.h"
 
@@ -39,6 +40,30 @@ struct Progress {
     std::uint32_t expires_s = 0;
     std::uint32_t acknowledged_forward = 0;
     std::uint32_t acknowledged_reverse = 0;
+};
+
+// What a state wants to know of a packet.
+struct Segment {
+    explicit Segment(const packet::Headers& headers)
+        : protocol(headers.protocol),
+          tcp_flags(headers.tcp_flags),
+          has_header(headers.fragment_offset == 0),
+          tcp_acknowledgement(headers.tcp_acknowledgement),
+          bytes(headers.counted_bytes()) {}
+    // REQUIRES: the packet is common.
+    explicit Segment(const packet::Glance& glance)
+        : protocol(glance.protocol), has_header(true), bytes(glance.ip_length) {
+        if (protocol != packet::wire::protocol::tcp)
+            return;
+        tcp_flags = glance.tcp().flags;
+        tcp_acknowledgement = glance.tcp().acknowledgement.host();
+    }
+
+    std::uint8_t protocol;
+    std::uint8_t tcp_flags = 0;
+    bool has_header;  // of the upper layer; fragments behind the first have none
+    std::uint32_t tcp_acknowledgement = 0;
+    std::uint32_t bytes;  // that are counted
 };
 
 enum class Step : std::uint8_t {
@@ -74,23 +99,23 @@ inline bool both_moved_on(Progress& progress, std::uint32_t acknowledgement, Ste
 
 }  // namespace detail
 
-// Inline, for every packet of a flow comes here: what is passed stays in registers.
-inline Progress advance(const Progress& before, const packet::Headers& headers, Step step,
-                        const Lifetimes& lifetimes, std::uint32_t uptime_s) {
+// Always inline, for every packet of a flow comes here: what is passed stays in registers.
+[[gnu::always_inline]] inline Progress advance(const Progress& before, const Segment& segment,
+                                               Step step, const Lifetimes& lifetimes,
+                                               std::uint32_t uptime_s) {
     using namespace detail;
     Progress after = before;
     if (step == Step::reverse)
         after.marks |= mark::answered;
-    if (headers.protocol == kUdp) {
+    if (segment.protocol == kUdp) {
         after.expires_s = uptime_s + lifetimes.udp;
         return after;
     }
-    if (headers.protocol != kTcp) {
+    if (segment.protocol != kTcp) {
         after.expires_s = uptime_s + lifetimes.other;
         return after;
     }
-    const bool has_header = headers.fragment_offset == 0;
-    const std::uint8_t flags = has_header ? headers.tcp_flags & (kFin | kSyn | kRst) : 0;
+    const std::uint8_t flags = segment.has_header ? segment.tcp_flags & (kFin | kSyn | kRst) : 0;
     after.tcp_seen |= static_cast<std::uint8_t>(step == Step::reverse ? flags << 4 : flags);
     switch (after.tcp_seen) {
         case tcp_seen::syn:
@@ -101,8 +126,8 @@ inline Progress advance(const Progress& before, const packet::Headers& headers, 
         case tcp_seen::both_syn:
         case tcp_seen::both_syn | tcp_seen::fin:
         case tcp_seen::both_syn | tcp_seen::fin << 4:
-            if (has_header && step != Step::creation &&
-                both_moved_on(after, headers.tcp_acknowledgement, step))
+            if (segment.has_header && step != Step::creation &&
+                both_moved_on(after, segment.tcp_acknowledgement, step))
                 after.expires_s = uptime_s + lifetimes.established;
             break;
         case tcp_seen::both_syn | tcp_seen::both_fin:
@@ -113,6 +138,11 @@ inline Progress advance(const Progress& before, const packet::Headers& headers, 
             break;
     }
     return after;
+}
+
+inline Progress advance(const Progress& before, const packet::Headers& headers, Step step,
+                        const Lifetimes& lifetimes, std::uint32_t uptime_s) {
+    return advance(before, Segment(headers), step, lifetimes, uptime_s);
 }
 
 // A connection that both sides have opened gets keepalives before it ends; also when one of them

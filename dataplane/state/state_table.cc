@@ -1,12 +1,12 @@
 #include "dataplane/state/state_table.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+
+#include "common/huge_memory.h"
 
 namespace sluice::state {
 
@@ -68,12 +68,7 @@ void count(std::uint64_t& counter, std::int64_t by) {
 
 // One mapping for all arrays, those of whole cache lines first.
 struct StateTable::Memory {
-    Memory() = default;
-    Memory(const Memory&) = delete;
-    ~Memory() {
-        if (data != nullptr)
-            munmap(data, size);
-    }
+    explicit Memory(HugeMemory mapped) : memory(std::move(mapped)) {}
 
     static std::uint64_t size_for(CellIndex cells) {
         constexpr std::uint64_t kLine = 64;
@@ -83,13 +78,12 @@ struct StateTable::Memory {
 
     template <typename T>
     std::span<T> take(std::uint64_t count) {
-        auto* first = reinterpret_cast<T*>(data + used);
+        auto* first = reinterpret_cast<T*>(memory.data() + used);
         used += count * sizeof(T);
         return {first, count};
     }
 
-    std::byte* data = nullptr;
-    std::uint64_t size = 0;
+    HugeMemory memory;
     std::uint64_t used = 0;
 };
 
@@ -102,17 +96,14 @@ Result<std::unique_ptr<StateTable>> StateTable::create(const Spec& spec) {
         return Error{ExitStatus::data, "a worker cannot have memory for " +
                                            std::to_string(spec.cells) + " states; at most " +
                                            std::to_string(FlowIndex::kMaximumCells)};
-    auto memory = std::make_unique<Memory>();
-    memory->size = Memory::size_for(spec.cells);
-    void* data = mmap(nullptr, memory->size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (data == MAP_FAILED)
+    const std::uint64_t size = Memory::size_for(spec.cells);
+    auto memory = HugeMemory::map(size);
+    if (!memory)
         return Error{ExitStatus::os,
-                     "no memory for states (" + std::to_string(memory->size >> 20) +
+                     "no memory for states (" + std::to_string(size >> 20) +
                          " MB), lower `states` in the settings: " + std::strerror(errno)};
-    memory->data = static_cast<std::byte*>(data);
-    madvise(data, memory->size, MADV_HUGEPAGE);  // fewer misses of the TLB, where there are any
-    return std::unique_ptr<StateTable>(new StateTable(spec, std::move(memory)));
+    return std::unique_ptr<StateTable>(
+        new StateTable(spec, std::make_unique<Memory>(std::move(*memory))));
 }
 
 StateTable::StateTable(const Spec& spec, std::unique_ptr<Memory> memory)
@@ -130,9 +121,9 @@ StateTable::StateTable(const Spec& spec, std::unique_ptr<Memory> memory)
 StateTable::~StateTable() = default;
 
 Result<Done> StateTable::populate() {
-    if (madvise(memory_->data, memory_->size, MADV_POPULATE_WRITE) != 0 && errno != EINVAL)
+    if (!memory_->memory.populate())
         return Error{ExitStatus::os,
-                     "no memory for states (" + std::to_string(memory_->size >> 20) +
+                     "no memory for states (" + std::to_string(memory_->memory.size() >> 20) +
                          " MB), lower `states` in the settings: " + std::strerror(errno)};
     return Done{};
 }
@@ -279,32 +270,6 @@ CellIndex StateTable::newest(FlowHash hash, Fits fits) const {
         return false;
     });
     return best;
-}
-
-void StateTable::hit(const Hit& hit, const packet::Packet& packet, const Lifetimes& lifetimes) {
-    Cell& cell = cells_[hit.cell];
-    const Progress before{.marks = cell.marks,
-                          .tcp_seen = cell.tcp_seen,
-                          .expires_s = cell.expires_s,
-                          .acknowledged_forward = cell.acknowledged_forward,
-                          .acknowledged_reverse = cell.acknowledged_reverse};
-    const Progress after =
-        advance(before, packet.headers, hit.forward ? Step::forward : Step::reverse, lifetimes,
-                packet.uptime_s);
-    {
-        const CellWriter writer(cell);
-        store(cell.packets, cell.packets + 1);
-        store(cell.bytes, cell.bytes + packet.headers.counted_bytes());
-        store(cell.marks, after.marks);
-        store(cell.tcp_seen, after.tcp_seen);
-        store(cell.expires_s, after.expires_s);
-        store(cell.acknowledged_forward, after.acknowledged_forward);
-        store(cell.acknowledged_reverse, after.acknowledged_reverse);
-    }
-    if (((before.marks ^ after.marks) & mark::answered) != 0)
-        count(counters_->unanswered_states, -1);
-    if (after.tcp_seen != before.tcp_seen || after.expires_s < before.expires_s)
-        reschedule(hit.cell, packet.uptime_s);
 }
 
 // The wheel must not come too late.

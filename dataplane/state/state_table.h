@@ -119,10 +119,47 @@ class StateTable {
         return find(key, hash, kNoCell, name, uptime_s);
     }
 
+    // The same for a flow of version 4 whose guess is right, and nothing else.
+    std::optional<Hit> find_guessed(const FlowKey& key, CellIndex guess, std::uint32_t name,
+                                    std::uint32_t uptime_s) const {
+        if (guess == kNoCell || key.ip_version != 4 ||
+            !is_state4_of(cells_[guess], key, name, uptime_s))
+            return std::nullopt;
+        return hit_at(guess, key);
+    }
+
     const Cell& cell(CellIndex index) const { return cells_[index]; }
 
     // Counts the packet and moves the state on. `lifetimes` are those of the state's rule.
-    void hit(const Hit& hit, const packet::Packet& packet, const Lifetimes& lifetimes);
+    // Always inline, as every packet of a flow comes here: what is passed stays in registers.
+    [[gnu::always_inline]] void hit(Hit hit, Segment segment, std::uint32_t uptime_s,
+                                    const Lifetimes& lifetimes) {
+        Cell& cell = cells_[hit.cell];
+        const Progress before{.marks = cell.marks,
+                              .tcp_seen = cell.tcp_seen,
+                              .expires_s = cell.expires_s,
+                              .acknowledged_forward = cell.acknowledged_forward,
+                              .acknowledged_reverse = cell.acknowledged_reverse};
+        const Progress after = advance(before, segment, hit.forward ? Step::forward : Step::reverse,
+                                       lifetimes, uptime_s);
+        {
+            const CellWriter writer(cell);
+            store(cell.packets, cell.packets + 1);
+            store(cell.bytes, cell.bytes + segment.bytes);
+            store(cell.marks, after.marks);
+            store(cell.tcp_seen, after.tcp_seen);
+            store(cell.expires_s, after.expires_s);
+            store(cell.acknowledged_forward, after.acknowledged_forward);
+            store(cell.acknowledged_reverse, after.acknowledged_reverse);
+        }
+        if (((before.marks ^ after.marks) & mark::answered) != 0)
+            contract::add(counters_->unanswered_states, ~std::uint64_t{0});  // one less
+        if (after.tcp_seen != before.tcp_seen || after.expires_s < before.expires_s)
+            reschedule(hit.cell, uptime_s);
+    }
+    void hit(const Hit& hit, const packet::Packet& packet, const Lifetimes& lifetimes) {
+        this->hit(hit, Segment(packet.headers), packet.uptime_s, lifetimes);
+    }
 
     // `rule` has a state option. REQUIRES: `find` has no state of that name for the flow.
     Creation create(const FlowKey& key, FlowHash hash, const contract::RuleRecord& rule,

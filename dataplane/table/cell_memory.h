@@ -13,27 +13,21 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
-#include <new>
 #include <type_traits>
 #include <vector>
+
+#include "dataplane/table/zeroed_pages.h"
 
 namespace sluice::table {
 
 using Reference = std::uint32_t;  // 0: nothing
 
-// Pages of a chunk that nobody has written cost nothing.
-struct FreeMemory {
-    void operator()(void* memory) const { std::free(memory); }
-};
-
 class BlockMemory {
   public:
     static constexpr unsigned kUnit = 8;
-    static constexpr unsigned kMaximumUnits = 80;
-    static constexpr unsigned kChunkShift = 17;  // units: 1 MB
-    static constexpr std::size_t kMaximumChunks = std::size_t{1} << 13;
+    static constexpr unsigned kMaximumUnits = 514;
+    static constexpr unsigned kChunkShift = 18;  // units: 2 MB
+    static constexpr std::size_t kMaximumChunks = std::size_t{1} << 12;
 
     explicit BlockMemory(std::size_t maximum_bytes)
         : maximum_chunks_(std::min(maximum_bytes >> (kChunkShift + 3), kMaximumChunks)) {}
@@ -50,16 +44,17 @@ class BlockMemory {
         if ((next_ & kMask) + units > kMask + 1 || (next_ & kMask) == 0) {
             if (chunk_count_ == maximum_chunks_)
                 return 0;
-            auto* chunk =
-                static_cast<std::uint64_t*>(std::malloc(std::size_t{kUnit} << kChunkShift));
-            if (chunk == nullptr)
+            ZeroedPages chunk = ZeroedPages::take(std::size_t{kUnit} << kChunkShift);
+            if (chunk.get() == nullptr)
                 return 0;
-            owned_.emplace_back(chunk);
-            chunks_[chunk_count_].store(chunk, std::memory_order_release);
+            chunks_[chunk_count_].store(static_cast<std::uint64_t*>(chunk.get()),
+                                        std::memory_order_release);
+            owned_.push_back(std::move(chunk));
             // Unit 0 of the first chunk is nothing.
             next_ = static_cast<Reference>(chunk_count_ << kChunkShift) + 1;
             ++chunk_count_;
         }
+        skip_to_line(units);
         const Reference block = next_;
         next_ += units;
         used_ += units;
@@ -78,10 +73,20 @@ class BlockMemory {
     std::uint64_t used_bytes() const { return used_ * kUnit; }
 
   private:
+    // A block that fits into a cache line shall not need two. What is left out is for smaller ones.
+    void skip_to_line(unsigned units) {
+        const unsigned left = kLineUnits - next_ % kLineUnits;
+        if (left == kLineUnits || units <= left || (next_ & kMask) + left + units > kMask + 1)
+            return;
+        free_[left].push_back(next_);
+        next_ += left;
+    }
+
+    static constexpr unsigned kLineUnits = 64 / kUnit;
     static constexpr Reference kMask = (Reference{1} << kChunkShift) - 1;
 
     std::array<std::atomic<std::uint64_t*>, kMaximumChunks> chunks_{};
-    std::vector<std::unique_ptr<std::uint64_t, FreeMemory>> owned_;
+    std::vector<ZeroedPages> owned_;
     std::array<std::vector<Reference>, kMaximumUnits + 1> free_;
     std::size_t maximum_chunks_;
     std::size_t chunk_count_ = 0;
@@ -110,12 +115,11 @@ class CellMemory {
         if ((next_ >> kChunkShift) >= owned_.size()) {
             if (owned_.size() == chunks_.size())
                 return 0;
-            // Zeroed: a chunk is as good as new cells.
-            auto* chunk = static_cast<T*>(std::calloc(kChunkSize, sizeof(T)));
-            if (chunk == nullptr)
+            ZeroedPages chunk = ZeroedPages::take(kChunkSize * sizeof(T));
+            if (chunk.get() == nullptr)
                 return 0;
-            chunks_[owned_.size()].store(chunk, std::memory_order_release);
-            owned_.emplace_back(chunk);
+            chunks_[owned_.size()].store(static_cast<T*>(chunk.get()), std::memory_order_release);
+            owned_.push_back(std::move(chunk));
         }
         ++used_;
         return next_++;
@@ -137,7 +141,7 @@ class CellMemory {
 
   private:
     std::vector<std::atomic<T*>> chunks_;
-    std::vector<std::unique_ptr<T, FreeMemory>> owned_;
+    std::vector<ZeroedPages> owned_;
     std::vector<Reference> free_;
     Reference next_ = 1;
     std::size_t used_ = 0;

@@ -1,14 +1,16 @@
 // Longest prefix match: a trie of six bits a level that leaves out levels where nothing branches.
 //
-// Layout. A node stands for the bits up to `depth`, a multiple of six, which it holds in full: a
-// look-up compares them and may so skip levels. It knows the prefixes of depth…depth + 5 bits that
-// begin there (one bit of `prefixes` for each, in the order of a heap, so the highest bit that fits
-// is the longest) and the nodes of the next six bits (`children`). Behind the header stand the
-// references, children first, without gaps. So a node costs what it holds: in a table of a million
-// routes some 16 bytes for each.
-// Change. Nodes that a reader may see are never changed. A change copies the nodes from the root to
-// the place, and the new root is published; what was copied is given back after a grace period.
-// Within one transaction nodes that it made itself are changed in place.
+// Layout. A leaf is one prefix. A node stands for the bits up to `depth`, a multiple of six, which
+// it holds in full: a look-up compares them and may so skip levels. It knows the prefixes of
+// depth + 1 … depth + 6 bits that begin there: those of six bits in `exact`, the shorter ones in
+// `prefixes`, in the order of a heap, so that the highest bit that fits is the longest; and what
+// lies behind the next six bits (`children`: nodes and leaves). The empty prefix belongs to depth
+// 0. Behind the header stand the references without gaps: children, prefixes, exact ones. So the
+// prefixes of 24 bits of one /18, or of 48 bits of one /42, share a node, and a node costs what it
+// holds.
+// Change. What a reader may see is never changed. A change copies the nodes from the root to the
+// place, and the new root is published; what was copied is given back after a grace period. Within
+// one transaction nodes that it made itself are changed in place.
 // Bounds. A look-up visits at most (bits + 5) / 6 nodes; a change recurses as deep.
 #pragma once
 
@@ -17,95 +19,12 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
-#include <utility>
-#include <vector>
 
-#include "dataplane/table/cell_memory.h"
+#include "dataplane/table/node_heap.h"
 
 namespace sluice::table {
 
 __extension__ typedef unsigned __int128 Bits128;
-
-// What every node begins with.
-struct NodeHeader {
-    std::uint64_t children;
-    std::uint64_t prefixes;
-    std::uint64_t stamp;  // of the transaction that made it; 0: given back
-};
-
-// Where transactions take nodes and give them back.
-class NodeHeap {
-  public:
-    explicit NodeHeap(std::size_t maximum_bytes) : memory_(maximum_bytes) {}
-
-    struct Block {
-        Reference reference = 0;
-        std::uint32_t units = 0;
-    };
-
-    const BlockMemory& memory() const { return memory_; }
-    std::uint64_t stamp() const { return stamp_; }
-
-    Reference take(unsigned units) {
-        const Reference block = memory_.take(units);
-        if (block == 0)
-            failed_ = true;
-        else
-            made_.push_back({block, units});
-        return block;
-    }
-
-    // A node of this transaction is free at once, one that readers may see when it is over.
-    void release(Reference block, unsigned units) {
-        NodeHeader& node = header(block);
-        if (node.stamp != stamp_) {
-            retired_.push_back({block, units});
-            return;
-        }
-        node.stamp = 0;
-        memory_.give_back(block, units);
-    }
-
-    // True: memory ran out; the transaction cannot be published.
-    bool failed() const { return failed_; }
-
-    // Ends the transaction. What it replaced, to be given back when nobody reads it any more.
-    std::vector<Block> commit() {
-        made_.clear();
-        ++stamp_;
-        return std::exchange(retired_, {});
-    }
-
-    // Ends it as if it had not been. A block may have been taken and given back several times.
-    void discard() {
-        for (const Block& block : made_) {
-            NodeHeader& node = header(block.reference);
-            if (node.stamp != stamp_)
-                continue;
-            node.stamp = 0;
-            memory_.give_back(block.reference, block.units);
-        }
-        made_.clear();
-        retired_.clear();
-        failed_ = false;
-        ++stamp_;
-    }
-
-    void give_back(const std::vector<Block>& blocks) {
-        for (const Block& block : blocks)
-            memory_.give_back(block.reference, block.units);
-    }
-
-  private:
-    NodeHeader& header(Reference block) const {
-        return *static_cast<NodeHeader*>(memory_.at(block));
-    }
-
-    BlockMemory memory_;
-    std::uint64_t stamp_ = 1;
-    bool failed_ = false;
-    std::vector<Block> made_, retired_;
-};
 
 inline constexpr unsigned kTrieStride = 6;
 
@@ -123,26 +42,28 @@ class PrefixTrie {
   public:
     static constexpr unsigned kBits = sizeof(Key) * 8;
 
-    struct Change {
-        Reference root = 0;
-        Reference before = 0;  // what the prefix had before
-    };
-
     // The entry of the longest prefix that covers the key; 0: none does.
     static Reference find(const BlockMemory& memory, Reference root, Key key) {
         Reference best = 0;
         while (root != 0) {
+            if (is_leaf(root)) {
+                const Leaf& leaf = leaf_at(memory, root);
+                return ((key ^ leaf.bits()) & mask(leaf.length)) == 0 ? leaf.entry : best;
+            }
             const Node& node = at(memory, root);
             if (((key ^ node.bits()) & mask(node.depth)) != 0)
                 break;
             const unsigned chunk = chunk_of(key, node.depth);
-            if (const std::uint64_t fitting = node.prefixes & kFitting[chunk]; fitting != 0) {
+            if ((node.has.exact >> chunk & 1) != 0) {
+                best = node.slots()[node.has.slot({.kind = Kind::exact, .at = chunk})];
+            } else if (const std::uint64_t fitting = node.has.prefixes & kFitting[chunk];
+                       fitting != 0) {
                 const auto longest = static_cast<unsigned>(63 - std::countl_zero(fitting));
-                best = node.slots()[node.child_count() + rank(node.prefixes, longest)];
+                best = node.slots()[node.has.slot({.kind = Kind::prefix, .at = longest})];
             }
-            if ((node.children >> chunk & 1) == 0)
+            if ((node.has.children >> chunk & 1) == 0)
                 break;
-            root = node.slots()[rank(node.children, chunk)];
+            root = node.slots()[rank(node.has.children, chunk)];
         }
         return best;
     }
@@ -150,48 +71,96 @@ class PrefixTrie {
     // The entry of exactly this prefix.
     static Reference get(const BlockMemory& memory, Reference root, Key key, unsigned length) {
         while (root != 0) {
+            if (is_leaf(root)) {
+                const Leaf& leaf = leaf_at(memory, root);
+                return leaf.length == length && leaf.bits() == key ? leaf.entry : 0;
+            }
             const Node& node = at(memory, root);
-            if (length < node.depth || ((key ^ node.bits()) & mask(node.depth)) != 0)
+            if (depth_of(length) < node.depth || ((key ^ node.bits()) & mask(node.depth)) != 0)
                 return 0;
-            if (length < node.depth + kStride) {
-                const unsigned place = heap_place(key, node.depth, length);
-                if ((node.prefixes >> place & 1) == 0)
-                    return 0;
-                return node.slots()[node.child_count() + rank(node.prefixes, place)];
+            if (depth_of(length) == node.depth) {
+                const Place place = place_of(key, length);
+                return node.has.contains(place) ? node.slots()[node.has.slot(place)] : 0;
             }
             const unsigned chunk = chunk_of(key, node.depth);
-            if ((node.children >> chunk & 1) == 0)
+            if ((node.has.children >> chunk & 1) == 0)
                 return 0;
-            root = node.slots()[rank(node.children, chunk)];
+            root = node.slots()[rank(node.has.children, chunk)];
         }
         return 0;
     }
 
-    // Puts `entry` at the prefix, in place of what was there. REQUIRES: the bits of `key` behind
-    // `length` are zero. When the heap has failed the result is of no use.
-    static Change put(NodeHeap& heap, Reference root, Key key, unsigned length, Reference entry) {
-        Change change;
-        change.root = put_below(heap, root, key, length, entry, change.before);
-        return change;
+    // Puts `entry` at the prefix, in place of what was there, and returns the new root. REQUIRES:
+    // the bits of `key` behind `length` are zero. When the heap has failed the result is of no use.
+    static Reference put(NodeHeap& heap, Reference root, Key key, unsigned length,
+                         Reference entry) {
+        if (root == 0)
+            return make_leaf(heap, key, length, entry);
+        if (is_leaf(root))
+            return put_beside(heap, root, key, length, entry);
+        const Node& node = at(heap.memory(), root);
+        const unsigned common = std::min(common_bits(key, node.bits()), length);
+        if (common < node.depth || depth_of(length) < node.depth)
+            return branch(heap, common == length ? depth_of(length) : common / kStride * kStride,
+                          {.bits = node.bits(), .length = kBits, .value = root, .is_below = true},
+                          {.bits = key, .length = length, .value = entry});
+        if (depth_of(length) == node.depth) {
+            const Place place = place_of(key, length);
+            return copy(heap, root, node.has.with(place), node.has.slot(place), entry);
+        }
+        const Place place{.kind = Kind::child, .at = chunk_of(key, node.depth)};
+        const unsigned slot = node.has.slot(place);
+        const Reference below = node.has.contains(place) ? node.slots()[slot] : 0;
+        const Reference changed = put(heap, below, key, length, entry);
+        return changed == below ? root : copy(heap, root, node.has.with(place), slot, changed);
     }
 
-    static Change remove(NodeHeap& heap, Reference root, Key key, unsigned length) {
-        Change change;
-        change.root = remove_below(heap, root, key, length, change.before);
-        return change;
+    // Takes the prefix out and returns the new root.
+    static Reference remove(NodeHeap& heap, Reference root, Key key, unsigned length) {
+        if (root == 0)
+            return 0;
+        if (is_leaf(root)) {
+            const Leaf& leaf = leaf_at(heap.memory(), root);
+            if (leaf.length != length || leaf.bits() != key)
+                return root;
+            release(heap, root);
+            return 0;
+        }
+        const Node& node = at(heap.memory(), root);
+        if (depth_of(length) < node.depth || ((key ^ node.bits()) & mask(node.depth)) != 0)
+            return root;
+        if (depth_of(length) == node.depth) {
+            const Place place = place_of(key, length);
+            if (!node.has.contains(place))
+                return root;
+            return shrink(heap, root, place);
+        }
+        const Place place{.kind = Kind::child, .at = chunk_of(key, node.depth)};
+        if (!node.has.contains(place))
+            return root;
+        const unsigned slot = node.has.slot(place);
+        const Reference below = node.slots()[slot];
+        const Reference changed = remove(heap, below, key, length);
+        if (changed == below)
+            return root;
+        return changed != 0 ? copy(heap, root, node.has, slot, changed) : shrink(heap, root, place);
     }
 
-    // Gives all nodes back and calls `entry(reference)` for each entry.
+    // Gives all of it back and calls `entry(reference)` for each entry.
     template <typename Function>
     static void clear(NodeHeap& heap, Reference root, Function entry) {
         if (root == 0)
             return;
-        const Node& node = at(heap.memory(), root);
-        const unsigned children = node.child_count();
-        for (unsigned i = 0; i < children; ++i)
-            clear(heap, node.slots()[i], entry);
-        for (unsigned i = 0; i < node.prefix_count(); ++i)
-            entry(node.slots()[children + i]);
+        if (is_leaf(root)) {
+            entry(leaf_at(heap.memory(), root).entry);
+        } else {
+            const Node& node = at(heap.memory(), root);
+            for (unsigned slot = 0; slot < node.has.count(); ++slot)
+                if (slot < node.has.child_count())
+                    clear(heap, node.slots()[slot], entry);
+                else
+                    entry(node.slots()[slot]);
+        }
         release(heap, root);
     }
 
@@ -200,59 +169,171 @@ class PrefixTrie {
     static void each(const BlockMemory& memory, Reference root, Function entry) {
         if (root == 0)
             return;
+        if (is_leaf(root)) {
+            const Leaf& leaf = leaf_at(memory, root);
+            entry(leaf.bits(), leaf.length, leaf.entry);
+            return;
+        }
         const Node& node = at(memory, root);
+        const auto tell = [&](Place place, unsigned chunk, unsigned extra) {
+            if (node.has.contains(place))
+                entry(with_chunk(node.bits(), node.depth, chunk), node.depth + extra,
+                      node.slots()[node.has.slot(place)]);
+        };
         for (unsigned chunk = 0; chunk < 64; ++chunk) {
-            for (unsigned extra = 0; extra < kStride; ++extra) {
-                if ((chunk & ((1u << (kStride - extra)) - 1)) != 0)
-                    continue;
-                const unsigned place = (1u << extra) | chunk >> (kStride - extra);
-                if ((node.prefixes >> place & 1) != 0)
-                    entry(with_chunk(node.bits(), node.depth, chunk), node.depth + extra,
-                          node.slots()[node.child_count() + rank(node.prefixes, place)]);
-            }
-            if ((node.children >> chunk & 1) != 0)
-                each(memory, node.slots()[rank(node.children, chunk)], entry);
+            for (unsigned extra = 0; extra < kStride; ++extra)
+                if ((chunk & ((1u << (kStride - extra)) - 1)) == 0)
+                    tell({.kind = Kind::prefix, .at = (1u << extra) | chunk >> (kStride - extra)},
+                         chunk, extra);
+            tell({.kind = Kind::exact, .at = chunk}, chunk, kStride);
+            if ((node.has.children >> chunk & 1) != 0)
+                each(memory, node.slots()[rank(node.has.children, chunk)], entry);
         }
     }
 
-    // Bytes of all nodes.
+    // Bytes of all nodes and leaves.
     static std::uint64_t bytes(const BlockMemory& memory, Reference root) {
         if (root == 0)
             return 0;
+        std::uint64_t sum = std::uint64_t{units_of(memory, root)} * BlockMemory::kUnit;
+        if (is_leaf(root))
+            return sum;
         const Node& node = at(memory, root);
-        std::uint64_t sum = std::uint64_t{node.units()} * BlockMemory::kUnit;
-        for (unsigned i = 0; i < node.child_count(); ++i)
+        for (unsigned i = 0; i < node.has.child_count(); ++i)
             sum += bytes(memory, node.slots()[i]);
         return sum;
+    }
+
+    // What hangs below the upper `length` bits, in pieces: calls `piece(bits, root)` for what lies
+    // as a whole below some value of them, `entry(key, length, reference)` for the rest, and gives
+    // back the nodes in which they hung together.
+    template <typename Piece, typename Function>
+    static void take_apart(NodeHeap& heap, Reference root, unsigned length, Piece piece,
+                           Function entry) {
+        if (root == 0)
+            return;
+        if (is_leaf(root)) {
+            const Leaf& leaf = leaf_at(heap.memory(), root);
+            if (leaf.length >= length)
+                return piece(leaf.bits(), root);
+            entry(leaf.bits(), leaf.length, leaf.entry);
+            return release(heap, root);
+        }
+        const Node& node = at(heap.memory(), root);
+        if (node.depth >= length)
+            return piece(node.bits(), root);
+        for (unsigned extra = 0; extra < kStride; ++extra)
+            for (unsigned value = 0; value < 1u << extra; ++value) {
+                const Place place{.kind = Kind::prefix, .at = (1u << extra) | value};
+                if (node.has.contains(place))
+                    entry(with_chunk(node.bits(), node.depth, value << (kStride - extra)),
+                          node.depth + extra, node.slots()[node.has.slot(place)]);
+            }
+        for (unsigned chunk = 0; chunk < 64; ++chunk) {
+            if ((node.has.exact >> chunk & 1) != 0)
+                entry(with_chunk(node.bits(), node.depth, chunk), node.depth + kStride,
+                      node.slots()[node.has.slot({.kind = Kind::exact, .at = chunk})]);
+            if ((node.has.children >> chunk & 1) != 0)
+                take_apart(heap, node.slots()[rank(node.has.children, chunk)], length, piece,
+                           entry);
+        }
+        release(heap, root);
     }
 
   private:
     static constexpr unsigned kStride = kTrieStride;
     static constexpr std::array<std::uint64_t, 64> kFitting = fitting_prefixes();
+    static constexpr Reference kLeaf = Reference{1} << 31;
 
-    struct alignas(8) Node : NodeHeader {
-        std::uint32_t depth;
-        std::uint32_t words[sizeof(Key) / 4];  // blocks are not aligned as a wide key would be
+    enum class Kind : std::uint8_t { child, prefix, exact };
+    struct Place {
+        Kind kind = Kind::child;
+        unsigned at = 0;  // bit of the word of its kind
+    };
 
-        // Up to depth, zero behind.
-        Key bits() const {
+    struct Contents {
+        std::uint64_t children = 0, prefixes = 0, exact = 0;
+
+        unsigned child_count() const { return static_cast<unsigned>(std::popcount(children)); }
+        unsigned count() const {
+            return child_count() + static_cast<unsigned>(std::popcount(prefixes)) +
+                   static_cast<unsigned>(std::popcount(exact));
+        }
+        std::uint64_t& word(Kind kind) {
+            return kind == Kind::child ? children : kind == Kind::prefix ? prefixes : exact;
+        }
+        bool contains(Place place) const {
+            return (Contents(*this).word(place.kind) >> place.at & 1) != 0;
+        }
+        Contents with(Place place) const {
+            Contents result = *this;
+            result.word(place.kind) |= std::uint64_t{1} << place.at;
+            return result;
+        }
+        Contents without(Place place) const {
+            Contents result = *this;
+            result.word(place.kind) &= ~(std::uint64_t{1} << place.at);
+            return result;
+        }
+        // Which reference it is, or would be.
+        unsigned slot(Place place) const {
+            if (place.kind == Kind::child)
+                return rank(children, place.at);
+            if (place.kind == Kind::prefix)
+                return child_count() + rank(prefixes, place.at);
+            return child_count() + static_cast<unsigned>(std::popcount(prefixes)) +
+                   rank(exact, place.at);
+        }
+    };
+
+    // Blocks are not aligned as a wide key would be.
+    struct Words {
+        std::uint32_t words[sizeof(Key) / 4];
+
+        Key value() const {
             Key key;
             std::memcpy(&key, words, sizeof key);
             return key;
         }
-        unsigned child_count() const { return static_cast<unsigned>(std::popcount(children)); }
-        unsigned prefix_count() const { return static_cast<unsigned>(std::popcount(prefixes)); }
-        unsigned units() const { return units_for(child_count() + prefix_count()); }
-        Reference* slots() { return reinterpret_cast<Reference*>(this + 1); }
-        const Reference* slots() const { return reinterpret_cast<const Reference*>(this + 1); }
+        void set(Key key) { std::memcpy(words, &key, sizeof key); }
     };
 
+    struct Node : BlockHeader {
+        Contents has;
+        std::uint32_t depth;
+        Words up_to_depth;  // zero behind
+
+        Key bits() const { return up_to_depth.value(); }
+        Reference* slots() { return up_to_depth.words + sizeof(Key) / 4; }
+        const Reference* slots() const { return up_to_depth.words + sizeof(Key) / 4; }
+    };
+
+    struct Leaf : BlockHeader {
+        Reference entry;
+        std::uint32_t length;
+        Words key;
+
+        Key bits() const { return key.value(); }
+    };
+
+    static constexpr std::size_t kNodeSize =
+        sizeof(BlockHeader) + sizeof(Contents) + sizeof(std::uint32_t) + sizeof(Words);
+    static constexpr unsigned kLeafUnits = (sizeof(Leaf) + 7) / 8;
+
+    static bool is_leaf(Reference reference) { return (reference & kLeaf) != 0; }
+
     static unsigned units_for(unsigned slots) {
-        return static_cast<unsigned>((sizeof(Node) + slots * sizeof(Reference) + 7) / 8);
+        return static_cast<unsigned>((kNodeSize + slots * sizeof(Reference) + 7) / 8);
+    }
+    static unsigned units_of(const BlockMemory& memory, Reference reference) {
+        return is_leaf(reference) ? kLeafUnits : units_for(at(memory, reference).has.count());
     }
 
     static Node& at(const BlockMemory& memory, Reference node) {
         return *static_cast<Node*>(memory.at(node));
+    }
+    static Leaf& leaf_at(const BlockMemory& memory, Reference leaf) {
+        return *static_cast<Leaf*>(memory.at(leaf & ~kLeaf));
     }
 
     static Key mask(unsigned length) {
@@ -274,9 +355,18 @@ class PrefixTrie {
         return static_cast<Key>(bits | static_cast<Key>(chunk >> (kStride - left)));
     }
 
-    static unsigned heap_place(Key key, unsigned depth, unsigned length) {
-        const unsigned extra = length - depth;
-        return (1u << extra) | chunk_of(key, depth) >> (kStride - extra);
+    // Of the node that has the prefixes of this length.
+    static unsigned depth_of(unsigned length) {
+        return length == 0 ? 0 : (length - 1) / kStride * kStride;
+    }
+
+    // Of a prefix in its node.
+    static Place place_of(Key key, unsigned length) {
+        const unsigned extra = length - depth_of(length);
+        const unsigned chunk = chunk_of(key, depth_of(length));
+        if (extra == kStride)
+            return {.kind = Kind::exact, .at = chunk};
+        return {.kind = Kind::prefix, .at = (1u << extra) | chunk >> (kStride - extra)};
     }
 
     static unsigned rank(std::uint64_t bits, unsigned place) {
@@ -297,38 +387,97 @@ class PrefixTrie {
         }
     }
 
+    static Reference make_leaf(NodeHeap& heap, Key key, unsigned length, Reference entry) {
+        const Reference reference = heap.take(kLeafUnits);
+        if (reference == 0)
+            return 0;
+        Leaf& leaf = leaf_at(heap.memory(), reference);
+        leaf.entry = entry;
+        leaf.length = length;
+        leaf.key.set(key);
+        return reference | kLeaf;
+    }
+
     // A node, with room for its slots, which the caller fills. 0: no memory.
-    static Reference make(NodeHeap& heap, std::uint64_t children, std::uint64_t prefixes,
-                          unsigned depth, Key bits) {
-        const auto slots = static_cast<unsigned>(std::popcount(children) + std::popcount(prefixes));
-        const Reference reference = heap.take(units_for(slots));
-        if (reference != 0) {
-            Node& node = at(heap.memory(), reference);
-            node.children = children;
-            node.prefixes = prefixes;
-            node.stamp = heap.stamp();
-            node.depth = depth;
-            std::memcpy(node.words, &bits, sizeof bits);
-        }
+    static Reference make(NodeHeap& heap, const Contents& has, unsigned depth, Key bits) {
+        const Reference reference = heap.take(units_for(has.count()));
+        if (reference == 0)
+            return 0;
+        Node& node = at(heap.memory(), reference);
+        node.has = has;
+        node.depth = depth;
+        node.up_to_depth.set(bits);
         return reference;
     }
 
     static void release(NodeHeap& heap, Reference reference) {
-        heap.release(reference, at(heap.memory(), reference).units());
+        heap.release(reference & ~kLeaf, units_of(heap.memory(), reference));
     }
 
-    // A copy of the node in which slot `at_slot` (counted in the copy) is `value`. `children` and
-    // `prefixes` are those of the copy, which has one slot more, one less, or as many.
-    static Reference copy(NodeHeap& heap, Reference reference, std::uint64_t children,
-                          std::uint64_t prefixes, unsigned at_slot, Reference value) {
+    // What comes into a new node: a prefix with its entry, or what lies below it already.
+    struct Part {
+        Key bits;
+        unsigned length;
+        Reference value;
+        bool is_below = false;
+
+        Place place(unsigned depth) const {
+            if (is_below || depth_of(length) != depth)
+                return {.kind = Kind::child, .at = chunk_of(bits, depth)};
+            return place_of(bits, length);
+        }
+    };
+
+    // A new node above two parts that it tells apart.
+    static Reference branch(NodeHeap& heap, unsigned depth, const Part& first, const Part& second) {
+        const Place places[2] = {first.place(depth), second.place(depth)};
+        const Contents has = Contents{}.with(places[0]).with(places[1]);
+        const Reference made = make(heap, has, depth, static_cast<Key>(first.bits & mask(depth)));
+        for (unsigned i = 0; i < 2 && made != 0; ++i) {
+            const Part& part = i == 0 ? first : second;
+            const bool below = part.is_below || places[i].kind != Kind::child;
+            const Reference value =
+                below ? part.value : make_leaf(heap, part.bits, part.length, part.value);
+            at(heap.memory(), made).slots()[has.slot(places[i])] = value;
+        }
+        return made;
+    }
+
+    // `root` is a leaf.
+    static Reference put_beside(NodeHeap& heap, Reference root, Key key, unsigned length,
+                                Reference entry) {
+        Leaf& leaf = leaf_at(heap.memory(), root);
+        const unsigned common = std::min({common_bits(key, leaf.bits()), length, leaf.length});
+        if (common == length && common == leaf.length) {
+            if (leaf.stamp == heap.stamp()) {
+                leaf.entry = entry;
+                return root;
+            }
+            release(heap, root);
+            return make_leaf(heap, key, length, entry);
+        }
+        const unsigned depth = common == length || common == leaf.length
+                                   ? depth_of(common)
+                                   : common / kStride * kStride;
+        Part old{.bits = leaf.bits(), .length = leaf.length, .value = root, .is_below = true};
+        if (depth_of(leaf.length) == depth) {
+            old = {.bits = leaf.bits(), .length = leaf.length, .value = leaf.entry};
+            release(heap, root);
+        }
+        return branch(heap, depth, old, {.bits = key, .length = length, .value = entry});
+    }
+
+    // A copy of the node in which slot `at_slot` (counted in the copy) is `value`. `has` is what
+    // the copy has: one thing more, one less, or as many.
+    static Reference copy(NodeHeap& heap, Reference reference, const Contents& has,
+                          unsigned at_slot, Reference value) {
         const Node& node = at(heap.memory(), reference);
-        const unsigned before = node.child_count() + node.prefix_count();
-        const auto after = static_cast<unsigned>(std::popcount(children) + std::popcount(prefixes));
+        const unsigned before = node.has.count(), after = has.count();
         if (before == after && node.stamp == heap.stamp()) {
             at(heap.memory(), reference).slots()[at_slot] = value;
             return reference;
         }
-        const Reference made = make(heap, children, prefixes, node.depth, node.bits());
+        const Reference made = make(heap, has, node.depth, node.bits());
         if (made == 0)
             return reference;
         Node& target = at(heap.memory(), made);
@@ -348,113 +497,29 @@ class PrefixTrie {
         return made;
     }
 
-    static Reference put_below(NodeHeap& heap, Reference reference, Key key, unsigned length,
-                               Reference entry, Reference& replaced) {
-        if (reference == 0) {
-            const unsigned depth = length / kStride * kStride;
-            const Reference made = make(heap, 0, std::uint64_t{1} << heap_place(key, depth, length),
-                                        depth, static_cast<Key>(key & mask(depth)));
-            if (made != 0)
-                at(heap.memory(), made).slots()[0] = entry;
-            return made;
-        }
+    // The node without one thing. A node that only leads on, or has one prefix, is not needed.
+    static Reference shrink(NodeHeap& heap, Reference reference, Place gone) {
         const Node& node = at(heap.memory(), reference);
-        const unsigned common = std::min(common_bits(key, node.bits()), length);
-        if (common < node.depth)
-            return branch(heap, reference, key, length, entry, common / kStride * kStride);
-        const unsigned children = node.child_count();
-        if (length < node.depth + kStride) {
-            const unsigned place = heap_place(key, node.depth, length);
-            const unsigned slot = children + rank(node.prefixes, place);
-            if ((node.prefixes >> place & 1) != 0)
-                replaced = node.slots()[slot];
-            return copy(heap, reference, node.children, node.prefixes | std::uint64_t{1} << place,
-                        slot, entry);
-        }
-        const unsigned chunk = chunk_of(key, node.depth);
-        const unsigned slot = rank(node.children, chunk);
-        const bool there = (node.children >> chunk & 1) != 0;
-        const Reference below = there ? node.slots()[slot] : 0;
-        const Reference changed = put_below(heap, below, key, length, entry, replaced);
-        if (changed == below)
-            return reference;
-        return copy(heap, reference, node.children | std::uint64_t{1} << chunk, node.prefixes, slot,
-                    changed);
-    }
-
-    // A new node at `depth`, above the one that is there, where the prefix leaves its way or ends.
-    static Reference branch(NodeHeap& heap, Reference reference, Key key, unsigned length,
-                            Reference entry, unsigned depth) {
-        const Node& node = at(heap.memory(), reference);
-        const unsigned old_chunk = chunk_of(node.bits(), depth);
-        std::uint64_t children = std::uint64_t{1} << old_chunk;
-        const Key bits = static_cast<Key>(key & mask(depth));
-        if (length < depth + kStride) {
-            const Reference made = make(
-                heap, children, std::uint64_t{1} << heap_place(key, depth, length), depth, bits);
-            if (made == 0)
-                return reference;
-            at(heap.memory(), made).slots()[0] = reference;
-            at(heap.memory(), made).slots()[1] = entry;
-            return made;
-        }
-        Reference ignored = 0;
-        const Reference leaf = put_below(heap, 0, key, length, entry, ignored);
-        const unsigned new_chunk = chunk_of(key, depth);
-        children |= std::uint64_t{1} << new_chunk;
-        const Reference made = leaf == 0 ? 0 : make(heap, children, 0, depth, bits);
-        if (made == 0)
-            return reference;
-        at(heap.memory(), made).slots()[new_chunk < old_chunk ? 0 : 1] = leaf;
-        at(heap.memory(), made).slots()[new_chunk < old_chunk ? 1 : 0] = reference;
-        return made;
-    }
-
-    static Reference remove_below(NodeHeap& heap, Reference reference, Key key, unsigned length,
-                                  Reference& removed) {
-        if (reference == 0)
-            return 0;
-        const Node& node = at(heap.memory(), reference);
-        if (length < node.depth || ((key ^ node.bits()) & mask(node.depth)) != 0)
-            return reference;
-        const unsigned children = node.child_count();
-        if (length < node.depth + kStride) {
-            const unsigned place = heap_place(key, node.depth, length);
-            if ((node.prefixes >> place & 1) == 0)
-                return reference;
-            const unsigned slot = children + rank(node.prefixes, place);
-            removed = node.slots()[slot];
-            return shrink(heap, reference, node.children,
-                          node.prefixes & ~(std::uint64_t{1} << place), slot);
-        }
-        const unsigned chunk = chunk_of(key, node.depth);
-        if ((node.children >> chunk & 1) == 0)
-            return reference;
-        const unsigned slot = rank(node.children, chunk);
-        const Reference below = node.slots()[slot];
-        const Reference changed = remove_below(heap, below, key, length, removed);
-        if (changed == below)
-            return reference;
-        if (changed != 0)
-            return copy(heap, reference, node.children, node.prefixes, slot, changed);
-        return shrink(heap, reference, node.children & ~(std::uint64_t{1} << chunk), node.prefixes,
-                      slot);
-    }
-
-    // The node without one slot; a node that only leads on, or holds nothing, is not needed.
-    static Reference shrink(NodeHeap& heap, Reference reference, std::uint64_t children,
-                            std::uint64_t prefixes, unsigned slot) {
-        if (prefixes == 0 && std::popcount(children) <= 1) {
-            const Node& node = at(heap.memory(), reference);
-            const unsigned other = slot == 0 ? 1 : 0;
-            const Reference rest = children == 0 ? 0
-                                   : node.prefixes == 0
-                                       ? node.slots()[other]
-                                       : node.slots()[0];  // the only child stands first
+        const Contents left = node.has.without(gone);
+        const unsigned slot = node.has.slot(gone);
+        if (left.count() > 1)
+            return copy(heap, reference, left, slot, 0);
+        const Reference rest = left.count() == 0 ? 0 : node.slots()[slot == 0 ? 1 : 0];
+        if (rest == 0 || left.child_count() == 1) {
             release(heap, reference);
             return rest;
         }
-        return copy(heap, reference, children, prefixes, slot, 0);
+        const Kind kind = left.prefixes != 0 ? Kind::prefix : Kind::exact;
+        const auto bit = static_cast<unsigned>(
+            std::countr_zero(kind == Kind::prefix ? left.prefixes : left.exact));
+        const unsigned extra =
+            kind == Kind::exact ? kStride : static_cast<unsigned>(std::bit_width(bit) - 1);
+        const unsigned chunk =
+            kind == Kind::exact ? bit : (bit ^ (1u << extra)) << (kStride - extra);
+        const Reference leaf =
+            make_leaf(heap, with_chunk(node.bits(), node.depth, chunk), node.depth + extra, rest);
+        release(heap, reference);
+        return leaf;
     }
 };
 

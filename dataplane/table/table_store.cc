@@ -20,10 +20,6 @@ using contract::TableType;
 using contract::TableValue;
 using contract::TableVerb;
 
-using Trie32 = PrefixTrie<std::uint32_t>;
-using Trie64 = PrefixTrie<std::uint64_t>;
-using Trie128 = PrefixTrie<Bits128>;
-
 constexpr unsigned kWholeNumber = 32, kWholeHash = 64;
 
 bool fails(TableStatus status) {
@@ -89,21 +85,21 @@ Store::~Store() = default;
 // ---- Readers -----------------------------------------------------------------------------------
 
 Reference Store::find_address6(const View& view, const Ipv6& address) const {
-    return Trie128::find(heap_.memory(), view.root6, bits_of(address));
+    return AddressIndex6::find(heap_.memory(), view.root6, bits_of(address));
 }
 
 Reference Store::find_last_address(const View& view, std::uint8_t version) const {
-    return version == 4 ? Trie32::get(heap_.memory(), view.root, ~std::uint32_t{0}, 32)
-                        : Trie128::get(heap_.memory(), view.root6, ~Bits128{0}, 128);
+    return version == 4 ? AddressIndex4::get(heap_.memory(), view.root, ~std::uint32_t{0}, 32)
+                        : AddressIndex6::get(heap_.memory(), view.root6, ~Bits128{0}, 128);
 }
 
 Reference Store::find_mac(const View& view, const MacAddress& address) const {
-    return Trie64::find(heap_.memory(), view.root, bits_of(address));
+    return MacIndex::find(heap_.memory(), view.root, bits_of(address));
 }
 
 Reference Store::find_flow(const View& view, TableKey key) const {
     keep_parts(key, view.flow_parts);
-    const Reference entry = Trie64::find(heap_.memory(), view.root, flow_hash(key));
+    const Reference entry = FlowIndex::find(heap_.memory(), view.root, flow_hash(key));
     return entry != 0 && flows_.at(entries_.at(entry).flow) == key ? entry : 0;
 }
 
@@ -137,11 +133,12 @@ bool Store::make_hit_counters(Reference entry) {
     constexpr std::size_t kChunk = CellMemory<Entry, kEntryShift>::kChunkSize;
     while (hit_chunk_count_ <= entry >> kEntryShift) {
         for (const auto& chunks : hit_chunks_) {
-            auto* chunk = static_cast<std::uint64_t*>(std::calloc(kChunk, sizeof(std::uint64_t)));
-            if (chunk == nullptr)
+            ZeroedPages chunk = ZeroedPages::take(kChunk * sizeof(std::uint64_t));
+            if (chunk.get() == nullptr)
                 return false;
-            owned_hit_chunks_.emplace_back(chunk);
-            chunks[hit_chunk_count_].store(chunk, std::memory_order_release);
+            chunks[hit_chunk_count_].store(static_cast<std::uint64_t*>(chunk.get()),
+                                           std::memory_order_release);
+            owned_hit_chunks_.push_back(std::move(chunk));
         }
         ++hit_chunk_count_;
     }
@@ -190,27 +187,57 @@ void Store::free_entry(Reference entry) {
     entries_.give_back(entry);
 }
 
-Reference Store::get(const Table& table, const TableKey& key) const {
-    const BlockMemory& memory = heap_.memory();
+// Calls `use(index, root, bits, length)` with the index that the key belongs to. REQUIRES: the
+// table is none of interfaces.
+template <typename AnyTable, typename Function>
+auto Store::in_index(AnyTable& table, const TableKey& key, Function use) const {
+    auto& view = table.view;
+    const unsigned length = key.prefix_length;
     switch (table.descriptor.type) {
         case TableType::addr:
-            return key.ip_version == 4
-                       ? Trie32::get(memory, table.view.root, bits4_of(key), key.prefix_length)
-                       : Trie128::get(memory, table.view.root6, bits6_of(key), key.prefix_length);
+            return key.ip_version == 4 ? use(AddressIndex4{}, view.root, bits4_of(key), length)
+                                       : use(AddressIndex6{}, view.root6, bits6_of(key), length);
         case TableType::mac:
-            return Trie64::get(memory, table.view.root, mac_bits_of(key), key.prefix_length);
+            return use(MacIndex{}, view.root, mac_bits_of(key), length);
         case TableType::number:
-            return Trie32::get(memory, table.view.root, key.number, kWholeNumber);
+            return use(NumberIndex{}, view.root, key.number, kWholeNumber);
+        default:
+            return use(FlowIndex{}, view.root, flow_hash(key), kWholeHash);
+    }
+}
+
+// Calls `use(index, root)` for each index of the table; one of interfaces has none.
+template <typename AnyTable, typename Function>
+void Store::each_index(AnyTable& table, Function use) {
+    auto& view = table.view;
+    switch (table.descriptor.type) {
+        case TableType::addr:
+            use(AddressIndex4{}, view.root);
+            use(AddressIndex6{}, view.root6);
+            break;
+        case TableType::mac:
+            use(MacIndex{}, view.root);
+            break;
+        case TableType::number:
+            use(NumberIndex{}, view.root);
+            break;
         case TableType::flow:
-            return Trie64::get(memory, table.view.root, flow_hash(key), kWholeHash);
-        case TableType::iface: {
-            const auto found = table.interfaces.find(interface_name(key));
-            return found == table.interfaces.end() ? 0 : found->second;
-        }
+            use(FlowIndex{}, view.root);
+            break;
+        case TableType::iface:
         case TableType::count_:
             break;
     }
-    return 0;
+}
+
+Reference Store::get(const Table& table, const TableKey& key) const {
+    if (table.descriptor.type == TableType::iface) {
+        const auto found = table.interfaces.find(interface_name(key));
+        return found == table.interfaces.end() ? 0 : found->second;
+    }
+    return in_index(table, key, [&](auto index, Reference root, auto bits, unsigned length) {
+        return decltype(index)::get(heap_.memory(), root, bits, length);
+    });
 }
 
 // What `get` found by a hash may be another flow's.
@@ -218,93 +245,56 @@ bool Store::has_key(const Table& table, Reference entry, const TableKey& key) co
     return table.descriptor.type != TableType::flow || flows_.at(entries_.at(entry).flow) == key;
 }
 
-Reference Store::put(Table& table, const TableKey& key, Reference entry) {
-    const auto in = [&](auto trie, Reference& root, auto bits, unsigned length) {
-        const auto change = decltype(trie)::put(heap_, root, bits, length, entry);
-        root = change.root;
-        return change.before;
-    };
-    switch (table.descriptor.type) {
-        case TableType::addr:
-            return key.ip_version == 4
-                       ? in(Trie32{}, table.view.root, bits4_of(key), key.prefix_length)
-                       : in(Trie128{}, table.view.root6, bits6_of(key), key.prefix_length);
-        case TableType::mac:
-            return in(Trie64{}, table.view.root, mac_bits_of(key), key.prefix_length);
-        case TableType::number:
-            return in(Trie32{}, table.view.root, key.number, kWholeNumber);
-        case TableType::flow:
-            return in(Trie64{}, table.view.root, flow_hash(key), kWholeHash);
-        case TableType::iface:
-            return std::exchange(table.interfaces[interface_name(key)], entry);
-        case TableType::count_:
-            break;
+void Store::put(Table& table, const TableKey& key, Reference entry) {
+    if (table.descriptor.type == TableType::iface) {
+        table.interfaces[interface_name(key)] = entry;
+        return;
     }
-    return 0;
+    in_index(table, key, [&](auto index, Reference& root, auto bits, unsigned length) {
+        root = decltype(index)::put(heap_, root, bits, length, entry, table.count);
+    });
 }
 
-Reference Store::take_out(Table& table, const TableKey& key) {
-    const auto in = [&](auto trie, Reference& root, auto bits, unsigned length) {
-        const auto change = decltype(trie)::remove(heap_, root, bits, length);
-        root = change.root;
-        return change.before;
-    };
-    switch (table.descriptor.type) {
-        case TableType::addr:
-            return key.ip_version == 4
-                       ? in(Trie32{}, table.view.root, bits4_of(key), key.prefix_length)
-                       : in(Trie128{}, table.view.root6, bits6_of(key), key.prefix_length);
-        case TableType::mac:
-            return in(Trie64{}, table.view.root, mac_bits_of(key), key.prefix_length);
-        case TableType::number:
-            return in(Trie32{}, table.view.root, key.number, kWholeNumber);
-        case TableType::flow:
-            return in(Trie64{}, table.view.root, flow_hash(key), kWholeHash);
-        case TableType::iface: {
-            const auto found = table.interfaces.find(interface_name(key));
-            if (found == table.interfaces.end())
-                return 0;
-            const Reference entry = found->second;
-            table.interfaces.erase(found);
-            return entry;
-        }
-        case TableType::count_:
-            break;
+void Store::take_out(Table& table, const TableKey& key) {
+    if (table.descriptor.type == TableType::iface) {
+        table.interfaces.erase(interface_name(key));
+        return;
     }
-    return 0;
+    in_index(table, key, [&](auto index, Reference& root, auto bits, unsigned length) {
+        root = decltype(index)::remove(heap_, root, bits, length);
+    });
 }
 
 // Calls `function(key, entry)`, in the order of keys.
 template <typename Function>
 void Store::each(const Table& table, Function function) const {
     const BlockMemory& memory = heap_.memory();
+    const Reference root = table.view.root;
     switch (table.descriptor.type) {
         case TableType::addr:
-            Trie32::each(memory, table.view.root,
-                         [&](std::uint32_t bits, unsigned length, Reference entry) {
-                             function(address4_key(bits, length), entry);
-                         });
-            Trie128::each(memory, table.view.root6,
-                          [&](Bits128 bits, unsigned length, Reference entry) {
-                              function(address6_key(bits, length), entry);
-                          });
+            AddressIndex4::each(memory, root,
+                                [&](std::uint32_t bits, unsigned length, Reference entry) {
+                                    function(address4_key(bits, length), entry);
+                                });
+            AddressIndex6::each(memory, table.view.root6,
+                                [&](Bits128 bits, unsigned length, Reference entry) {
+                                    function(address6_key(bits, length), entry);
+                                });
             break;
         case TableType::mac:
-            Trie64::each(memory, table.view.root,
-                         [&](std::uint64_t bits, unsigned length, Reference entry) {
-                             function(mac_key(bits, length), entry);
-                         });
+            MacIndex::each(memory, root, [&](std::uint64_t bits, unsigned length, Reference entry) {
+                function(mac_key(bits, length), entry);
+            });
             break;
         case TableType::number:
-            Trie32::each(memory, table.view.root,
-                         [&](std::uint32_t number, unsigned, Reference entry) {
-                             TableKey key;
-                             key.number = number;
-                             function(key, entry);
-                         });
+            NumberIndex::each(memory, root, [&](std::uint32_t number, unsigned, Reference entry) {
+                TableKey key;
+                key.number = number;
+                function(key, entry);
+            });
             break;
         case TableType::flow:
-            Trie64::each(memory, table.view.root, [&](std::uint64_t, unsigned, Reference entry) {
+            FlowIndex::each(memory, root, [&](std::uint64_t, unsigned, Reference entry) {
                 function(flows_.at(entries_.at(entry).flow), entry);
             });
             break;
@@ -315,6 +305,17 @@ void Store::each(const Table& table, Function function) const {
         case TableType::count_:
             break;
     }
+}
+
+std::uint64_t Store::hits_of(const Table& table) const {
+    std::uint64_t sum = 0;
+    for (const auto& [name, entry] : table.interfaces)
+        sum += hits(entry);
+    each_index(table, [&](auto index, Reference root) {
+        decltype(index)::each_unordered(
+            heap_.memory(), root, [&](auto, unsigned, Reference entry) { sum += hits(entry); });
+    });
+    return sum;
 }
 
 // ---- Changes -----------------------------------------------------------------------------------
@@ -408,27 +409,15 @@ TableStatus Store::swap(Table& first, Table& second) {
 
 void Store::flush(Table& table) {
     const auto removed = [&](Reference entry) { removed_entries_.push_back(entry); };
-    switch (table.descriptor.type) {
-        case TableType::addr:
-            Trie128::clear(heap_, table.view.root6, removed);
-            [[fallthrough]];
-        case TableType::number:
-            Trie32::clear(heap_, table.view.root, removed);
-            break;
-        case TableType::mac:
-        case TableType::flow:
-            Trie64::clear(heap_, table.view.root, removed);
-            break;
-        case TableType::iface:
-            for (const auto& [name, entry] : table.interfaces)
-                removed(entry);
-            table.interfaces.clear();
-            if (table.view.root != 0)
-                removed_maps_.push_back(table.view.root);
-            break;
-        case TableType::count_:
-            break;
+    if (table.descriptor.type == TableType::iface) {
+        for (const auto& [name, entry] : table.interfaces)
+            removed(entry);
+        table.interfaces.clear();
+        if (table.view.root != 0)
+            removed_maps_.push_back(table.view.root);
     }
+    each_index(table,
+               [&](auto index, Reference root) { decltype(index)::clear(heap_, root, removed); });
     table.view.root = table.view.root6 = 0;
     table.count = 0;
 }
@@ -545,26 +534,16 @@ TableStatus Store::look_up(const Table& table, TableKey key, std::uint32_t now_s
 }
 
 std::uint64_t Store::bytes_of(const Table& table) const {
-    const BlockMemory& memory = heap_.memory();
-    const std::uint64_t entries =
+    std::uint64_t bytes =
         table.count * (sizeof(Entry) + hit_chunks_.size() * sizeof(std::uint64_t));
-    switch (table.descriptor.type) {
-        case TableType::addr:
-            return entries + Trie32::bytes(memory, table.view.root) +
-                   Trie128::bytes(memory, table.view.root6);
-        case TableType::number:
-            return entries + Trie32::bytes(memory, table.view.root);
-        case TableType::mac:
-            return entries + Trie64::bytes(memory, table.view.root);
-        case TableType::flow:
-            return entries + Trie64::bytes(memory, table.view.root) +
-                   table.count * sizeof(TableKey);
-        case TableType::iface:
-            return entries + (table.view.root != 0 ? sizeof(InterfaceMap) : 0);
-        case TableType::count_:
-            break;
-    }
-    return entries;
+    each_index(table, [&](auto index, Reference root) {
+        bytes += decltype(index)::bytes(heap_.memory(), root);
+    });
+    if (table.descriptor.type == TableType::flow)
+        bytes += table.count * sizeof(TableKey);
+    if (table.descriptor.type == TableType::iface && table.view.root != 0)
+        bytes += sizeof(InterfaceMap);
+    return bytes;
 }
 
 TableStatus Store::tell(const TableChange& change, std::uint32_t now_s, Answer& answer,
@@ -578,7 +557,7 @@ TableStatus Store::tell(const TableChange& change, std::uint32_t now_s, Answer& 
     if (change.verb == TableVerb::list)
         list(*table, now_s, answer, result);
     result.bytes = bytes_of(*table);
-    each(*table, [&](const TableKey&, Reference entry) { result.hits += hits(entry); });
+    result.hits = hits_of(*table);
     return TableStatus::done;
 }
 

@@ -29,11 +29,18 @@
 
 #include "dataplane/contract/table.h"
 #include "dataplane/table/cell_memory.h"
-#include "dataplane/table/prefix_trie.h"
+#include "dataplane/table/prefix_index.h"
 
 namespace sluice::table {
 
 inline constexpr std::size_t kMaximumInterfaces = 256;
+
+// In IPv6 the prefixes are mostly longer than those that a registry gives away.
+using AddressIndex4 = PrefixIndex<std::uint32_t, 18>;
+using AddressIndex6 = PrefixIndex<Bits128, 32>;
+using MacIndex = PrefixIndex<std::uint64_t, 48>;
+using NumberIndex = PrefixIndex<std::uint32_t, 32>;
+using FlowIndex = PrefixIndex<std::uint64_t, 18>;  // of a hash
 
 // When nobody reads any more what was replaced.
 class GracePeriods {
@@ -98,13 +105,13 @@ class Store {
 
     // The entry that covers the key; 0: none. `address4` in host byte order.
     Reference find_address4(const View& view, std::uint32_t address4) const {
-        return PrefixTrie<std::uint32_t>::find(heap_.memory(), view.root, address4);
+        return AddressIndex4::find(heap_.memory(), view.root, address4);
     }
     Reference find_address6(const View& view, const Ipv6& address) const;
     // The entry of 255.255.255.255/32 or ffff:…:ffff/128 alone.
     Reference find_last_address(const View& view, std::uint8_t version) const;
     Reference find_number(const View& view, std::uint32_t number) const {
-        return PrefixTrie<std::uint32_t>::find(heap_.memory(), view.root, number);
+        return NumberIndex::find(heap_.memory(), view.root, number);
     }
     Reference find_mac(const View& view, const MacAddress& address) const;
     Reference find_interface(const View& view, std::size_t interface) const {
@@ -175,8 +182,7 @@ class Store {
         Reference cell = 0;
         std::uint32_t uses = 0;
     };
-    using HitChunk = std::unique_ptr<std::uint64_t, FreeMemory>;
-    static constexpr unsigned kEntryShift = 12;
+    static constexpr unsigned kEntryShift = 17;
 
     Table* touch(std::uint32_t id);
     const Table* look_at(std::uint32_t id) const;
@@ -187,6 +193,7 @@ class Store {
     contract::TableStatus look_up(const Table& table, contract::TableKey key, std::uint32_t now_s,
                                   Answer& answer, contract::TableResult& result) const;
     std::uint64_t bytes_of(const Table& table) const;
+    std::uint64_t hits_of(const Table& table) const;
     contract::TableStatus create(const contract::TableDescriptor& descriptor);
     contract::TableStatus add(Table& table, const contract::TableChange& change,
                               const contract::TableValue& value, std::uint32_t now_s);
@@ -205,8 +212,12 @@ class Store {
 
     Reference get(const Table& table, const contract::TableKey& key) const;
     bool has_key(const Table& table, Reference entry, const contract::TableKey& key) const;
-    Reference put(Table& table, const contract::TableKey& key, Reference entry);
-    Reference take_out(Table& table, const contract::TableKey& key);
+    template <typename AnyTable, typename Function>
+    auto in_index(AnyTable& table, const contract::TableKey& key, Function use) const;
+    template <typename AnyTable, typename Function>
+    static void each_index(AnyTable& table, Function use);
+    void put(Table& table, const contract::TableKey& key, Reference entry);
+    void take_out(Table& table, const contract::TableKey& key);
     Reference make_entry(Table& table, const contract::TableKey& key,
                          const contract::TableValue& value, std::uint32_t expires_s);
     void free_entry(Reference entry);
@@ -222,7 +233,7 @@ class Store {
     CellMemory<InterfaceMap, 2, 17> interface_maps_;  // twice as many as there may be tables
     // By worker, by chunk of entries.
     std::vector<std::unique_ptr<std::atomic<std::uint64_t*>[]>> hit_chunks_;
-    std::vector<HitChunk> owned_hit_chunks_;
+    std::vector<ZeroedPages> owned_hit_chunks_;
     std::size_t hit_chunk_count_ = 0;
 
     std::atomic<const Directory*> published_;

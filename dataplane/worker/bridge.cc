@@ -14,6 +14,9 @@ namespace {
 // Buffers that a worker may hold beside those in rings: its cache, a burst, what waits to be sent.
 constexpr unsigned kBuffersPerWorker = 512 + 256 + 128;
 
+// Of a bridge: room for 16,384 stations.
+constexpr std::size_t kStationBuckets = 2048;
+
 struct Launch {
     Worker* worker = nullptr;
     Control* control = nullptr;
@@ -77,6 +80,10 @@ Bridge::Bridge(const BridgeSpec& spec, std::vector<EthPort> ports, std::vector<P
       handover_(worker_count, spec.handover_packets),
       link_up_(new std::atomic<bool>[ports_.size()]) {
     control_.runtime = &runtime_;
+    stations_.resize(ports_.size());
+    for (std::size_t i = 0; i < ports_.size(); ++i)
+        if (spec_.ports[i].role == WorkerPort::Role::bridge && first_of_bridge(i) == i)
+            stations_[i] = std::make_unique<StationTable>(kStationBuckets, spec_.owner_seed + i);
     for (std::size_t i = 0; i < ports_.size(); ++i)
         link_up_[i].store(false);
 }
@@ -121,6 +128,53 @@ Result<Done> Bridge::start_ports() {
     return Done{};
 }
 
+std::size_t Bridge::first_of_bridge(std::size_t port) const {
+    std::size_t first = 0;
+    while (spec_.ports[first].bridge != spec_.ports[port].bridge)
+        ++first;
+    return first;
+}
+
+std::uint32_t Bridge::ports_of_bridge(std::size_t port) const {
+    std::uint32_t ports = 0;
+    if (spec_.ports[port].role == WorkerPort::Role::bridge)
+        for (std::size_t i = 0; i < spec_.ports.size(); ++i)
+            if (spec_.ports[i].bridge == spec_.ports[port].bridge)
+                ports |= std::uint32_t{1} << i;
+    return ports;
+}
+
+// The twins have the MAC addresses of the ports, which are known once those have started.
+Result<Done> Bridge::open_gateway() {
+    std::vector<ExceptionPath::TwinOfPort> twins;
+    for (std::size_t i = 0; i < ports_.size(); ++i) {
+        if (spec_.ports[i].role != WorkerPort::Role::gateway)
+            continue;
+        if (auto kept_out = ports_[i].keep_kernel_out(); !kept_out)
+            return kept_out.error();
+        twins.push_back({.spec = {.name = spec_.ports[i].name,
+                                  .mac = ports_[i].mac(),
+                                  .mtu = spec_.ports[i].mtu,
+                                  .addresses = spec_.ports[i].addresses},
+                         .port = static_cast<std::uint16_t>(i)});
+    }
+    if (twins.empty())
+        return Done{};
+    auto fib = route::Fib::create({});
+    if (!fib)
+        return fib.error();
+    auto solicitations = Solicitations::create(worker_count_);
+    if (!solicitations)
+        return solicitations.error();
+    auto host = ExceptionPath::open(std::move(twins), worker_count_);
+    if (!host)
+        return host.error();
+    fib_ = std::move(*fib);
+    solicitations_.emplace(std::move(*solicitations));
+    host_ = std::move(*host);
+    return Done{};
+}
+
 WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) {
     WorkerSpec spec{.id = id,
                     .ports = {},
@@ -136,10 +190,17 @@ WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) {
                     .outputs = memory.outputs,
                     .handover = &handover_,
                     .owner_hash = &owner_hash_,
-                    .kill_order = &kill_orders_.of(id)};
+                    .kill_order = &kill_orders_.of(id),
+                    .flood_limit = (spec_.flood_rate + worker_count_ - 1) / worker_count_,
+                    .fib = fib_.get(),
+                    .host = host_.get(),
+                    .solicitations = solicitations()};
     for (std::size_t i = 0; i < ports_.size(); ++i) {
         spec.ports.push_back({.device = ports_[i].id(),
+                              .role = spec_.ports[i].role,
                               .peer = spec_.ports[i].peer,
+                              .stations = stations_[first_of_bridge(i)].get(),
+                              .bridge_ports = ports_of_bridge(i),
                               .pool = pools_[i].get(),
                               .link_up = &link_up_[i],
                               .mtu = spec_.ports[i].mtu,
@@ -157,7 +218,11 @@ WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) {
 Result<Done> Bridge::start(const std::vector<WorkerMemory>& memory) {
     if (auto started = start_ports(); !started)
         return started.error();
+    if (auto opened = open_gateway(); !opened)
+        return opened.error();
     refresh_links();
+    if (host_ != nullptr)
+        host_->start();
     workers_.reserve(worker_count_);
     for (unsigned id = 0; id < worker_count_; ++id)
         workers_.emplace_back(worker_spec(id, memory[id]));
@@ -181,6 +246,8 @@ void Bridge::stop() {
         return;
     control_.stop.store(true);
     rte_eal_mp_wait_lcore();
+    if (host_ != nullptr)
+        host_->stop();
     running_ = false;
 }
 
@@ -197,8 +264,12 @@ std::vector<std::string> Bridge::spreading_notes() const {
 }
 
 void Bridge::refresh_links() {
-    for (std::size_t i = 0; i < ports_.size(); ++i)
-        link_up_[i].store(ports_[i].link_up(), std::memory_order_relaxed);
+    for (std::size_t i = 0; i < ports_.size(); ++i) {
+        const bool up = ports_[i].link_up();
+        link_up_[i].store(up, std::memory_order_relaxed);
+        if (host_ != nullptr)
+            host_->set_link(static_cast<std::uint16_t>(i), up);
+    }
 }
 
 }  // namespace sluice::worker

@@ -17,6 +17,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@
 #include "dataplane/worker/kill_orders.h"
 #include "dataplane/worker/mempool.h"
 #include "dataplane/worker/port.h"
+#include "dataplane/worker/station_table.h"
 #include "dataplane/worker/worker.h"
 
 namespace sluice::worker {
@@ -34,8 +36,11 @@ namespace sluice::worker {
 struct BridgePort {
     std::string name;
     std::string device;
-    std::uint16_t peer = 0;  // index
+    WorkerPort::Role role = WorkerPort::Role::pair;
+    std::uint16_t peer = 0;   // index, of a pair; else its own
+    std::string bridge = {};  // name of a learning bridge
     unsigned mtu = 1500;
+    std::vector<packet::InterfaceAddress> addresses = {};  // that a gateway port's twin is given
 };
 
 struct BridgeSpec {
@@ -49,6 +54,7 @@ struct BridgeSpec {
     unsigned max_sleep_us = 500;
     unsigned reply_rate = 200;  // of all workers together
     unsigned reply_burst = 200;
+    unsigned flood_rate = 10'000;  // frames a second that bridges send to all ports, all workers
     std::uint64_t owner_seed = 0;  // of the hash that spreads flows over the workers
 };
 
@@ -80,6 +86,9 @@ class Bridge {
 
     ActiveRuntime& runtime() { return runtime_; }
     KillOrders& kill_orders() { return kill_orders_; }
+    // Null where there are no gateway ports.
+    route::Fib* fib() { return fib_.get(); }
+    Solicitations* solicitations() { return solicitations_ ? &*solicitations_ : nullptr; }
     // Workers do not send to a port whose link is down.
     void refresh_links();
 
@@ -88,8 +97,11 @@ class Bridge {
            unsigned worker_count, std::vector<std::string> notes);
 
     Result<Done> start_ports();
+    Result<Done> open_gateway();
     WorkerSpec worker_spec(unsigned id, const WorkerMemory& memory);
     unsigned receive_queues(std::size_t port) const;
+    std::size_t first_of_bridge(std::size_t port) const;
+    std::uint32_t ports_of_bridge(std::size_t port) const;
 
     BridgeSpec spec_;
     unsigned worker_count_;
@@ -101,7 +113,11 @@ class Bridge {
     Control control_;
     std::vector<Mempool> pools_;  // before the ports: buffers come back when those close
     std::vector<EthPort> ports_;
-    Handover handover_;  // behind the pools
+    Handover handover_;                                    // behind the pools
+    std::vector<std::unique_ptr<StationTable>> stations_;  // by port; the first of a bridge has it
+    std::unique_ptr<route::Fib> fib_;
+    std::optional<Solicitations> solicitations_;
+    std::unique_ptr<ExceptionPath> host_;  // behind the pools
     std::unique_ptr<std::atomic<bool>[]> link_up_;
     std::vector<Worker> workers_;
     bool running_ = false;

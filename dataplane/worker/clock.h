@@ -1,5 +1,6 @@
 // The clock that lifetimes of states are measured by: seconds since the machine started, which
-// nobody sets. The coarse clock is read without a system call on every machine.
+// nobody sets; and milliseconds for what the main thread does. The coarse clock is read without a
+// system call on every machine.
 #pragma once
 
 #include <time.h>
@@ -12,6 +13,13 @@ inline std::uint32_t uptime_s() {
     timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return static_cast<std::uint32_t>(now.tv_sec);
+}
+
+inline std::uint64_t uptime_ms() {
+    timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1000 +
+           static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
 }
 
 }  // namespace sluice::worker

@@ -42,6 +42,12 @@ std::string_view device_name(std::string_view device) {
     return device.substr(0, device.find(','));
 }
 
+std::string_view captured_interface(std::string_view device) {
+    return has_driver(device, "net_af_packet") || has_driver(device, "net_af_xdp")
+               ? device_argument(device, "iface")
+               : std::string_view{};
+}
+
 // Domain:bus:device.function, the domain may be left out.
 bool is_pci_address(std::string_view name) {
     const std::size_t dot = name.rfind('.');

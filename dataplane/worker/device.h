@@ -24,6 +24,9 @@ std::uint32_t buffer_room(std::string_view device, unsigned mtu);
 // sizes and queue pairs of net_af_packet.
 std::string complete_device(std::string_view device, unsigned mtu, unsigned workers);
 
+// The Linux interface that the driver reads by sockets, past the kernel; empty: none.
+std::string_view captured_interface(std::string_view device);
+
 // net_af_xdp of DPDK 22.11 shares its buffers with the kernel and loses packets where these do not
 // lie one behind the other, as in ordinary memory.
 bool needs_huge_pages(std::string_view device);

@@ -9,33 +9,11 @@
 
 namespace sluice::worker {
 
-namespace {
-
-rte_ring* make_ring(unsigned capacity) {
-    // A ring has a power of two of places, one of which stays empty.
-    const auto size = static_cast<std::size_t>(rte_ring_get_memsize(rte_align32pow2(capacity + 1)));
-    auto* ring = static_cast<rte_ring*>(
-        std::aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_ALIGN_CEIL(size, RTE_CACHE_LINE_SIZE)));
-    if (ring == nullptr || rte_ring_init(ring, "handover", capacity,
-                                         RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ) != 0)
-        std::abort();  // some KB: out of memory before anything runs
-    return ring;
-}
-
-}  // namespace
-
-void Handover::FreeRing::operator()(rte_ring* ring) const {
-    void* packet = nullptr;
-    while (rte_ring_sc_dequeue(ring, &packet) == 0)
-        rte_pktmbuf_free(static_cast<rte_mbuf*>(packet));
-    std::free(ring);
-}
-
 Handover::Handover(unsigned workers, unsigned capacity)
     : workers_(workers), rings_(workers < 2 ? 0 : std::size_t{workers} * workers) {
     for (std::size_t i = 0; i < rings_.size(); ++i)
         if (i / workers != i % workers)
-            rings_[i].reset(make_ring(capacity));
+            rings_[i].emplace("handover", capacity);
 }
 
 Handover::Handover(Handover&&) noexcept = default;

@@ -12,7 +12,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
+
+#include "dataplane/worker/packet_ring.h"
 
 struct rte_mbuf;
 struct rte_ring;
@@ -31,15 +34,11 @@ class Handover {
     unsigned workers() const { return workers_; }
 
     // REQUIRES: from != to, both below workers().
-    rte_ring* ring(unsigned from, unsigned to) const { return rings_[from * workers_ + to].get(); }
+    rte_ring* ring(unsigned from, unsigned to) const { return rings_[from * workers_ + to]->get(); }
 
   private:
-    struct FreeRing {
-        void operator()(rte_ring* ring) const;
-    };
-
     unsigned workers_;
-    std::vector<std::unique_ptr<rte_ring, FreeRing>> rings_;
+    std::vector<std::optional<PacketRing>> rings_;
 };
 
 // What a worker has for one of the others: packets of the burst that it is at, and the ring that

@@ -40,11 +40,15 @@ std::uint32_t possible_mtu(const rte_eth_dev_info& info, unsigned mtu) {
 }  // namespace
 
 EthPort::EthPort(std::string name, std::string device, std::uint16_t id)
-    : name_(std::move(name)), device_(std::move(device)), id_(id) {}
+    : name_(std::move(name)), device_(std::move(device)), id_(id) {
+    if (const std::string_view interface = captured_interface(device_); !interface.empty())
+        link_.emplace(std::string(interface));
+}
 
 EthPort::EthPort(EthPort&& other) noexcept
     : name_(std::move(other.name_)),
       device_(std::move(other.device_)),
+      link_(std::move(other.link_)),
       id_(other.id_),
       open_(std::exchange(other.open_, false)),
       spreads_by_owner_(other.spreads_by_owner_) {}
@@ -160,7 +164,13 @@ MacAddress EthPort::mac() const {
     return mac;
 }
 
+Result<Done> EthPort::keep_kernel_out() {
+    return link_ ? link_->keep_kernel_out() : Result<Done>(Done{});
+}
+
 bool EthPort::link_up() const {
+    if (link_ && !link_->is_up())
+        return false;
     rte_eth_link link{};
     return rte_eth_link_get_nowait(id_, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }

@@ -7,10 +7,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "common/address.h"
 #include "common/result.h"
+#include "dataplane/host/captured_link.h"
 #include "dataplane/state/flow_key.h"
 
 struct rte_mempool;
@@ -53,6 +55,8 @@ class EthPort {
     bool spreads_by_owner() const { return spreads_by_owner_; }
     MacAddress mac() const;
     bool link_up() const;
+    // The kernel takes nothing from the Linux interface that the driver reads, if it reads one.
+    Result<Done> keep_kernel_out();
 
   private:
     EthPort(std::string name, std::string device, std::uint16_t id);
@@ -60,6 +64,7 @@ class EthPort {
 
     std::string name_;
     std::string device_;
+    std::optional<host::CapturedLink> link_;  // of drivers that read a Linux interface
     std::uint16_t id_ = 0;
     bool open_ = true;
     bool spreads_by_owner_ = false;

@@ -5,13 +5,17 @@
 
 namespace sluice::worker {
 
+void TransmitBuffer::push(rte_mbuf* packet) {
+    packets_[count_++] = packet;
+    bytes_ += packet->pkt_len;
+    if (count_ == kCapacity)
+        flush();
+}
+
 void TransmitBuffer::flush() {
     if (count_ == 0)
         return;
-    // The driver frees what it sends: lengths are summed before.
-    std::uint64_t bytes = 0;
-    for (unsigned i = 0; i < count_; ++i)
-        bytes += packets_[i]->pkt_len;
+    std::uint64_t bytes = bytes_;
     unsigned sent = 0;
     for (unsigned attempt = 0; attempt < kAttempts && sent < count_; ++attempt)
         sent += rte_eth_tx_burst(port_, queue_, packets_ + sent,
@@ -31,6 +35,7 @@ void TransmitBuffer::flush() {
         contract::add(received_from_->dropped_packets, forwarded);
     }
     count_ = 0;
+    bytes_ = 0;
 }
 
 }  // namespace sluice::worker

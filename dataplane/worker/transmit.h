@@ -4,7 +4,9 @@
 // counted: waiting longer would stop everything else that the worker does.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <span>
 
 #include "dataplane/contract/counters.h"
 
@@ -24,16 +26,24 @@ class TransmitBuffer {
           received_from_(&received_from) {}
 
     // Takes the packet over.
-    void push(rte_mbuf* packet) {
-        packets_[count_++] = packet;
+    void push(rte_mbuf* packet);
+
+    // The same for several, which have so many bytes in all. REQUIRES: packets.size() <= kCapacity.
+    void push(std::span<rte_mbuf* const> packets, std::uint64_t bytes) {
+        if (count_ + packets.size() > kCapacity)
+            flush();
+        std::copy(packets.begin(), packets.end(), packets_ + count_);
+        count_ += static_cast<unsigned>(packets.size());
+        bytes_ += bytes;
         if (count_ == kCapacity)
             flush();
     }
 
     void flush();
 
-  private:
     static constexpr unsigned kCapacity = 64;
+
+  private:
     static constexpr unsigned kAttempts = 4;
 
     std::uint16_t port_;
@@ -42,6 +52,7 @@ class TransmitBuffer {
     contract::PortCounters* sent_by_;
     contract::PortCounters* received_from_;
     unsigned count_ = 0;
+    std::uint64_t bytes_ = 0;  // of these
     rte_mbuf* packets_[kCapacity];
 };
 

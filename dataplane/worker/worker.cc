@@ -8,25 +8,15 @@
 #include <time.h>
 
 #include <algorithm>
-#include <cstring>
 
-#include "dataplane/forward/fragment.h"
-#include "dataplane/forward/keepalive.h"
-#include "dataplane/forward/reply.h"
-#include "dataplane/forward/rewrite.h"
-#include "dataplane/packet/parser.h"
 #include "dataplane/packet/wire.h"
+#include "dataplane/worker/scratch.h"
 
 namespace sluice::worker {
 
 namespace {
 
 using contract::DropReason;
-using program::Verdict;
-
-// The longest IP packet and the longest header in front of it. What a frame has beyond is padding
-// to the engine.
-constexpr std::uint32_t kLongestFrame = 14 + 4 * 4 + 65535;
 
 // The coarse clock is read without a system call on every machine; its step is a few milliseconds.
 std::uint64_t wall_clock_ms() {
@@ -43,38 +33,35 @@ bool should_be_spread_by_hardware(const packet::Headers& headers) {
                                       headers.protocol == packet::wire::protocol::udp);
 }
 
+// The frame lies in one buffer, as it was on the wire.
+bool is_plain(const rte_mbuf& mbuf) {
+    return (mbuf.nb_segs == 1) & ((mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0);
+}
+
 }  // namespace
-
-// Where frames that lie in several buffers are put together, one place for each packet of a burst.
-// Pages that are never used cost nothing.
-struct Worker::Scratch {
-    explicit Scratch(unsigned burst) : frames(new std::byte[std::size_t{burst} * kLongestFrame]) {}
-
-    std::unique_ptr<std::byte[]> frames;
-    std::byte reply[forward::kMaximumReply];
-    std::byte keepalive[forward::kMaximumKeepalive];
-    std::byte fragment[kLongestFrame];
-};
 
 class Worker::Keepalives final : public state::KeepaliveSink {
   public:
-    explicit Keepalives(Worker& worker) : worker_(worker) {}
-    void send(const state::Keepalive& keepalive) override { worker_.send_keepalive(keepalive); }
+    Keepalives(Worker& worker, const program::Runtime& runtime)
+        : worker_(worker), runtime_(runtime) {}
+    void send(const state::Keepalive& keepalive) override {
+        worker_.send_keepalive(keepalive, runtime_);
+    }
 
   private:
     Worker& worker_;
+    const program::Runtime& runtime_;
 };
 
 Worker::Worker(const WorkerSpec& spec)
     : spec_(spec),
       engine_(spec.outputs, spec.seed),
-      budget_(spec.reply_rate, spec.reply_burst),
+      sender_(new Sender(spec_.ports, static_cast<std::uint16_t>(spec.id), *spec.counters,
+                         forward::TokenBucket(spec.reply_rate, spec.reply_burst))),
+      learning_bridge_(spec_.ports, *spec.counters, *sender_, spec.flood_limit),
       mbufs_(spec.burst),
-      packets_(spec.burst),
-      verdicts_(spec.burst),
-      marks_(spec.burst),
       port_of_device_(RTE_MAX_ETHPORTS),
-      scratch_(new Scratch(spec.burst)) {
+      scratch_(new Scratch(std::min<unsigned>(spec.burst, packet::Burst::kCapacity))) {
     const unsigned workers = spec.handover == nullptr ? 0 : spec.handover->workers();
     const std::uint64_t patience =
         rte_get_timer_hz() / 1000 * std::uint64_t{spec.handover_patience_ms};
@@ -84,11 +71,16 @@ Worker::Worker(const WorkerSpec& spec)
                                spec.burst, patience);
     for (std::size_t i = 0; i < spec.ports.size(); ++i)
         port_of_device_[spec.ports[i].device] = static_cast<std::uint16_t>(i);
-    transmit_.reserve(spec.ports.size());
-    for (std::size_t i = 0; i < spec.ports.size(); ++i)
-        transmit_.emplace_back(spec.ports[i].device, static_cast<std::uint16_t>(spec.id),
-                               *spec.counters, spec.counters->ports[i],
-                               spec.counters->ports[spec.ports[i].peer]);
+    engine_.populate();
+    if (spec.fib == nullptr)
+        return;
+    router_ = std::make_unique<Router>(Router::Spec{.worker = spec.id,
+                                                    .counters = spec.counters,
+                                                    .fib = spec.fib,
+                                                    .host = spec.host,
+                                                    .solicitations = spec.solicitations,
+                                                    .sender = sender_.get()});
+    routed_ = std::make_unique<Routed>();
 }
 
 Worker::Worker(Worker&&) noexcept = default;
@@ -121,6 +113,8 @@ unsigned Worker::turn(const program::Runtime* runtime) {
     now_ms_ = wall_clock_ms();
     uptime_s_ = spec_.uptime();
     unsigned total = take_handed_over(runtime);
+    if (router_ != nullptr)
+        total += take_from_host(runtime);
     const bool hands_over = outboxes_.size() > 1 && runtime != nullptr && runtime->uses_states();
     for (std::size_t polled = 0; polled < spec_.queues.size(); ++polled) {
         if (hands_over && !others_have_room()) {
@@ -139,39 +133,53 @@ unsigned Worker::turn(const program::Runtime* runtime) {
     }
     has_more_to_do_ = kill_as_ordered(runtime);
     if (runtime != nullptr) {
-        Keepalives keepalives(*this);
+        Keepalives keepalives(*this, *runtime);
         has_more_to_do_ |= engine_.tend_states(*runtime, uptime_s_, &keepalives);
     }
     if (const unsigned late = reassembler_.expire(uptime_s_); late != 0)
         contract::add(spec_.counters->drops[static_cast<std::size_t>(DropReason::fragment_timeout)],
                       late);
-    for (TransmitBuffer& buffer : transmit_)
-        buffer.flush();
+    if (router_ != nullptr) {
+        if (runtime != nullptr)
+            router_->tend(*runtime, now_ms_);
+        router_->wake_host();
+    }
+    sender_->flush();
     contract::add(spec_.counters->heartbeat, 1);
     contract::set(spec_.counters->generation, runtime == nullptr ? 0 : runtime->generation());
     return total;
 }
 
 void Worker::receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime) {
-    std::uint64_t bytes = 0;
-    for (unsigned i = 0; i < count; ++i) {
-        rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
-        bytes += mbufs_[i]->pkt_len;
-    }
     contract::PortCounters& port = spec_.counters->ports[queue.port];
-    contract::add(port.received_packets, count);
-    contract::add(port.received_bytes, bytes);
     contract::add(spec_.counters->bursts, 1);
+    contract::add(port.received_packets, count);
     if (runtime == nullptr) {
-        for (unsigned i = 0; i < count; ++i)
+        for (unsigned i = 0; i < count; ++i) {
+            contract::add(port.received_bytes, mbufs_[i]->pkt_len);
             drop(mbufs_[i], queue.port, DropReason::no_ruleset);
+        }
         return;
     }
-    for (unsigned i = 0; i < count; ++i)
-        parse(i, queue.port, *runtime);
-    if (outboxes_.size() > 1 && (runtime->uses_states() || runtime->uses_reassembly()))
-        count = keep_own(queue.port, count, *runtime);
-    judge(count, *runtime);
+    const bool has_owners =
+        outboxes_.size() > 1 && (runtime->uses_states() || runtime->uses_reassembly());
+    if (is_routed({.port = queue.port})) {
+        std::uint64_t bytes = 0;
+        for (unsigned i = 0; i < count; ++i) {
+            rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
+            bytes += mbufs_[i]->pkt_len;
+        }
+        contract::add(port.received_bytes, bytes);
+        return receive_routed(mbufs_.data(), count, {.port = queue.port}, *runtime);
+    }
+    for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
+        const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);
+        begin_burst(mbufs_.data() + done, *runtime);
+        contract::add(port.received_bytes, take(mbufs_.data() + done, end - done, queue.port));
+        if (has_owners)
+            keep_own({.port = queue.port}, *runtime);
+        judge(*runtime);
+    }
 }
 
 // As much from each of the other workers as a turn can bring to it, and a burst more, to catch up.
@@ -194,17 +202,27 @@ unsigned Worker::take_handed_over(const program::Runtime* runtime) {
 }
 
 void Worker::judge_handed_over(unsigned count, const program::Runtime* runtime) {
+    if (runtime == nullptr) {
+        for (unsigned i = 0; i < count; ++i)
+            drop(mbufs_[i], origin_of(mbufs_[i]->port).port, DropReason::no_ruleset);
+        return;
+    }
     for (unsigned i = 0; i < count; ++i)
         rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
-    for (unsigned i = 0; i < count; ++i) {
-        const std::uint16_t port = port_of_device_[mbufs_[i]->port];
-        if (runtime != nullptr)
-            parse(i, port, *runtime);
-        else
-            drop(mbufs_[i], port, DropReason::no_ruleset);
+    for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
+        const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);
+        begin_burst(mbufs_.data() + done, *runtime);
+        for (unsigned i = done; i < end; ++i) {
+            const Origin origin = origin_of(mbufs_[i]->port);
+            rte_mbuf* mbuf = mbufs_[i];
+            if (is_routed(origin) && !take_routed(mbuf, origin, *runtime))
+                continue;
+            if (!is_routed(origin))
+                take(&mbuf, 1, origin.port);
+            taken_[burst_.size() - 1] = mbuf;
+        }
+        judge(*runtime);
     }
-    if (runtime != nullptr && count != 0)
-        judge(count, *runtime);
 }
 
 // Whether a burst may be received, whoever owns its flows.
@@ -215,33 +233,85 @@ bool Worker::others_have_room() {
     return room;
 }
 
-// Gives the packets of other workers' flows away and moves the rest together; returns how many
-// those are.
-unsigned Worker::keep_own(std::uint16_t port, unsigned count, const program::Runtime& runtime) {
-    unsigned kept = 0;
-    for (unsigned i = 0; i < count; ++i) {
-        const packet::Packet& packet = packets_[i];
-        if (packet.malformed == DropReason::none && packet.headers.ip_version != 0) {
-            const unsigned owner = runtime.owner_of(packet.headers, *spec_.owner_hash,
-                                                    static_cast<unsigned>(outboxes_.size()));
-            if (owner != spec_.id) {
-                if (spec_.ports[port].spreads_by_owner && !runtime.uses_reassembly() &&
-                    should_be_spread_by_hardware(packet.headers))
-                    contract::add(spec_.counters->misdirected, 1);
-                mbufs_[i]->port = spec_.ports[port].device;  // not every driver says it
-                outboxes_[owner].push(mbufs_[i]);
-                continue;
-            }
+// The next burst; its packets will be those of `mbufs`, in their order.
+void Worker::begin_burst(rte_mbuf** mbufs, const program::Runtime& runtime) {
+    burst_.begin({.parser_settings = runtime.parser_settings(),
+                  .first_sequence = sequence_,
+                  .now_ms = now_ms_,
+                  .uptime_s = uptime_s_});
+    judgement_.marked = 0;
+    taken_ = mbufs;
+    bytes_ = 0;
+}
+
+// Takes packets into the burst that came in by one port, and returns how many bytes they had.
+std::uint64_t Worker::take(rte_mbuf** mbufs, unsigned count, std::uint16_t port) {
+    const std::uint16_t device = spec_.ports[port].device;
+    std::uint64_t bytes = 0;
+    const packet::Passage passage{.direction = packet::Direction::in,
+                                  .entry = packet::Entry::bridge,
+                                  .receive_interface = port,
+                                  .transmit_interface = packet::kNoInterface};
+    burst_.add(count, passage, [&](std::size_t i) {
+        rte_mbuf* mbuf = mbufs[i];
+        rte_prefetch0(rte_pktmbuf_mtod(mbuf, void*));
+        bytes += mbuf->pkt_len;
+        // Not every driver names the port in the packet; whoever sends it or takes it over asks.
+        mbuf->port = device;
+        if (is_plain(*mbuf)) [[likely]]
+            return packet::Burst::Frame{rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
+        return frame_of(mbufs[i], burst_.size() + i);
+    });
+    bytes_ += bytes;
+    return bytes;
+}
+
+// A frame as it was on the wire, in one piece: the engine reads headers anywhere in it.
+packet::Burst::Frame Worker::frame_of(rte_mbuf*& mbuf, std::size_t place_in_burst) {
+    // Some drivers take a VLAN tag out of the frame without having been asked to.
+    if ((mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 && rte_vlan_insert(&mbuf) == 0)
+        bytes_ += sizeof(rte_vlan_hdr);
+    if (mbuf->nb_segs == 1 || rte_pktmbuf_linearize(mbuf) == 0)
+        return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
+    const std::uint32_t length = std::min(mbuf->pkt_len, kLongestFrame);
+    std::byte* place = scratch_->frames.get() + place_in_burst * kLongestFrame;
+    const void* bytes = rte_pktmbuf_read(mbuf, 0, length, place);
+    return {static_cast<const std::byte*>(bytes), length};
+}
+
+// The worker that a packet of the burst belongs to.
+unsigned Worker::owner_of(std::size_t index, const program::Runtime& runtime) {
+    const auto workers = static_cast<unsigned>(outboxes_.size());
+    if (burst_.is_common(index))
+        return runtime.owner_of(burst_.glance(index), *spec_.owner_hash, workers);
+    const packet::Packet& packet = burst_.packet(index);
+    if (packet.malformed != DropReason::none || packet.headers.ip_version == 0)
+        return spec_.id;
+    return runtime.owner_of(packet.headers, *spec_.owner_hash, workers);
+}
+
+// Gives the packets of other workers' flows away. The rest moves together.
+void Worker::keep_own(const Origin& origin, const program::Runtime& runtime) {
+    const std::uint16_t port = origin.port;
+    packet::Burst::Mask own = 0;
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < burst_.size(); ++i) {
+        const unsigned owner = owner_of(i, runtime);
+        if (owner == spec_.id) {
+            own |= packet::Burst::Mask{1} << i;
+            taken_[kept++] = taken_[i];
+            continue;
         }
-        if (kept != i) {
-            mbufs_[kept] = mbufs_[i];
-            packets_[kept] = packet;
-        }
-        ++kept;
+        if (!origin.host && spec_.ports[port].spreads_by_owner && !runtime.uses_reassembly() &&
+            should_be_spread_by_hardware(burst_.packet(i).headers))
+            contract::add(spec_.counters->misdirected, 1);
+        bytes_ -= taken_[i]->pkt_len;
+        outboxes_[owner].push(taken_[i]);
     }
-    if (kept != count)
-        hand_over(port);
-    return kept;
+    if (own == burst_.all())
+        return;
+    burst_.keep_only(own);
+    hand_over(port);
 }
 
 void Worker::hand_over(std::uint16_t port) {
@@ -254,221 +324,10 @@ void Worker::hand_over(std::uint16_t port) {
     }
 }
 
-void Worker::judge(unsigned count, const program::Runtime& runtime) {
-    for (unsigned i = 0; i < count; ++i)
-        marks_[i].clear();
-    engine_.filter(runtime, std::span(packets_).first(count), verdicts_, marks_);
-    for (unsigned i = 0; i < count; ++i)
-        act(i, runtime);
-}
-
-// The frame in one piece. The engine reads headers anywhere in it.
-std::span<const std::byte> Worker::frame_of(unsigned index) {
-    rte_mbuf* mbuf = mbufs_[index];
-    if (mbuf->nb_segs == 1 || rte_pktmbuf_linearize(mbuf) == 0)
-        return {rte_pktmbuf_mtod(mbuf, const std::byte*), mbuf->data_len};
-    const std::uint32_t length = std::min(mbuf->pkt_len, kLongestFrame);
-    std::byte* place = scratch_->frames.get() + std::size_t{index} * kLongestFrame;
-    const void* bytes = rte_pktmbuf_read(mbuf, 0, length, place);
-    return {static_cast<const std::byte*>(bytes), length};
-}
-
-void Worker::parse(unsigned index, std::uint16_t port, const program::Runtime& runtime) {
-    // Some drivers take a VLAN tag out of the frame without having been asked to.
-    if ((mbufs_[index]->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0)
-        rte_vlan_insert(&mbufs_[index]);
-    packet::Packet& packet = packets_[index];
-    packet.malformed =
-        packet::parse_frame(frame_of(index), runtime.parser_settings(), packet.headers);
-    packet.passage = {.direction = packet::Direction::in,
-                      .entry = packet::Entry::bridge,
-                      .receive_interface = port,
-                      .transmit_interface = packet::kNoInterface};
-    packet.sequence = sequence_++;
-    packet.now_ms = now_ms_;
-    packet.uptime_s = uptime_s_;
-}
-
-void Worker::act(unsigned index, const program::Runtime& runtime) {
-    const std::uint16_t port = packets_[index].passage.receive_interface;
-    Verdict& verdict = verdicts_[index];
-    // The copy of a tee has no listener yet; the packet goes on behind the rule.
-    while (verdict.kind == Verdict::Kind::tee)
-        verdict = engine_.resume(runtime, packets_[index], verdict, marks_[index]);
-    rte_mbuf* mbuf = mbufs_[index];
-    switch (verdict.kind) {
-        case Verdict::Kind::accept:
-            if (verdict.rule_number == 0 && packets_[index].headers.ip_version == 0)
-                contract::add(spec_.counters->non_ip, 1);
-            forward(index, port);
-            break;
-        case Verdict::Kind::unreach:
-        case Verdict::Kind::unreach6:
-        case Verdict::Kind::reset:
-        case Verdict::Kind::reset6:
-            reply(index, port);
-            drop(mbuf, port, verdict.reason);
-            break;
-        case Verdict::Kind::divert:
-            drop(mbuf, port, DropReason::divert_without_listener);
-            break;
-        case Verdict::Kind::fwd:
-            drop(mbuf, port, DropReason::unsupported_on_bridge);
-            break;
-        case Verdict::Kind::reass:
-            reassemble(index, runtime);
-            break;
-        case Verdict::Kind::tee:
-        case Verdict::Kind::deny:
-            drop(mbuf, port, verdict.reason);
-            break;
-    }
-}
-
-void Worker::forward(unsigned index, std::uint16_t port) {
-    rte_mbuf* mbuf = mbufs_[index];
-    const std::uint16_t peer = spec_.ports[port].peer;
-    if (!spec_.ports[peer].link_up->load(std::memory_order_relaxed)) {
-        drop(mbuf, port, DropReason::port_down);
-        return;
-    }
-    if (marks_[index].changes_headers() &&
-        !forward::rewrite({rte_pktmbuf_mtod(mbuf, std::byte*), mbuf->data_len},
-                          packets_[index].headers, marks_[index])) {
-        drop(mbuf, port, DropReason::cannot_rewrite);
-        return;
-    }
-    // Not every driver names the port in the packet, and the transmit buffer asks whether there is
-    // one.
-    mbuf->port = spec_.ports[port].device;
-    transmit_[peer].push(mbuf);
-}
-
-void Worker::reassemble(unsigned index, const program::Runtime& runtime) {
-    rte_mbuf* mbuf = mbufs_[index];
-    packet::Packet& packet = packets_[index];
-    program::PacketMarks& marks = marks_[index];
-    const std::uint16_t port = packet.passage.receive_interface;
-    // Changes so far are those of the fragment.
-    if (marks.changes_headers() &&
-        !forward::rewrite({rte_pktmbuf_mtod(mbuf, std::byte*), mbuf->data_len}, packet.headers,
-                          marks))
-        return drop(mbuf, port, DropReason::cannot_rewrite);
-    marks.forget_changes();
-    const packet::Reassembler::Outcome outcome = reassembler_.add(packet);
-    if (outcome.given_up != 0)
-        contract::add(spec_.counters->drops[static_cast<std::size_t>(outcome.reason)],
-                      outcome.given_up);
-    if (outcome.refused != DropReason::none)
-        return drop(mbuf, port, outcome.refused);
-    rte_pktmbuf_free(mbuf);
-    contract::add(spec_.counters->fragments_kept, 1);
-    if (outcome.frame.empty())
-        return;
-    contract::add(spec_.counters->datagrams_reassembled, 1);
-    packet.malformed =
-        packet::parse_frame(outcome.frame, runtime.parser_settings(), packet.headers);
-    if (packet.malformed != DropReason::none)
-        return count_drop(port, packet.malformed);
-    Verdict& verdict = verdicts_[index];
-    do
-        verdict = engine_.resume(runtime, packet, verdict, marks);
-    while (verdict.kind == Verdict::Kind::tee);
-    act_on_whole(index, outcome.frame);
-}
-
-void Worker::act_on_whole(unsigned index, std::span<std::byte> frame) {
-    const std::uint16_t port = packets_[index].passage.receive_interface;
-    const Verdict& verdict = verdicts_[index];
-    switch (verdict.kind) {
-        case Verdict::Kind::accept:
-            return send_whole(index, frame, port);
-        case Verdict::Kind::unreach:
-        case Verdict::Kind::unreach6:
-        case Verdict::Kind::reset:
-        case Verdict::Kind::reset6:
-            reply(index, port);
-            return count_drop(port, verdict.reason);
-        case Verdict::Kind::divert:
-            return count_drop(port, DropReason::divert_without_listener);
-        case Verdict::Kind::fwd:
-            return count_drop(port, DropReason::unsupported_on_bridge);
-        case Verdict::Kind::reass:
-        case Verdict::Kind::tee:
-        case Verdict::Kind::deny:
-            return count_drop(port, verdict.reason);
-    }
-}
-
-void Worker::send_whole(unsigned index, std::span<std::byte> frame, std::uint16_t port) {
-    const packet::Headers& headers = packets_[index].headers;
-    const std::uint16_t peer = spec_.ports[port].peer;
-    if (!spec_.ports[peer].link_up->load(std::memory_order_relaxed))
-        return count_drop(port, DropReason::port_down);
-    if (marks_[index].changes_headers() && !forward::rewrite(frame, headers, marks_[index]))
-        return count_drop(port, DropReason::cannot_rewrite);
-    const unsigned mtu = spec_.ports[peer].mtu;
-    const std::size_t length = std::size_t{headers.network_offset} + headers.ip_length;
-    if (headers.ip_length <= mtu) {
-        if (!send_copy(frame.first(length), peer))
-            count_drop(port, DropReason::transmit_full);
-        return;
-    }
-    for (unsigned number = 0;; ++number) {
-        const std::size_t size =
-            forward::build_fragment(frame, headers, mtu, number, scratch_->fragment);
-        if (size == 0)
-            return;
-        if (!send_copy(std::span(scratch_->fragment).first(size), peer))
-            return count_drop(port, DropReason::transmit_full);
-    }
-}
-
-void Worker::drop(rte_mbuf* mbuf, std::uint16_t port, DropReason reason) {
-    rte_pktmbuf_free(mbuf);
-    count_drop(port, reason);
-}
-
-void Worker::count_drop(std::uint16_t port, DropReason reason) {
-    contract::add(spec_.counters->ports[port].dropped_packets, 1);
-    if (reason != DropReason::none)
-        contract::add(spec_.counters->drops[static_cast<std::size_t>(reason)], 1);
-}
-
-void Worker::reply(unsigned index, std::uint16_t port) {
-    const std::size_t length =
-        forward::build_reply(packets_[index], verdicts_[index], scratch_->reply);
-    if (length == 0)
-        return;
-    const bool sent =
-        budget_.take(now_ms_) && send_copy(std::span(scratch_->reply).first(length), port);
-    contract::add(sent ? spec_.counters->replies_sent : spec_.counters->replies_limited, 1);
-}
-
-void Worker::send_keepalive(const state::Keepalive& keepalive) {
-    const std::uint16_t near = keepalive.origin.interface;
-    if (near >= spec_.ports.size())
-        return;
-    const std::uint16_t port = keepalive.to_initiator ? near : spec_.ports[near].peer;
-    const std::size_t length = forward::build_keepalive(keepalive, scratch_->keepalive);
-    if (length == 0 || !spec_.ports[port].link_up->load(std::memory_order_relaxed))
-        return;
-    if (send_copy(std::span(scratch_->keepalive).first(length), port))
-        contract::add(spec_.counters->keepalives_sent, 1);
-}
-
-bool Worker::send_copy(std::span<const std::byte> frame, std::uint16_t port) {
-    rte_mbuf* mbuf = rte_pktmbuf_alloc(spec_.ports[port].pool);
-    char* room = mbuf == nullptr
-                     ? nullptr
-                     : rte_pktmbuf_append(mbuf, static_cast<std::uint16_t>(frame.size()));
-    if (room == nullptr) {
-        rte_pktmbuf_free(mbuf);
-        return false;
-    }
-    std::memcpy(room, frame.data(), frame.size());
-    transmit_[port].push(mbuf);
-    return true;
+void Worker::judge(const program::Runtime& runtime) {
+    sequence_ += burst_.size();
+    engine_.filter(runtime, burst_, judgement_);
+    carry_out(runtime);
 }
 
 bool Worker::kill_as_ordered(const program::Runtime* runtime) {

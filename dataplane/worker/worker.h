@@ -25,34 +25,31 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "dataplane/contract/counters.h"
-#include "dataplane/forward/token_bucket.h"
+#include "dataplane/packet/burst.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/packet/reassembly.h"
 #include "dataplane/program/engine.h"
+#include "dataplane/program/judgement.h"
 #include "dataplane/state/flow_key.h"
 #include "dataplane/worker/active_runtime.h"
 #include "dataplane/worker/clock.h"
+#include "dataplane/worker/exception_path.h"
 #include "dataplane/worker/handover.h"
 #include "dataplane/worker/kill_orders.h"
-#include "dataplane/worker/transmit.h"
+#include "dataplane/worker/learning_bridge.h"
+#include "dataplane/worker/router.h"
+#include "dataplane/worker/sender.h"
+#include "dataplane/worker/solicitations.h"
 
 struct rte_mbuf;
 struct rte_mempool;
 
 namespace sluice::worker {
-
-// A port as a worker needs it; its place in the list is the index that the engine sees.
-struct WorkerPort {
-    std::uint16_t device = 0;  // DPDK's number
-    std::uint16_t peer = 0;    // index
-    rte_mempool* pool = nullptr;
-    const std::atomic<bool>* link_up = nullptr;  // writer: the main thread
-    unsigned mtu = 1500;                         // of IP packets that we make
-    bool spreads_by_owner = false;  // the port's hash should bring packets to their owners
-};
 
 struct ReceiveQueue {
     std::uint16_t port = 0;  // index
@@ -79,6 +76,11 @@ struct WorkerSpec {
     const state::OwnerHash* owner_hash = nullptr;
     KillOrder* kill_order = nullptr;
     std::uint32_t (*uptime)() = uptime_s;  // tests have a clock of their own
+    std::uint64_t flood_limit = 10'000;    // frames a second that bridges send to all their ports
+    // What gateway ports need. Null where there are none.
+    const route::Fib* fib = nullptr;
+    ExceptionPath* host = nullptr;
+    Solicitations* solicitations = nullptr;
 };
 
 struct Control {
@@ -108,43 +110,95 @@ class Worker {
 
   private:
     struct Scratch;
+    struct Routed;
     class Keepalives;
+    // Where a packet comes from: a port, or the kernel's twin of it.
+    struct Origin {
+        std::uint16_t port = 0;  // index
+        bool host = false;
+    };
 
     unsigned take_handed_over(const program::Runtime* runtime);
     void judge_handed_over(unsigned count, const program::Runtime* runtime);
     bool others_have_room();
     void receive(const ReceiveQueue& queue, unsigned count, const program::Runtime* runtime);
-    unsigned keep_own(std::uint16_t port, unsigned count, const program::Runtime& runtime);
+    void begin_burst(rte_mbuf** mbufs, const program::Runtime& runtime);
+    std::uint64_t take(rte_mbuf** mbufs, unsigned count, std::uint16_t port);
+    void keep_own(const Origin& origin, const program::Runtime& runtime);
+    unsigned owner_of(std::size_t index, const program::Runtime& runtime);
+    packet::Burst::Frame frame_of(rte_mbuf*& mbuf, std::size_t place_in_burst);
     void hand_over(std::uint16_t port);
-    void judge(unsigned count, const program::Runtime& runtime);
-    void parse(unsigned index, std::uint16_t port, const program::Runtime& runtime);
-    std::span<const std::byte> frame_of(unsigned index);
-    void act(unsigned index, const program::Runtime& runtime);
+    void judge(const program::Runtime& runtime);
+
+    // -- route_out.cc: gateway ports, and what the kernel of this machine sends --
+    Origin origin_of(std::uint16_t name) const;
+    std::uint16_t name_of(const Origin& origin) const;
+    bool is_routed(const Origin& origin) const;
+    // The way of a frame through the rules. None: it is not for them, and gone.
+    std::optional<packet::Passage> admit(rte_mbuf* mbuf, const Origin& origin,
+                                         const program::Runtime& runtime);
+    bool take_routed(rte_mbuf*& mbuf, const Origin& origin, const program::Runtime& runtime);
+    void receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& origin,
+                        const program::Runtime& runtime);
+    unsigned take_from_host(const program::Runtime* runtime);
+    void carry_out_routed(const program::Runtime& runtime);
+    void route_burst(packet::Burst::Mask packets, const program::Runtime& runtime);
+    void act_on_routed(unsigned index, const program::Runtime& runtime);
+    bool act_on_outgoing(unsigned index, const program::Runtime& runtime);
+    void act_on_special(unsigned index, const program::Runtime& runtime);
+    bool is_plainly_for_us(const rte_mbuf& mbuf) const;
+    void route(rte_mbuf* mbuf, const packet::Packet& packet, program::PacketMarks* marks,
+               const program::Verdict* verdict, const program::Runtime& runtime);
+    void add_outgoing(rte_mbuf* mbuf, std::span<const std::byte> frame,
+                      const packet::Passage& passage, const program::PacketMarks* marks,
+                      const Router::Way& way);
+    void refuse_routed(rte_mbuf* mbuf, const packet::Packet& packet,
+                       const program::Verdict& verdict, const program::Runtime& runtime);
+    // Keeps a fragment. The buffer of the datagram that it completes, which `whole_` describes as
+    // it lies in `place` of the frames of Routed.
+    rte_mbuf* reassemble_routed(rte_mbuf* mbuf, const packet::Packet& packet,
+                                program::Verdict& verdict, program::PacketMarks& marks,
+                                std::size_t place, const program::Runtime& runtime);
+
+    // -- carry_out.cc --
+    void carry_out(const program::Runtime& runtime);
+    bool leaves_by_peer() const;
+    void carry_out_simply(unsigned count);
+    void act(unsigned index, std::uint16_t port, const program::Runtime& runtime);
+    void forward(rte_mbuf* mbuf, std::uint16_t port);
     // Makes the changes that rules have noted, and sends the packet.
-    void forward(unsigned index, std::uint16_t port);
+    void forward_changed(unsigned index, std::uint16_t port);
+    bool make_changes(unsigned index);
     // Keeps a fragment; the datagram that it completes goes on.
-    void reassemble(unsigned index, const program::Runtime& runtime);
+    void reassemble(unsigned index, std::uint16_t port, const program::Runtime& runtime);
     // The same for a packet that lies in no buffer.
     void act_on_whole(unsigned index, std::span<std::byte> frame);
     void send_whole(unsigned index, std::span<std::byte> frame, std::uint16_t port);
+    void send_piece(std::span<const std::byte> frame, std::uint16_t port);
+    packet::Reassembler::Outcome reassembled(rte_mbuf* mbuf, const packet::Packet& packet,
+                                             std::uint16_t port);
     void count_drop(std::uint16_t port, contract::DropReason reason);
     void drop(rte_mbuf* mbuf, std::uint16_t port, contract::DropReason reason);
-    void reply(unsigned index, std::uint16_t port);
-    void send_keepalive(const state::Keepalive& keepalive);
+    void reply(const packet::Packet& packet, const program::Verdict& verdict, std::uint16_t port);
+    void send_keepalive(const state::Keepalive& keepalive, const program::Runtime& runtime);
     // True: there is more to kill.
     bool kill_as_ordered(const program::Runtime* runtime);
-    // Sends a frame of our own. False: no buffer.
-    bool send_copy(std::span<const std::byte> frame, std::uint16_t port);
 
     WorkerSpec spec_;
     program::Engine engine_;
     packet::Reassembler reassembler_;
-    forward::TokenBucket budget_;
-    std::vector<TransmitBuffer> transmit_;  // by port
-    std::vector<rte_mbuf*> mbufs_;          // of the burst
-    std::vector<packet::Packet> packets_;
-    std::vector<program::Verdict> verdicts_;
-    std::vector<program::PacketMarks> marks_;
+    std::unique_ptr<Sender> sender_;
+    LearningBridge learning_bridge_;
+    std::unique_ptr<Router> router_;  // null: no gateway ports
+    std::unique_ptr<Routed> routed_;  // the same
+    std::vector<rte_mbuf*> mbufs_;    // that were received together
+    // Those being judged: their buffers, the bytes in all of these, what is known of the packets,
+    // and what becomes of them.
+    rte_mbuf** taken_ = nullptr;
+    std::uint64_t bytes_ = 0;
+    packet::Burst burst_;
+    program::Judgement judgement_;
+    packet::Packet whole_;                       // a datagram that has been put together
     std::vector<Outbox> outboxes_;               // by worker; its own stays empty
     std::vector<std::uint16_t> port_of_device_;  // index by DPDK's number
     std::unique_ptr<Scratch> scratch_;

@@ -59,7 +59,7 @@ def run_testpmd(group, seconds):
 
 def run_l3fwd(group, l3fwd, row, ours, seconds):
     for method in METHODS:
-        program = L3fwd(group.lab, l3fwd, row.rules, method)
+        program = L3fwd.by_rules(group.lab, l3fwd, row.rules, method)
         try:
             rate = measured(program, seconds)
         finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / "tests/e2e"))
-from lab import Appliance, PortSettings  # noqa: E402
+from lab import Appliance, Namespace, PortSettings  # noqa: E402
 from lab.network import eventually, stop  # noqa: E402
 
 from rules import ALLOW_ALL, L3FWD_IPV6, to_ipfw, to_l3fwd  # noqa: E402
@@ -107,12 +107,14 @@ class Sluice(Program):
     def __init__(self, lab, states=1024):
         # Names of ports, as rules may say them.
         names = [f"em{i}" for i in range(len(lab.devices))]
-        ports = [PortSettings(name, names[i ^ 1], device)
-                 for i, (name, device) in enumerate(zip(names, lab.devices))]
+        self._start(Here(), lab, [PortSettings(name, {"peer": names[i ^ 1]}, device) for i, (
+            name, device) in enumerate(zip(names, lab.devices))], states)
+
+    def _start(self, where, lab, ports, states):
         self.workers = lab.workers
-        self.ports = len(names)
+        self.ports = len(ports)
         self.appliance = Appliance(
-            Here(), lab.build, ports=ports,
+            where, lab.build, ports=ports,
             dataplane={"idle": "poll", "cpus": lab.cpus(), "workers": lab.workers,
                        "huge_pages": lab.huge_pages, "memory_mb": lab.memory_mb,
                        "receive_descriptors": lab.buffers, "states": states},
@@ -140,6 +142,32 @@ class Sluice(Program):
 
     def close(self):
         self.appliance.close()
+
+
+class Gateway(Sluice):
+    """Sluice as a router: everything leaves by port 1, to one neighbour. In a network namespace of its
+    own, as its ports have interfaces there."""
+
+    NEIGHBOUR, MAC = "172.31.1.2", "02:00:00:00:00:99"
+
+    def __init__(self, lab):
+        self.namespace = Namespace(f"sluice-perf-{os.getpid()}")
+        try:
+            addresses = (["172.31.0.1/24"], ["172.31.1.1/24"])
+            self._start(self.namespace, lab, [PortSettings(f"em{i}", {"gateway": True}, device, own)
+                                              for i, (device, own) in enumerate(zip(lab.devices,
+                                                                                    addresses))], 1024)
+            self.namespace.ip("neighbour", "replace", self.NEIGHBOUR, "lladdr", self.MAC, "dev", "em1",
+                              "nud", "permanent")
+            self.namespace.ip("route", "add", "default", "via", self.NEIGHBOUR)
+            time.sleep(0.5)
+        except BaseException:
+            self.namespace.close()
+            raise
+
+    def close(self):
+        super().close()
+        self.namespace.close()
 
 
 class DpdkProgram(Program):
@@ -212,19 +240,33 @@ class TestPmd(DpdkProgram):
 
 
 class L3fwd(DpdkProgram):
-    """DPDK's example of a router with access control lists; everything allowed leaves by port 1."""
+    """DPDK's example of a router; everything allowed leaves by port 1. With access control lists, or
+    without, by longest prefix."""
 
-    def __init__(self, lab, program, rules, method):
+    # There can be no route of length 0.
+    ROUTES4 = "R0.0.0.0/1 1\nR128.0.0.0/1 1\n"
+    ROUTES6 = "R2000:0:0:0:0:0:0:0/3 1\n"
+
+    @classmethod
+    def by_prefix(cls, lab, program):
+        return cls(lab, program, ["--lookup=lpm"], cls.ROUTES4, cls.ROUTES6)
+
+    @classmethod
+    def by_rules(cls, lab, program, rules, method):
+        return cls(lab, program, ["--lookup=acl", "--alg", method],
+                   to_l3fwd(rules or [ALLOW_ALL], 1), L3FWD_IPV6)
+
+    def __init__(self, lab, program, mode, table4, table6):
         self.folder = Path(tempfile.mkdtemp(prefix="sluice-perf-"))
-        (self.folder / "rules4").write_text(to_l3fwd(rules or [ALLOW_ALL], 1))
-        (self.folder / "rules6").write_text(L3FWD_IPV6)
+        (self.folder / "rules4").write_text(table4)
+        (self.folder / "rules6").write_text(table6)
         ports = range(len(lab.devices))
         super().__init__("l3fwd", lab, str(program),
                          ["-l", str(lab.cpu), "--force-max-simd-bitwidth=512"],
-                         ["-P", "-p", f"0x{(1 << len(ports)) - 1:x}", "--lookup=acl",
+                         ["-P", "-p", f"0x{(1 << len(ports)) - 1:x}", *mode,
                           "--config", ",".join(f"({port},0,{lab.cpu})" for port in ports),
                           "--rule_ipv4", str(self.folder / "rules4"),
-                          "--rule_ipv6", str(self.folder / "rules6"), "--alg", method,
+                          "--rule_ipv6", str(self.folder / "rules6"),
                           "--parse-ptype", "--rx-queue-size", str(lab.buffers)],
                          ("l3fwd",))
 

@@ -32,6 +32,18 @@ def frame(protocol, source, destination, source_port, destination_port):
     return (ETHERNET + head + body).ljust(LENGTH, b"\0")
 
 
+# Of the first net_pcap port.
+TO_ROUTER = bytes.fromhex("027063617000")
+
+
+def routable(frames):
+    """Those that a router forwards, addressed to it: senders and receivers are single hosts."""
+    for each in frames:
+        source, destination = each[26], each[30]
+        if all(0 < octet < 224 and octet != 127 for octet in (source, destination)):
+            yield TO_ROUTER + each[6:]
+
+
 def write_capture(path, frames):
     with open(path, "wb") as file:
         file.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))

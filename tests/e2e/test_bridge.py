@@ -185,3 +185,28 @@ def test_link_protocols_pass_on_a_port_pair(bed, appliance, name, mac, payload):
     with Wire(bed.a) as sender, Wire(bed.b) as receiver:
         sender.send(frame)
         assert receiver.receive(lambda got: got == frame, seconds=3), name
+
+
+def test_a_large_transfer_stalls_where_segments_with_data_are_denied(bed, appliance, tmp_path):
+    """Scenario 27: a rule at layer 2 sees the length of TCP's data in every segment."""
+    size = 8_000_000
+    (tmp_path / "large").write_bytes(b"x" * size)
+    server = bed.b.start("/usr/bin/python3", "-m", "http.server", "5555", "--directory",
+                         str(tmp_path))
+    url = f"http://{bed.b.ipv4}:5555/large"
+
+    def fetched(seconds):
+        return len(bed.a.curl(url, seconds=seconds).stdout)
+
+    try:
+        appliance.load("add 100 deny tcp from any 5555 to any layer2 tcpdatalen 1000-65535\n"
+                       "add 65000 allow ip from any to any\n")
+        assert eventually(lambda: bed.a.curl(url, "--head").returncode == 0, 5)
+        assert fetched(2) < 100_000
+        assert appliance.counters(100)[0] > 0
+        appliance.load("add 100 count tcp from any 5555 to any layer2 tcpdatalen 1000-65535\n"
+                       "add 65000 allow ip from any to any\n")
+        assert fetched(20) == size
+        assert appliance.counters(100)[0] > 0
+    finally:
+        server.terminate()

@@ -1,6 +1,8 @@
 """`reass`: real fragments of real hosts, and some that no host would send."""
 
-from lab import Wire
+import random
+
+from lab import Appliance, Bed, Wire
 from scapy.all import IP, UDP, Ether, fragment
 
 RULES = ("add 100 reass ip from any to any in\n"
@@ -19,6 +21,31 @@ def test_long_pings_pass_whole(bed, appliance):
     assert after["datagrams_reassembled"] - before["datagrams_reassembled"] == 4
     assert after["fragments_kept"] - before["fragments_kept"] == 2 * 3 + 2 * 14
     assert appliance.counters(200) == (0, 0)
+
+
+def test_several_workers_put_together(build):
+    """The kernel spreads the fragments over both workers: whoever owns a datagram gets all of it."""
+    with Bed() as bed, Appliance(bed.middle, build, dataplane={"workers": 2}) as appliance:
+        bed.static_neighbours()
+        appliance.start()
+        appliance.load(RULES)
+        before = appliance.dataplane_counters()
+        for here, there in ((bed.a, bed.b), (bed.b, bed.a)):
+            assert here.ping(there.ipv4, 4, "-i", "0.05", "-s", "8000", seconds=8)
+        # In the wrong order, of many datagrams at once, from either side.
+        with Wire(bed.a) as sender, Wire(bed.b) as receiver:
+            frames = [piece for number in range(100, 120) for piece in pieces(bed, number=number)]
+            random.Random(1).shuffle(frames)
+            for frame in frames:
+                sender.send(bytes(frame))
+            got = receiver.receive(lambda bytes_: UDP in Ether(bytes_), 5.0, 20)
+        assert {Ether(frame)[IP].id for frame in got} == set(range(100, 120))
+        assert all(bytes(Ether(frame)[UDP].payload) == b"z" * 800 for frame in got)
+        after = appliance.dataplane_counters()
+        assert after["datagrams_reassembled"] - before["datagrams_reassembled"] == 16 + 20
+        assert after["handed_over"] > before["handed_over"]
+        assert appliance.counters(200) == (0, 0)
+        assert sum(after["drops"].values()) == sum(before["drops"].values())
 
 
 def pieces(bed, size=800, step=200, number=77):

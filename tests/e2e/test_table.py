@@ -6,7 +6,9 @@ import threading
 import time
 
 import pytest
+from lab import Wire
 from lab.network import eventually
+from scapy.all import UDP, Ether, IPv6
 
 
 def send_udp(host, address, port, count=1):
@@ -96,9 +98,124 @@ def test_lookup(bed, tables):
     assert eventually(lambda: appliance.counters(120)[0] == 1)
 
 
-def test_rule_test_of_dummynet(tables):
-    """Scenario 28, as far as it is about tables."""
+def test_lookup_in_ipv6(bed, tables):
+    """Scenario 24, its second half; and fields that rules have written."""
     appliance = tables
+    appliance.load("table a create\ntable n create type number\n"
+                   f"table a add {bed.a.ipv6.replace(':cc4b::', '::')}\n"
+                   "table n add 46 1 5 2 240 3\n"
+                   "add 100 count udp from any to any lookup src-ip6:ffff:ffff::ff a\n"
+                   "add 110 count udp from any to any lookup dst-ip6:ffff:ffff::ff a\n"
+                   "add 120 count udp from any to any lookup src-ip4 a\n"
+                   "add 130 count ip6 from any to any lookup dscp n\n"
+                   "add 200 setdscp ef ip6 from any to any\n"
+                   "add 210 setmark 0x15 ip6 from any to any\n"
+                   "add 300 count udp from any to any lookup dscp n\n"
+                   "add 310 count udp from any to any lookup mark n\n"
+                   "add 320 count udp from any to any lookup mark:0xF n\n"
+                   "add 65000 allow ip from any to any\n")
+    packet = IPv6(src=bed.a.ipv6, dst=bed.b.ipv6) / UDP(sport=5, dport=6) / b"x"
+    with Wire(bed.a) as sender:
+        sender.send(Ether(src=bed.a.mac, dst=bed.b.mac) / packet)
+    assert eventually(lambda: appliance.counters(320)[0] == 1)
+    found = {rule: appliance.counters(rule)[0] for rule in (100, 110, 120, 130, 300, 310, 320)}
+    assert found == {100: 1, 110: 0, 120: 0, 130: 0, 300: 1, 310: 0, 320: 1}
+
+
+def test_tags_and_marks_of_values(bed, tables):
+    appliance = tables
+    appliance.load("table v create valtype tag,mark\n"
+                   f"table v add {bed.a.ipv4} 7,0x15\n"
+                   "add 100 count tag tablearg icmp from table(v) to any\n"
+                   "add 110 setmark tablearg icmp from table(v) to any\n"
+                   "add 200 allow icmp from table(v) to any tagged tablearg mark tablearg\n"
+                   "add 300 allow icmp from any to any icmptypes 0\n"
+                   "add 400 deny icmp from any to any\n"
+                   "add 65000 allow ip from any to any\n")
+    assert bed.a.ping(bed.b.ipv4, 2)
+    assert appliance.counters(200)[0] == 2
+    assert not bed.b.ping(bed.a.ipv4, seconds=1)
+
+
+def test_what_users_get_wrong(bed, tables):
+    """Nothing of it changes anything, and each says what is wrong."""
+    appliance = tables
+    longest = "n" * 63
+    for words in (("a", "create"), ("n", "create", "type", "number"), (longest, "create"),
+                  ("full", "create", "limit", "1"), ("locked", "create"), ("other", "create")):
+        table(appliance, *words)
+    table(appliance, "a", "add", "10.0.0.0/8", "1")
+    table(appliance, "full", "add", "10.0.0.1")
+    table(appliance, "locked", "lock")
+    appliance.load("add 100 deny ip from table(a) to any\nadd 200 allow ip from any to any\n")
+    missing = appliance.directory / "missing"
+    third = appliance.rule_file("10.0.0.0/8\n# two\n10.0.0.256\n", "third.txt")
+    binary = appliance.directory / "binary.txt"
+    binary.write_bytes(bytes(range(256)) * 300)
+    before = appliance.must("table", "all", "list"), appliance.must("table", "all", "info")
+    for status, said, *words in (
+            (71, "exists", "a", "create"),
+            (71, "record already exists", "a", "add", "10.0.0.0/8", "2"),
+            (71, "record already exists", "a", "add", "11.0.0.0/8", "1", "10.0.0.0/8", "2"),
+            (71, "not found", "a", "delete", "12.0.0.0/8"),
+            (65, "em0", "a", "add", "em0"),
+            (65, "10.0.0.0/33", "a", "add", "10.0.0.0/33"),
+            (65, "", "n", "add", "10.0.0.1"), (65, "", "n", "add", "4294967296"),
+            (65, "", "n", "add", "-1"),
+            (71, "limit hit", "full", "add", "10.0.0.2"),
+            (71, "locked", "locked", "add", "10.0.0.1"), (71, "locked", "locked", "flush"),
+            (71, "locked", "locked", "swap", "other"), (71, "locked", "other", "swap", "locked"),
+            (71, "differ", "a", "swap", "n"), (71, "nowhere", "a", "swap", "nowhere"),
+            (71, "rule names it", "a", "destroy"), (71, "not found", "nowhere", "destroy"),
+            (64, "at most 63", "n" * 64, "create"), (64, "", "", "create"),
+            (65, "time to live", "a", "add", "11.0.0.0/8", "ttl", "0"),
+            (65, "time to live", "a", "add", "11.0.0.0/8", "ttl", "4294967296"),
+            (65, "time to live", "a", "add", "11.0.0.0/8", "ttl", "99999999999999999999d"),
+            (64, "", "a", "add"), (64, "", "a", "load"), (64, "", "a", "frobnicate"),
+            (None, "missing", "a", "load", missing),
+            (None, "", "a", "load", appliance.directory),
+            (65, f"{third}:3", "a", "load", third), (65, f"{binary}:", "a", "load", binary)):
+        done = appliance.ipfw("table", *words)
+        failed = done.status != 0 if status is None else done.status == status
+        assert failed and said in done.text, (words, done)
+        after = appliance.must("table", "all", "list"), appliance.must("table", "all", "info")
+        if "11.0.0.0/8" in words and "10.0.0.0/8" in words:  # the others of a command are made
+            assert "11.0.0.0/8 1" in after[0]
+            table(appliance, "a", "delete", "11.0.0.0/8")
+        else:
+            assert after == before, words
+    # A file takes effect as a whole; the line is told, also among lines that belong together.
+    lines = "".join(f"table a add 10.1.0.{i}\n" for i in range(20))
+    for wrong, status in (("table a add 10.1.0.7\n", 71), ("table a add 10.1.0.300\n", 65),
+                          ("table nowhere add 10.1.0.30\n", 71)):
+        done = appliance.ipfw(appliance.rule_file(lines + wrong + lines.replace(".1.", ".2."),
+                                                  "wrong.rules"))
+        assert done.status == status and "Line 21" in done.err, done
+        assert entries(appliance, "a") == ["10.0.0.0/8 1"]
+    assert bed.a.ping(bed.b.ipv4)
+
+
+def test_rule_test_of_dummynet(tables):
+    """Scenario 28: sets and tables of the upstream script."""
+    appliance = tables
+    for number in ("", "", ""):
+        appliance.must("add", *number, "allow", "ip", "from", "any", "to", "any")
+    assert [line[:5] for line in appliance.must("list").splitlines()] == [
+        "00100", "00200", "00300", "65535"]
+    appliance.must("delete", "200")
+    assert [line[:5] for line in appliance.must("list").splitlines()] == [
+        "00100", "00300", "65535"]
+    for action in ("count", "allow"):
+        appliance.must("add", "400", "set", "4", action, "ip", "from", "any", "to", "any")
+    appliance.must("set", "move", "rule", "400", "to", "5")
+    assert [line[:5] for line in appliance.must("set", "5", "list").splitlines()] == ["00400"] * 2
+    appliance.must("set", "disable", "5")
+    assert "00400" not in appliance.must("list")
+    assert appliance.must("-S", "list").count("# DISABLED 00400 set 5") == 2
+    appliance.must("-f", "set", "5", "flush")
+    assert "00400" not in appliance.must("-S", "list")
+    assert appliance.must("list").count("\n") == 3
+    appliance.must("set", "enable", "5")
     for address in ("1.2.3.4", "1.2.3.5", "1.2.3.6", "1.2.3.7/13", "1.2.3.7/20", "1.2.3.7/28"):
         table(appliance, "10", "add", address)
     assert entries(appliance, "10") == ["1.0.0.0/13 0", "1.2.0.0/20 0", "1.2.3.0/28 0",

@@ -62,9 +62,9 @@ TEST(Differential, PacketsReachAllEvents) {
         for (const std::string& event : events_of(random_scenario(seed, kPacketsPerScenario)))
             events.insert(event);
     const std::set<std::string> wanted = {
-        "accept",        "deny", "unreach",   "unreach6",      "reset",     "reset6",
-        "divert",        "tee",  "state hit", "state limited", "keepalive", "table full",
-        "limit reached", "fwd",  "reass",     "reassembled"};
+        "accept",    "deny",       "unreach",       "unreach6", "reset",     "reset6",
+        "abort",     "abort6",     "divert",        "tee",      "state hit", "state limited",
+        "keepalive", "table full", "limit reached", "fwd",      "reass",     "reassembled"};
     EXPECT_EQ(events, wanted);
 }
 

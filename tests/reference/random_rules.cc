@@ -173,7 +173,7 @@ std::string option(Random& random) {
         case 46:
             return "lookup " +
                    random.pick(Texts{"dst-port", "src-port", "dst-port:0x1f", "dscp", "rulenum",
-                                     "rulenum:32", "src-port:255"}) +
+                                     "rulenum:32", "src-port:255", "mark", "mark:0xf"}) +
                    " numbers";
         case 47:
             return "lookup " +
@@ -261,9 +261,10 @@ std::string option(Random& random) {
             return word(random.one_in(2) ? "src-ip6" : "dst-ip6", random.pick(kV6));
         case 37:
         case 38:
-            return word("tagged", number_list(random, 1, 6));
+            return word("tagged", random.one_in(4) ? "tablearg" : number_list(random, 1, 6));
         case 39:
-            return "mark " + random.pick(Texts{"0", "5", "0x10:0xf0", "7:0x3", "0xffffffff"});
+            return "mark " + random.pick(Texts{"0", "5", "0x10:0xf0", "7:0x3", "0xffffffff",
+                                               "tablearg", "tablearg:0x3"});
         case 40:
             return word("fib", std::to_string(random.below(3)));
         case 41:
@@ -332,7 +333,7 @@ std::string action(Random& random) {
         case 5:
             return "unreach6 " + random.pick(Texts{"no-route", "admin-prohib", "port", "9"});
         case 6:
-            return random.one_in(2) ? "reset" : "reset6";
+            return random.pick(Texts{"reset", "reset6", "reset", "reset6", "abort", "abort6"});
         case 7:
             return "divert " + random.pick(Texts{"8668", "natd", "1"});
         case 8:
@@ -423,7 +424,8 @@ std::string random_rule_text(Random& random) {
             text += " logamount " + random.pick(Texts{"0", "1", "2", "5", "100"});
     }
     if (random.one_in(5))
-        text += (random.one_in(3) ? " untag " : " tag ") + std::to_string(random.between(1, 6));
+        text += (random.one_in(3) ? " untag " : " tag ") +
+                (random.one_in(4) ? "tablearg" : std::to_string(random.between(1, 6)));
     if (random.one_in(15)) {  // no body
         text += " " + option(random);
     } else {

@@ -193,6 +193,7 @@ class FastRun {
     void pass(std::size_t first, std::size_t count) {
         std::vector<packet::Packet> packets(count);
         std::vector<program::Verdict> verdicts(count);
+        std::vector<program::PacketMarks> marks(count);
         for (std::size_t i = 0; i < count; ++i) {
             const RandomPacket& input = scenario_.packets[first + i];
             packets[i].malformed =
@@ -202,8 +203,10 @@ class FastRun {
             packets[i].now_ms = input.time_ms;
             packets[i].uptime_s = now_s_;
         }
-        std::vector<program::PacketMarks> marks(count);
-        engine_.filter(runtime_, packets, verdicts, marks);
+        if (scenario_.form == Form::packets)
+            engine_.filter(runtime_, packets, verdicts, marks);
+        else
+            filter_frames(packets, verdicts, marks);
         for (std::size_t i = 0; i < count; ++i) {
             replay::Outcome outcome{.tees = {}, .verdict = verdicts[i], .marks = {}};
             outcome.marks = marks[i];
@@ -221,6 +224,32 @@ class FastRun {
             answer.rule_number = outcome.verdict.rule_number;
             answer.marks = marks_text(packets[i].headers, outcome.marks);
         }
+        take_log_lines();
+    }
+
+    // The frames of these packets, which come within a second.
+    void filter_frames(std::span<const packet::Packet> packets,
+                       std::span<program::Verdict> verdicts,
+                       std::span<program::PacketMarks> marks) {
+        constexpr std::size_t kAtOnce = packet::Burst::kCapacity;
+        for (std::size_t done = 0; done < packets.size(); done += kAtOnce) {
+            const auto some = packets.subspan(done, std::min(kAtOnce, packets.size() - done));
+            burst_.begin({.parser_settings = runtime_.parser_settings(),
+                          .first_sequence = some.front().sequence,
+                          .now_ms = some.front().now_ms,
+                          .uptime_s = now_s_});
+            judgement_.marked = 0;
+            for (const packet::Packet& packet : some)
+                burst_.add(packet.headers.frame, packet.headers.frame_length, packet.passage);
+            engine_.filter(runtime_, burst_, judgement_);
+            for (std::size_t i = 0; i < some.size(); ++i) {
+                verdicts[done + i] = program::Engine::verdict(runtime_, judgement_, i);
+                marks[done + i] = judgement_.mark(i);
+            }
+        }
+    }
+
+    void take_log_lines() {
         for (contract::LogRecord record; ring_.pop(record);) {
             std::vector<std::string>& log = answers_.outcomes[record.sequence].log;
             const log::LogDecision decision = limiter_.admit(record);
@@ -265,6 +294,8 @@ class FastRun {
     std::unique_ptr<state::StateTable> states_;
     SharedDraws draws_;
     program::Engine engine_;
+    packet::Burst burst_;
+    program::Judgement judgement_;
     packet::Reassembler reassembler_;
     Keepalives keepalives_;
     std::uint32_t now_s_ = 0;
@@ -357,6 +388,7 @@ Scenario random_scenario(std::uint64_t seed, unsigned packet_count) {
         scenario.disabled_sets = static_cast<std::uint32_t>(random.next()) & 0x7fffffff;
     scenario.sysctls = random_sysctls(random);
     scenario.draw_seed = random.next();
+    scenario.form = scenario.draw_seed % 4 == 0 ? Form::packets : Form::frames;
     // A tee makes the engine come back for a packet after its burst; what is logged behind the tee
     // then comes after the lines of later packets, which a log limit would show.
     const bool has_tee =
@@ -492,7 +524,8 @@ std::string describe(const Scenario& scenario) {
         std::to_string(scenario.sysctls.enable) + "/" + std::to_string(scenario.sysctls.enable6) +
         ", deny_unknown_exthdrs " + std::to_string(scenario.sysctls.deny_unknown_exthdrs) +
         ", permit_single_frag6 " + std::to_string(scenario.sysctls.permit_single_frag6) +
-        ", burst " + std::to_string(scenario.burst) + ", disabled sets " +
+        ", burst " + std::to_string(scenario.burst) +
+        (scenario.form == Form::frames ? " frames" : " packets") + ", disabled sets " +
         std::to_string(scenario.disabled_sets) + "\n  " + state_settings(scenario.sysctls) + "\n";
     for (const std::string& table : scenario.tables)
         text += "  " + table + "\n";

@@ -15,6 +15,10 @@
 
 namespace sluice::reference {
 
+// What the production engine is given: frames to glance at, as a worker does, or packets that have
+// been parsed, as a replay does.
+enum class Form { frames, packets };
+
 struct Scenario {
     std::vector<std::string> tables;  // commands, `table 1 add …`
     std::vector<std::string> rules;   // `NUMBER RULE`, ascending
@@ -25,6 +29,7 @@ struct Scenario {
     contract::Sysctls sysctls;
     std::uint64_t draw_seed = 0;
     unsigned burst = 1;  // packets that the production engine gets at once
+    Form form = Form::frames;
     std::vector<RandomPacket> packets;
 };
 

@@ -65,6 +65,10 @@ std::string final_verdict(const Action& action) {
             return "reset";
         case ActionKind::reset6:
             return "reset6";
+        case ActionKind::abort:
+            return "abort";
+        case ActionKind::abort6:
+            return "abort6";
         case ActionKind::divert:
             return "divert" + number;
         case ActionKind::fwd:
@@ -371,6 +375,10 @@ SlowOutcome SlowEngine::judge(Walk& walk) {
         }
         Rule rule = rules_[i];
         put_in(rule.action, walk.table_argument, packet.version);
+        if (rule.tag && rule.tag->number.from_table)
+            rule.tag->number.value = as_number(walk.table_argument);
+        if (rule.tag && rule.tag->number.value == 0)
+            rule.tag.reset();
         if (rule.log)
             write_log(walk, &rule, rule.log->amount.value_or(sysctls_.verbose_limit), logged_[i]);
         if (rule.tag && rule.tag->kind == Tag::Kind::untag)

@@ -49,6 +49,9 @@ std::string action_text(const Action& action) {
         case ActionKind::reset:
         case ActionKind::reset6:
             return "Reset";
+        case ActionKind::abort:
+        case ActionKind::abort6:
+            return "Abort";
         case ActionKind::skipto:
             return "SkipTo " + number;
         case ActionKind::divert:

@@ -381,6 +381,8 @@ struct Matcher {
             return s.passage.entry != packet::Entry::ip &&
                    (in_ranges(match.ranges, p.ether_type) ||
                     in_ranges(match.ranges, p.outer_ether_type));
+        if (match.field == ListField::tagged && match.from_table)
+            return s.table_argument != 0 && s.marks.tags.contains(s.table_argument);
         if (match.field == ListField::tagged)
             return std::any_of(s.marks.tags.begin(), s.marks.tags.end(),
                                [&](unsigned tag) { return in_ranges(match.ranges, tag); });
@@ -401,7 +403,8 @@ struct Matcher {
             case NumberField::fib:
                 return s.marks.fib == match.value;
             case NumberField::mark:
-                return (s.marks.mark & match.mask) == (match.value & match.mask);
+                return (s.marks.mark & match.mask) ==
+                       ((match.from_table ? s.table_argument : match.value) & match.mask);
             default:
                 return false;
         }
@@ -534,6 +537,8 @@ struct Matcher {
             number = when(p.version != 0, p.traffic_class >> 2);
         } else if (field == "rulenum") {
             number = s.rule_number;
+        } else if (field == "mark") {
+            number = s.marks.mark;
         }
         if (number && match.mask)
             number = *number & std::stoul(*match.mask, nullptr, 0);

@@ -1,7 +1,9 @@
 """Two hosts and an appliance between them, on one machine, made of network namespaces.
 
 network    namespaces, and the bed: host A -- appliance -- host B
+routed     the bed of a gateway
 appliance  the two daemons with their own settings, and the `ipfw` command
+control    the control socket, without `ipfw`
 frames     frames as bytes into and out of a host's interface
 flows      many flows at once, as frames of hosts that do not exist
 stream     real sockets of both hosts: a conversation that is measured while it lasts
@@ -12,10 +14,13 @@ not meet. Needs root.
 """
 
 from .appliance import Appliance, Finished, PortSettings
+from .control import ControlSocket
 from .flows import Flood, flow_frames, passes, syn_frames
 from .frames import Wire
 from .network import Bed, Namespace, namespaces_work
+from .routed import RoutedBed
 from .stream import Stream, connect, echo_server
 
-__all__ = ["Appliance", "Bed", "Finished", "Flood", "Namespace", "PortSettings", "Stream", "Wire",
+__all__ = ["Appliance", "Bed", "ControlSocket", "Finished", "Flood", "Namespace", "PortSettings",
+           "RoutedBed", "Stream", "Wire",
            "connect", "echo_server", "flow_frames", "namespaces_work", "passes", "syn_frames"]

@@ -26,9 +26,10 @@ COUNTER_HEADER = struct.Struct("<QIIIIQQ")  # magic, version, workers, slots, -,
 WORKER_COUNTERS = ("heartbeat", "generation", "bursts", "log_dropped", "replies_sent",
                    "replies_limited", "non_ip", "states", "unanswered_states", "parents",
                    "states_made", "keepalives_sent", "handed_over", "misdirected",
-                   "handover_waits", "fragments_kept", "datagrams_reassembled")
+                   "handover_waits", "fragments_kept", "datagrams_reassembled", "routed",
+                   "to_host", "from_host", "errors_sent", "waited_for_neighbour", "flooded")
 DROPS_OFFSET = 24 * 8
-DROPS_ROOM = 32
+DROPS_ROOM = 64
 PORTS_OFFSET = DROPS_OFFSET + DROPS_ROOM * 8
 PORT_COUNTERS = ("received_packets", "received_bytes", "sent_packets", "sent_bytes",
                  "dropped_packets")
@@ -57,17 +58,31 @@ class Finished:
 
 @dataclass
 class PortSettings:
+    """`role` is what [[port]] says besides: {"peer": NAME}, {"bridge": NAME}, {"gateway": True}."""
+
     name: str
-    peer: str
+    role: dict
     device: str
     addresses: list = field(default_factory=list)
+    mtu: int = None
 
 
 def bridge_of(interfaces=("em0", "em1")):
     """Settings of a bridge between two interfaces of the namespace."""
     first, second = interfaces
-    return [PortSettings(first, second, f"net_af_packet0,iface={first}"),
-            PortSettings(second, first, f"net_af_packet1,iface={second}")]
+    return [PortSettings(first, {"peer": second}, f"net_af_packet0,iface={first}"),
+            PortSettings(second, {"peer": first}, f"net_af_packet1,iface={second}")]
+
+
+def gateway_of(ports):
+    """Settings of a gateway: {port: (interface, addresses)}."""
+    return [PortSettings(name, {"gateway": True}, f"net_af_packet{i},iface={interface}", addresses)
+            for i, (name, (interface, addresses)) in enumerate(ports.items())]
+
+
+def learning_bridge_of(interfaces):
+    return [PortSettings(name, {"bridge": "lan"}, f"net_af_packet{i},iface={name}")
+            for i, name in enumerate(interfaces)]
 
 
 class Appliance:
@@ -105,8 +120,8 @@ class Appliance:
             lines.append("")
         for port in ports:
             lines += ["[[port]]", f"name = {_toml(port.name)}", f"device = {_toml(port.device)}",
-                      f"peer = {_toml(port.peer)}", f"mtu = {mtu}",
-                      f"addresses = {_toml(port.addresses)}", ""]
+                      *(f"{key} = {_toml(value)}" for key, value in port.role.items()),
+                      f"mtu = {port.mtu or mtu}", f"addresses = {_toml(port.addresses)}", ""]
         self.config.write_text("\n".join(lines))
 
     # ---- Processes -----------------------------------------------------------------------------

@@ -160,33 +160,42 @@ class Bed:
         self.mtu = mtu
         self.parts = []
         try:
-            self.a = self._add(Host(f"sluice-a-{suffix}", "02:00:00:00:00:0a",
-                                    self.PREFIX4 + "2", self.PREFIX6 + "2"))
-            self.b = self._add(Host(f"sluice-b-{suffix}", "02:00:00:00:00:0b",
-                                    self.PREFIX4 + "1", self.PREFIX6 + "1"))
-            self.middle = self._add(Namespace(f"sluice-x-{suffix}"))
-            self._connect(self.a, "em0")
-            self._connect(self.b, "em1")
+            self._make(suffix)
         except BaseException:
             self.close()
             raise
+
+    def _make(self, suffix):
+        self.a = self._add(Host(f"sluice-a-{suffix}", "02:00:00:00:00:0a", self.PREFIX4 + "2",
+                                self.PREFIX6 + "2"))
+        self.b = self._add(Host(f"sluice-b-{suffix}", "02:00:00:00:00:0b", self.PREFIX4 + "1",
+                                self.PREFIX6 + "1"))
+        self.middle = self._add_middle(suffix)
+        self._connect(self.a, "em0")
+        self._connect(self.b, "em1")
 
     def _add(self, part):
         self.parts.append(part)
         return part
 
-    def _connect(self, host, port):
-        host.ip("link", "add", "eth0", "address", host.mac, "mtu", str(self.mtu), "type", "veth",
-                "peer", "name", port, "netns", self.middle.name, "mtu", str(self.mtu))
+    def _add_middle(self, suffix):
+        return self._add(Namespace(f"sluice-x-{suffix}"))
+
+    def _connect(self, host, port, mtu=None):
+        mtu = str(mtu or self.mtu)
+        host.ip("link", "add", "eth0", "address", host.mac, "mtu", mtu, "type", "veth",
+                "peer", "name", port, "netns", self.middle.name, "mtu", mtu)
         # The appliance's side is no host: no link-local address, no router solicitations.
-        self.middle.ip("link", "set", port, "addrgenmode", "none")
+        if int(mtu) >= 1280:
+            self.middle.ip("link", "set", port, "addrgenmode", "none")
         for place, interface in ((host, "eth0"), (self.middle, port)):
             # Unfinished checksums and super-packets exist only between sockets of one machine.
             for feature in ("tx", "rx", "gso", "tso", "gro", "lro", "rxvlan", "txvlan"):
                 place.run("ethtool", "-K", interface, feature, "off")
             place.ip("link", "set", interface, "up")
         host.ip("address", "add", host.ipv4 + "/24", "dev", "eth0")
-        host.ip("address", "add", host.ipv6 + "/64", "dev", "eth0", "nodad")
+        if int(mtu) >= 1280:
+            host.ip("address", "add", host.ipv6 + "/64", "dev", "eth0", "nodad")
 
     def static_neighbours(self):
         """The hosts know each other's hardware address and need not ask."""

@@ -217,6 +217,16 @@ TEST(SettingsTest, PortsAreChecked) {
               "10:14: an address is written with its prefix length, such as \"10.0.0.1/24\" or "
               "\"fd00::1/64\", not \"10.0.0.1\"");
     EXPECT_EQ(error_of(pair + "addresses = [\"10.0.0.1/33\"]\n").substr(0, 6), "10:14:");
+    const std::string device = "[[port]]\nname = \"em2\"\ndevice = \"net_null2\"\n";
+    EXPECT_EQ(error_of(pair + device + "gateway = true\n"), "no error");
+    EXPECT_EQ(error_of(pair + device),
+              "10:1: [[port]] needs one of the keys peer, bridge and gateway = true");
+    EXPECT_EQ(error_of(pair + device + "gateway = false\n"),
+              "10:1: [[port]] needs one of the keys peer, bridge and gateway = true");
+    EXPECT_EQ(error_of(pair + device + "gateway = true\nbridge = \"lan\"\n"),
+              "13:11: a port has one of peer, bridge and gateway, not two");
+    EXPECT_EQ(error_of(pair + device + "bridge = \"lan\"\n"),
+              "13:10: the bridge \"lan\" has no other port");
     EXPECT_EQ(error_of(pair + "mtu = 65536\n"), "10:7: mtu must be a whole number from 68 to 9216");
 }
 

@@ -218,6 +218,8 @@ TEST(SnapshotView, TableTestsAreChecked) {
                             })),
               "");
     EXPECT_EQ(refusal(table(Opcode::table_lookup, [](auto& i) { i.count = 4; })), "");
+    EXPECT_EQ(refusal(table(Opcode::mark_argument, [](auto& i) { i.data = 0xff; })), "");
+    EXPECT_EQ(refusal(table(Opcode::tagged_argument, [](auto&) {})), "");
     const std::string bad = "a test is not valid";
     expect_refused(table(Opcode::table_source, [](auto& i) { i.argument = 65536; }), bad);
     expect_refused(table(Opcode::table_source, [](auto& i) { i.data = 7; }), bad);
@@ -230,6 +232,8 @@ TEST(SnapshotView, TableTestsAreChecked) {
                          }),
                    bad);
     expect_refused(table(Opcode::probability, [](auto& i) { i.flags = kTableValue; }), bad);
+    expect_refused(table(Opcode::mark_argument, [](auto& i) { i.count = 1; }), bad);
+    expect_refused(table(Opcode::tagged_argument, [](auto& i) { i.data = 1; }), bad);
 }
 
 TEST(SnapshotView, InterfaceTestsMustEndAndBeKnown) {

@@ -73,5 +73,27 @@ TEST(Fragment, OnlyTheFirstHasAllOptions) {
     EXPECT_EQ(out[37], std::byte{130});
 }
 
+TEST(Fragment, AFragmentIsCutAgain) {
+    const Frame frame = datagram(2000);
+    const packet::Packet whole = parsed(frame);
+    packet::Reassembler reassembler;
+    packet::Reassembler::Outcome outcome;
+    std::array<std::byte, 2000> large, small;
+    for (unsigned i = 0;
+         const std::size_t size = build_fragment(frame, whole.headers, 1000, i, large); ++i) {
+        const packet::Packet piece = parsed(std::span(large).first(size));
+        for (unsigned j = 0; const std::size_t length = build_fragment(
+                                 std::span(large).first(size), piece.headers, 300, j, small);
+             ++j) {
+            const packet::Packet part = parsed(std::span(small).first(length));
+            EXPECT_LE(part.headers.ip_length, 300);
+            outcome = reassembler.add(part);
+            ASSERT_EQ(outcome.refused, contract::DropReason::none);
+        }
+    }
+    ASSERT_EQ(outcome.frame.size(), frame.size());
+    EXPECT_TRUE(std::equal(frame.begin() + 34, frame.end(), outcome.frame.begin() + 34));
+}
+
 }  // namespace
 }  // namespace sluice::forward

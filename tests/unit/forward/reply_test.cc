@@ -160,6 +160,108 @@ TEST(ReplyTest, OnlyNeedfragCarriesAnMtu) {
     EXPECT_TRUE(checksum_ok(part(reply(frame, verdict(Verdict::Kind::unreach, 4, 1400)), 34, 36)));
 }
 
+Bytes sctp(std::uint32_t tag, const Bytes& chunk) {
+    return be16(40000) + be16(2905) + be32(tag) + be32(0) + chunk;
+}
+
+// The checksum is the one that scapy gives for the same packet.
+TEST(ReplyTest, AbortReflectsTheTag) {
+    const Bytes data = {0, 3, 0, 17, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 'x', 0, 0, 0};
+    const Bytes r = reply(ipv4(132, sctp(0x11223344, data)), verdict(Verdict::Kind::abort));
+    ASSERT_EQ(r.size(), 60u);
+    EXPECT_EQ(part(r, 16, 2), be16(36));
+    EXPECT_EQ(part(r, 23, 1), Bytes{132});
+    EXPECT_EQ(part(r, 34, 8), be16(2905) + be16(40000) + be32(0x11223344));
+    EXPECT_EQ(part(r, 42, 4), (Bytes{0xf7, 0x69, 0xe8, 0x9e}));
+    EXPECT_EQ(part(r, 46, 4), (Bytes{6, 1, 0, 4}));
+}
+
+TEST(ReplyTest, AbortOfAnInitTakesItsTag) {
+    const Bytes init =
+        Bytes{1, 0, 0, 20} + be32(0xcafebabe) + be32(1024) + be16(1) + be16(1) + be32(7);
+    const Bytes r = reply(ipv4(132, sctp(0, init)), verdict(Verdict::Kind::abort));
+    EXPECT_EQ(part(r, 38, 4), be32(0xcafebabe));
+    EXPECT_EQ(part(r, 46, 4), (Bytes{6, 0, 0, 4}));
+}
+
+TEST(ReplyTest, AbortAnswersSctpOnlyAndNoAbort) {
+    const Verdict abort = verdict(Verdict::Kind::abort), abort6 = verdict(Verdict::Kind::abort6);
+    EXPECT_TRUE(reply(ipv4(132, sctp(5, {6, 0, 0, 4})), abort).empty());
+    EXPECT_TRUE(reply(ipv4(132, sctp(0, {0, 0, 0, 4})), abort).empty());
+    EXPECT_TRUE(reply(ipv4(132, sctp(5, {1, 0})), abort).size() == 60);
+    EXPECT_TRUE(reply(ipv4(6, tcp(2, 1, 1)), abort).empty());
+    EXPECT_TRUE(reply(ipv4(132, sctp(5, {0, 0, 0, 4})), abort6).empty());
+    EXPECT_FALSE(reply(ipv6(132, sctp(5, {0, 0, 0, 4})), abort6).empty());
+    EXPECT_FALSE(reply(ipv6(132, sctp(5, {0, 0, 0, 4})), abort).empty());
+}
+
+Bytes error_reply(const Bytes& frame, Obstacle obstacle, std::uint16_t mtu = 0,
+                  const std::optional<Ipv6>& own = {}) {
+    packet::Packet packet;
+    EXPECT_EQ(packet::parse_frame(std::as_bytes(std::span(frame)), {}, packet.headers),
+              contract::DropReason::none);
+    std::array<std::byte, kMaximumReply> out;
+    const std::size_t length = build_error(packet, obstacle, mtu, out, own);
+    Bytes result(length);
+    if (length != 0)
+        std::memcpy(result.data(), out.data(), length);
+    return result;
+}
+
+TEST(ReplyTest, ARouterAnswersByItsOwnAddress) {
+    const Ipv6 own = {{192, 0, 2, 254}};
+    const Bytes frame = ipv4(17, udp(100));
+    const Bytes r = error_reply(frame, Obstacle::hop_limit, 0, own);
+    ASSERT_EQ(r.size(), 14u + 20 + 8 + 28);
+    EXPECT_EQ(part(r, 26, 4), (Bytes{192, 0, 2, 254}));
+    EXPECT_EQ(part(r, 30, 4), kClient4);
+    EXPECT_EQ(part(r, 34, 2), (Bytes{11, 0}));
+    EXPECT_EQ(part(r, 38, 4), be32(0));
+    EXPECT_TRUE(checksum_ok(part(r, 34, 36)));
+    const Bytes big = error_reply(frame, Obstacle::too_big, 1400, own);
+    EXPECT_EQ(part(big, 34, 2), (Bytes{3, 4}));
+    EXPECT_EQ(part(big, 38, 4), be16(0) + be16(1400));
+    EXPECT_EQ(part(error_reply(frame, Obstacle::no_route, 0, own), 34, 2), (Bytes{3, 0}));
+    EXPECT_EQ(part(error_reply(frame, Obstacle::host_unreachable, 0, own), 34, 2), (Bytes{3, 1}));
+    EXPECT_EQ(part(error_reply(frame, Obstacle::prohibited, 0, own), 34, 2), (Bytes{3, 13}));
+    EXPECT_EQ(part(error_reply(frame, Obstacle::source_route_refused, 0, own), 34, 2),
+              (Bytes{3, 5}));
+    EXPECT_TRUE(error_reply(frame, Obstacle::none).empty());
+}
+
+TEST(ReplyTest, ARouterAnswersIpv6) {
+    const Ipv6 own = {{0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xfe}};
+    const Bytes frame = ipv6(17, udp(1300));
+    const Bytes r = error_reply(frame, Obstacle::too_big, 1280, own);
+    ASSERT_EQ(r.size(), 14 + kMinimumMtu6);
+    const Bytes own_bytes(own.bytes.begin(), own.bytes.end());
+    EXPECT_EQ(part(r, 22, 16), own_bytes);
+    EXPECT_EQ(part(r, 54, 2), (Bytes{2, 0}));
+    EXPECT_EQ(part(r, 58, 4), be32(1280));
+    EXPECT_TRUE(checksum_ok(part(r, 54, kMinimumMtu6 - 40),
+                            own_bytes + kClient6 + be32(kMinimumMtu6 - 40) + be32(58)));
+    EXPECT_EQ(part(error_reply(frame, Obstacle::hop_limit, 0, own), 54, 2), (Bytes{3, 0}));
+    EXPECT_EQ(part(error_reply(frame, Obstacle::no_route, 0, own), 54, 2), (Bytes{1, 0}));
+    EXPECT_EQ(part(error_reply(frame, Obstacle::beyond_scope, 0, own), 54, 2), (Bytes{1, 2}));
+}
+
+// Rules answer queries only, a router all messages but errors (RFC 1122 §3.2.2).
+TEST(ReplyTest, ARouterAnswersEchoRepliesButNoErrors) {
+    const auto icmp = [](unsigned type) {
+        return ipv4(1, Bytes{static_cast<std::uint8_t>(type), 0, 0, 0, 0, 0, 0, 0});
+    };
+    EXPECT_FALSE(error_reply(icmp(0), Obstacle::hop_limit).empty());
+    EXPECT_TRUE(reply(icmp(0), kUnreachHost).empty());
+    for (const unsigned type : {3u, 4u, 5u, 11u, 12u})
+        EXPECT_TRUE(error_reply(icmp(type), Obstacle::hop_limit).empty()) << type;
+    const auto icmp6 = [](unsigned type) {
+        return ipv6(58, Bytes{static_cast<std::uint8_t>(type), 0, 0, 0, 0, 0, 0, 0});
+    };
+    EXPECT_FALSE(error_reply(icmp6(129), Obstacle::hop_limit).empty());
+    for (const unsigned type : {1u, 2u, 3u, 4u, 137u})
+        EXPECT_TRUE(error_reply(icmp6(type), Obstacle::hop_limit).empty()) << type;
+}
+
 TEST(ReplyTest, VlanTagsStay) {
     Ipv4Options o;
     o.tags = be16(0x88a8) + be16(0x6064) + be16(0x8100) + be16(0x00c8);

@@ -137,7 +137,7 @@ TEST(EngineState, TeesOfAStateEnd) {
         EXPECT_EQ(verdict.argument, 8668);
         verdict = bench.resume(out(), verdict);
     }
-    EXPECT_EQ(tees, Engine::kMaximumTees - 1);
+    EXPECT_EQ(tees, kMaximumTees - 1);
     EXPECT_EQ(verdict.kind, Kind::deny);
     EXPECT_EQ(verdict.reason, contract::DropReason::too_many_tees);
 }

@@ -156,6 +156,19 @@ TEST(Marks, LaterRulesSeeTheNewCodePoint) {
     EXPECT_EQ(bench.pass(ip6(0), kIn), "deny 400");  // iptos knows IPv4 only
 }
 
+// In IPv6 the real engine takes the length of the IP header from the traffic class: 11 words of it
+// are left behind `setdscp ef`.
+TEST(Marks, TheLengthOfTcpDataSeesTheNewTrafficClass) {
+    FramePlan plan = ip6(0);
+    plan.protocol = 6;
+    plan.payload = 100;
+    Bench bench(
+        {"100 setdscp ef ip from any to any",
+         "200 allow tcp from any to any tcpdatalen " + std::to_string(40 + 20 + 100 - 44 - 20),
+         "300 deny ip from any to any"});
+    EXPECT_EQ(bench.pass(plan, kIn), "accept 200");
+}
+
 TEST(Marks, ACodePointNeedsIp) {
     FramePlan arp;
     arp.version = 0;

@@ -102,6 +102,51 @@ TEST(Tables, NextHopsAndPortsComeFromValuesWithTypes) {
     EXPECT_EQ(bench.pass("10.0.0.1"), "fwd:192.0.2.7:80 200");
 }
 
+TEST(Tables, TagsAndMarksComeFromValues) {
+    TableBench bench(
+        "table t create valtype tag,mark\n"
+        "table t add 10.0.0.0/16 7,0x15 10.1.0.0/16 8,0x15 10.2.0.0/16 0,0\n"
+        "add 100 count tag tablearg ip from table(t) to any\n"
+        "add 110 setmark 0x25 ip from any to any\n"
+        "add 200 skipto 400 ip from table(t) to any tagged tablearg mark tablearg:0xf\n"
+        "add 300 deny ip from any to any\n"
+        "add 400 count untag tablearg ip from 10.1.0.0/16 to any lookup src-ip t\n"
+        "add 500 deny ip from any to any tagged 8\n"
+        "add 600 deny ip from table(t) to any mark tablearg\n"
+        "add 700 allow ip from any to any\n");
+    EXPECT_EQ(bench.pass("10.0.0.1"), "accept 700");
+    EXPECT_EQ(bench.pass("10.1.0.1"), "accept 700");
+    // 0 is no tag; no table knows the last.
+    EXPECT_EQ(bench.pass("10.2.0.1"), "deny 300");
+    EXPECT_EQ(bench.pass("10.3.0.1"), "deny 300");
+}
+
+// The value is that of the entry found so far.
+TEST(Tables, AnArgumentThatStandsBeforeItsTableIsZero) {
+    TableBench bench(
+        "table 1 add 10.0.0.0/8 7\n"
+        "add 100 count tag 7 ip from any to any\n"
+        "add 200 deny ip from any to any { tagged tablearg } lookup src-ip 1\n"
+        "add 300 deny ip from any to any lookup dst-ip 1 tagged tablearg\n"
+        "add 400 allow ip from any to any\n");
+    EXPECT_EQ(bench.pass("10.0.0.1", "11.0.0.1"), "accept 400");
+    EXPECT_EQ(bench.pass("11.0.0.1", "10.0.0.1"), "deny 300");
+}
+
+TEST(Tables, WhatRulesHaveChangedIsLookedUpAnew) {
+    TableBench bench(
+        "table m create type number\ntable m add 5\n"
+        "table d create type number\ntable d add 46\n"
+        "add 100 deny ip from any to any { lookup mark m or lookup dscp d }\n"
+        "add 200 setmark 0x15 ip from any to any\n"
+        "add 300 skipto 400 ip from any to any lookup mark:0xf m\n"
+        "add 310 deny ip from any to any\n"
+        "add 400 deny ip from any to any lookup mark m\n"
+        "add 500 setdscp 46 ip from any to any\n"
+        "add 600 allow ip from any to any lookup dscp d\n");
+    EXPECT_EQ(bench.pass("10.0.0.1"), "accept 600");
+}
+
 // The tree of the real engine ends there.
 TEST(Tables, TheLastAddressIsFoundByAnEntryOfItsOwnOnly) {
     TableBench covered("table 1 add 128.0.0.0/1\nadd 100 allow ip from table(1) to any\n");

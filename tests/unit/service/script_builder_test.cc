@@ -35,6 +35,30 @@ TEST(ScriptBuilder, WhatIsSentMeansTheSame) {
     }
 }
 
+TEST(ScriptBuilder, RecordsOfManyLinesAreOneOperation) {
+    Operation first = build({"table", "t", "add", "10.0.0.1", "1"}, 3)->at(0);
+    Operation second = build({"table", "t", "add", "10.0.0.2", "2", "10.0.0.3", "3"}, 5)->at(0);
+    ASSERT_TRUE(join(first, second));
+    const auto& joined = std::get<TableOperation>(first.what);
+    EXPECT_EQ(joined.lines, (std::vector<std::uint32_t>{3, 5, 5}));
+    ASSERT_EQ(joined.command.records.size(), 3u);
+    EXPECT_EQ(joined.command.records[2].key, "10.0.0.3");
+    const Request request{.whole = true, .brief = false, .operations = {first}};
+    EXPECT_EQ(*decode_request(encode(request)), request);
+    for (const std::vector<std::string>& other :
+         {std::vector<std::string>{"table", "u", "add", "10.0.0.4", "4"},
+          {"table", "t", "delete", "10.0.0.4"},
+          {"table", "t", "add", "10.0.0.4", "4", "ttl", "5"},
+          {"table", "t", "atomic", "add", "10.0.0.4", "4"},
+          {"-q", "table", "t", "add", "10.0.0.4", "4"},
+          {"table", "t", "flush"},
+          {"add", "100", "allow", "ip", "from", "any", "to", "any"}}) {
+        Operation next = build(other, 6)->at(0);
+        EXPECT_FALSE(join(first, next)) << other.back();
+    }
+    EXPECT_EQ(joined.lines.size(), 3u);
+}
+
 TEST(ScriptBuilder, QuietAndForceForgive) {
     EXPECT_TRUE(build({"-q", "delete", "100"})->at(0).forgive);
     EXPECT_TRUE(build({"-f", "delete", "100"})->at(0).forgive);

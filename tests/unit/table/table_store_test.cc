@@ -341,7 +341,7 @@ TEST(TableStore, FlowsAreComparedInTheirParts) {
 }
 
 TEST(TableStore, OutOfMemoryChangesNothing) {
-    Store store({.maximum_node_bytes = 1 << 20});
+    Store store({.maximum_node_bytes = 2 << 20});
     store.apply(BatchBuilder().create(1, TableType::addr).add(1, prefix4(0, 0), 7).batch(),
                 Failures::stop, 0);
     BatchBuilder builder;

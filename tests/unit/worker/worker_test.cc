@@ -50,7 +50,7 @@ class WorkerTest : public testing::Test {
                                       .pool = pool_->get(),
                                       .link_up = &link_up_[i]});
             spec.queues = {{.port = 0, .queue = 0}, {.port = 1, .queue = 0}};
-            spec.burst = 16;
+            spec.burst = burst_;
             spec.reply_rate = 1;
             spec.reply_burst = 3;
             spec.counters = &counters_;
@@ -68,6 +68,7 @@ class WorkerTest : public testing::Test {
         return counters_.drops[static_cast<std::size_t>(reason)];
     }
 
+    unsigned burst_ = 16;
     RingPort a_, b_;
     std::unique_ptr<Mempool> pool_;
     std::vector<EthPort> ports_;
@@ -114,6 +115,37 @@ TEST_F(WorkerTest, AcceptedFramesLeaveByThePeerUnchangedAndInOrder) {
     EXPECT_EQ(rules_[2].packets, 41u);
     EXPECT_EQ(rules_[2].bytes, 41 * (udp_frame(1).size() - 14));
     EXPECT_NE(rules_[2].last_match_s, 0u);
+}
+
+// More at once than are judged together, of all kinds: what passes, what is dropped, what no rule
+// judges, what is malformed.
+TEST_F(WorkerTest, LargeBurstsKeepTheirOrder) {
+    burst_ = 200;
+    const auto runtime = runtime_of(
+        {"100 deny udp from any to any dst-port 1-100", "200 allow udp from any to any"}, 1);
+    std::vector<Bytes> expected;
+    unsigned denied = 0, malformed = 0;
+    for (unsigned i = 0; i < 200; ++i) {
+        Bytes frame = i % 7 == 3 ? arp_frame() : udp_frame(i);
+        if (i % 11 == 5 && i % 7 != 3) {
+            frame.resize(20);
+            ++malformed;
+        } else if (i % 7 != 3 && i >= 1 && i <= 100) {
+            ++denied;
+        } else {
+            expected.push_back(frame);
+        }
+        a_.receive(frame);
+    }
+    EXPECT_EQ(worker().turn(runtime.get()), 200u);
+    EXPECT_EQ(b_.sent_count(), expected.size());
+    for (const Bytes& frame : expected)
+        EXPECT_EQ(b_.sent(), frame);
+    EXPECT_EQ(counters_.ports[0].received_packets, 200u);
+    EXPECT_EQ(counters_.ports[0].dropped_packets, denied + malformed);
+    EXPECT_EQ(counters_.ports[1].sent_packets, expected.size());
+    EXPECT_EQ(drops(DropReason::short_frame), malformed);
+    EXPECT_EQ(rules_[2].packets, denied);
 }
 
 TEST_F(WorkerTest, DeniedPacketsAreDroppedByTheirRule) {

@@ -1,0 +1,36 @@
+// What the engine of a worker writes to and asks, all of it owned by others.
+#pragma once
+
+#include <cstdint>
+
+#include "dataplane/contract/annotations.h"
+#include "dataplane/contract/counters.h"
+#include "dataplane/contract/log_ring.h"
+#include "dataplane/packet/packet.h"
+#include "dataplane/state/state_table.h"
+#include "dataplane/table/table_store.h"
+
+namespace sluice::program {
+
+// Where an engine writes. The memory outlives the engine.
+struct EngineOutputs {
+    contract::RuleCounters* counters = nullptr;             // [slot_capacity]
+    const contract::SlotAnnotation* annotations = nullptr;  // [slot_capacity]
+    std::uint32_t slot_capacity = 0;
+    contract::LogRing log;
+    std::uint64_t* log_dropped = nullptr;
+    // The worker's shard. Null: no state can be made, and none is found.
+    state::StateTable* states = nullptr;
+    // Null: no table has any entry.
+    const table::Store* tables = nullptr;
+    unsigned worker = 0;  // whose hits are counted
+};
+
+// The numbers that `prob` draws, 31 bits each.
+class RandomSource {
+  public:
+    virtual ~RandomSource() = default;
+    virtual std::uint32_t draw(const packet::Packet& packet, std::uint32_t rule_index) = 0;
+};
+
+}  // namespace sluice::program

@@ -1,0 +1,238 @@
+#include "dataplane/worker/exception_path.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <rte_mbuf.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "dataplane/worker/clock.h"
+#include "dataplane/worker/sender.h"
+
+namespace sluice::worker {
+
+namespace {
+
+constexpr unsigned kRing = 1024;      // frames of a worker that wait for the kernel, and back
+constexpr unsigned kBurst = 32;       // frames moved at once
+constexpr unsigned kBuffers = 4096;   // for frames that come down
+constexpr int kSleepMs = 100;         // after which links and twins are looked at
+constexpr int kSleepWhileFullMs = 1;  // a worker has not made room yet
+constexpr std::uint64_t kReviveMs = 1000;
+constexpr std::uint8_t kNoPlace = 0xff;
+
+}  // namespace
+
+Result<std::unique_ptr<ExceptionPath>> ExceptionPath::open(std::vector<TwinOfPort> twins,
+                                                           unsigned workers) {
+    unsigned mtu = 0;
+    for (const TwinOfPort& twin : twins)
+        mtu = std::max(mtu, twin.spec.mtu);
+    auto pool = Mempool::create({.name = "from_host",
+                                 .buffers = kBuffers + workers * kRing,
+                                 .room = mtu + 14 + 4 * 4,
+                                 .socket = -1});
+    if (!pool)
+        return pool.error();
+    UniqueFd bell(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    if (!bell)
+        return Error{ExitStatus::os,
+                     std::string("an eventfd cannot be made: ") + std::strerror(errno)};
+    std::unique_ptr<ExceptionPath> path(
+        new ExceptionPath(std::move(twins), workers, std::move(*pool), std::move(bell)));
+    for (auto& place : path->places_) {
+        auto twin = host::Twin::open(place->of.spec);
+        if (!twin)
+            return twin.error();
+        place->twin = std::make_unique<host::Twin>(std::move(*twin));
+    }
+    return path;
+}
+
+ExceptionPath::ExceptionPath(std::vector<TwinOfPort> twins, unsigned workers, Mempool pool,
+                             UniqueFd bell)
+    : place_of_port_(RTE_MAX_ETHPORTS, kNoPlace),
+      pool_(std::move(pool)),
+      bell_(std::move(bell)),
+      linear_(kLongestFrame) {
+    for (TwinOfPort& twin : twins) {
+        place_of_port_[twin.port] = static_cast<std::uint8_t>(places_.size());
+        places_.push_back(std::make_unique<Place>());
+        places_.back()->of = std::move(twin);
+    }
+    for (unsigned worker = 0; worker < workers; ++worker) {
+        up_.emplace_back("to_host", kRing);
+        down_.emplace_back("from_host", kRing);
+    }
+}
+
+ExceptionPath::~ExceptionPath() {
+    stop();
+}
+
+void ExceptionPath::start() {
+    thread_ = std::thread([this] { run(); });
+}
+
+void ExceptionPath::stop() {
+    if (!thread_.joinable())
+        return;
+    stop_.store(true);
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = write(bell_.get(), &one, sizeof one);
+    thread_.join();
+}
+
+bool ExceptionPath::give(unsigned worker, std::uint16_t port, rte_mbuf* frame) {
+    frame->port = port;
+    return up_[worker].push(std::span(&frame, 1)) == 1;
+}
+
+void ExceptionPath::wake() {
+    // The thread says that it sleeps before it looks at the rings for the last time, so one of the
+    // two sees what the other did.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (!sleeps_.load(std::memory_order_relaxed) || !sleeps_.exchange(false))
+        return;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = write(bell_.get(), &one, sizeof one);
+}
+
+unsigned ExceptionPath::take(unsigned worker, std::span<rte_mbuf*> frames) {
+    return down_[worker].pop(frames);
+}
+
+void ExceptionPath::set_link(std::uint16_t port, bool up) {
+    if (place_of_port_[port] != kNoPlace)
+        places_[place_of_port_[port]]->link_up.store(up, std::memory_order_relaxed);
+}
+
+void ExceptionPath::run() {
+    pthread_setname_np(pthread_self(), "sluice-host");
+    while (!stop_.load(std::memory_order_relaxed)) {
+        const unsigned moved = move_up() + move_down();
+        look_after_twins();
+        if (moved == 0)
+            sleep();
+    }
+}
+
+unsigned ExceptionPath::move_up() {
+    unsigned total = 0;
+    for (PacketRing& ring : up_) {
+        std::array<rte_mbuf*, kBurst> frames;
+        const unsigned count = ring.pop(frames);
+        for (unsigned i = 0; i < count; ++i) {
+            const std::uint8_t place = place_of_port_[frames[i]->port];
+            if (place != kNoPlace)
+                write_to(*places_[place], frames[i]);
+            rte_pktmbuf_free(frames[i]);
+        }
+        total += count;
+    }
+    return total;
+}
+
+void ExceptionPath::write_to(Place& place, rte_mbuf* frame) {
+    if (place.twin == nullptr)
+        return;
+    const std::uint32_t length = std::min<std::uint32_t>(frame->pkt_len, kLongestFrame);
+    const void* bytes = rte_pktmbuf_read(frame, 0, length, linear_.data());
+    // A kernel that does not take it (interface down, no memory) drops it, as it would drop what a
+    // network card brings.
+    [[maybe_unused]] const ssize_t written = write(place.twin->descriptor(), bytes, length);
+}
+
+unsigned ExceptionPath::move_down() {
+    unsigned total = 0;
+    for (std::size_t i = 0; i < places_.size(); ++i)
+        total += read_from(*places_[i], down_[i % down_.size()]);
+    return total;
+}
+
+unsigned ExceptionPath::read_from(Place& place, PacketRing& ring) {
+    if (place.twin == nullptr)
+        return 0;
+    std::array<rte_mbuf*, kBurst> frames;
+    const unsigned room = std::min(ring.room(), kBurst);
+    unsigned count = 0;
+    while (count < room) {
+        rte_mbuf* frame = rte_pktmbuf_alloc(pool_.get());
+        if (frame == nullptr)
+            break;
+        const ssize_t length = read(place.twin->descriptor(), rte_pktmbuf_mtod(frame, void*),
+                                    rte_pktmbuf_tailroom(frame));
+        if (length <= 0) {
+            rte_pktmbuf_free(frame);
+            if (length < 0 && errno != EAGAIN && errno != EINTR && !place.twin->is_there()) {
+                std::fprintf(stderr, "sluice-dataplane: the kernel has lost the interface %s\n",
+                             place.of.spec.name.c_str());
+                place.twin.reset();
+            }
+            break;
+        }
+        frame->data_len = static_cast<std::uint16_t>(length);
+        frame->pkt_len = static_cast<std::uint32_t>(length);
+        frame->port = place.of.port;
+        frames[count++] = frame;
+    }
+    const unsigned given = ring.push(std::span(frames).first(count));
+    for (unsigned i = given; i < count; ++i)
+        rte_pktmbuf_free(frames[i]);
+    return given;
+}
+
+void ExceptionPath::look_after_twins() {
+    for (auto& place : places_) {
+        const bool up = place->link_up.load(std::memory_order_relaxed);
+        if (place->twin != nullptr && place->carrier != up) {
+            place->twin->set_carrier(up);
+            place->carrier = up;
+        }
+        const std::uint64_t now = place->twin == nullptr ? uptime_ms() : 0;
+        if (place->twin != nullptr || now < place->try_again_ms)
+            continue;
+        place->try_again_ms = now + kReviveMs;
+        auto twin = host::Twin::open(place->of.spec);
+        if (!twin)
+            continue;
+        place->twin = std::make_unique<host::Twin>(std::move(*twin));
+        place->carrier = true;
+        std::fprintf(stderr, "sluice-dataplane: the interface %s is there again\n",
+                     place->of.spec.name.c_str());
+    }
+}
+
+void ExceptionPath::sleep() {
+    sleeps_.store(true);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    for (const PacketRing& ring : up_)
+        if (!ring.empty()) {
+            sleeps_.store(false);
+            return;
+        }
+    std::array<pollfd, RTE_MAX_ETHPORTS + 1> sources;
+    std::size_t count = 0;
+    sources[count++] = {.fd = bell_.get(), .events = POLLIN, .revents = 0};
+    int timeout = kSleepMs;
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+        if (places_[i]->twin == nullptr)
+            continue;
+        if (down_[i % down_.size()].room() == 0)
+            timeout = kSleepWhileFullMs;
+        else
+            sources[count++] = {
+                .fd = places_[i]->twin->descriptor(), .events = POLLIN, .revents = 0};
+    }
+    poll(sources.data(), count, timeout);
+    sleeps_.store(false);
+    std::uint64_t rung = 0;
+    [[maybe_unused]] const ssize_t length = read(bell_.get(), &rung, sizeof rung);
+}
+
+}  // namespace sluice::worker

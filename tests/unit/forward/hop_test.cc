@@ -1,0 +1,94 @@
+#include "dataplane/forward/hop.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/parser.h"
+#include "tests/reference/frame.h"
+
+namespace sluice::forward {
+namespace {
+
+using reference::Frame;
+using reference::FramePlan;
+
+FramePlan plan_between(const char* source, const char* destination) {
+    FramePlan plan;
+    plan.source4 = *parse_ipv4(source);
+    plan.destination4 = *parse_ipv4(destination);
+    plan.protocol = 17;
+    plan.payload = 32;
+    return plan;
+}
+
+packet::Headers headers_of(const Frame& frame) {
+    packet::Headers headers;
+    EXPECT_EQ(packet::parse_frame(frame, {}, headers), contract::DropReason::none);
+    return headers;
+}
+
+bool martian(const char* source, const char* destination) {
+    return is_martian(headers_of(reference::build_frame(plan_between(source, destination))));
+}
+
+TEST(Hop, MartiansAreNotForwarded) {
+    EXPECT_FALSE(martian("192.0.2.1", "198.51.100.1"));
+    EXPECT_FALSE(martian("10.0.0.1", "223.255.255.254"));
+    EXPECT_TRUE(martian("127.0.0.1", "198.51.100.1"));
+    EXPECT_TRUE(martian("0.0.0.0", "198.51.100.1"));
+    EXPECT_TRUE(martian("224.0.0.5", "198.51.100.1"));
+    EXPECT_TRUE(martian("255.255.255.255", "198.51.100.1"));
+    EXPECT_TRUE(martian("192.0.2.1", "127.0.0.1"));
+    EXPECT_TRUE(martian("192.0.2.1", "0.1.2.3"));
+    EXPECT_TRUE(martian("192.0.2.1", "240.0.0.1"));
+}
+
+TEST(Hop, TheChecksumFollowsTheHopLimit) {
+    for (unsigned id = 0; id < 0x10000; id += 7) {
+        FramePlan plan = plan_between("192.0.2.1", "198.51.100.1");
+        plan.id = static_cast<std::uint16_t>(id);
+        Frame frame = reference::build_frame(plan);
+        const packet::Headers headers = headers_of(frame);
+        const std::span<std::byte> header = std::span(frame).subspan(headers.network_offset, 20);
+        header[10] = header[11] = std::byte{0};
+        Checksum fresh;
+        fresh.add(header);
+        const Be16 checksum = fresh.finish();
+        std::memcpy(&header[10], &checksum, sizeof checksum);
+        const unsigned before = headers.ttl;
+        lower_hop_limit(frame.data() + headers.network_offset, 4);
+        EXPECT_EQ(headers_of(frame).ttl, before - 1);
+        Checksum sum;
+        sum.add(header);
+        ASSERT_EQ(sum.finish(), Be16{}) << id;
+    }
+}
+
+TEST(Hop, SourceRoutesAreSeen) {
+    const auto asks = [](std::vector<std::uint8_t> options) {
+        FramePlan plan = plan_between("192.0.2.1", "198.51.100.1");
+        plan.ip_options = std::move(options);
+        return asks_for_source_route(headers_of(reference::build_frame(plan)));
+    };
+    EXPECT_FALSE(asks({}));
+    EXPECT_FALSE(asks({1, 1, 1, 0}));
+    EXPECT_FALSE(asks({7, 7, 4, 0, 0, 0, 0, 0}));               // record route
+    EXPECT_TRUE(asks({131, 7, 4, 10, 0, 0, 1, 0}));             // loose, at its begin
+    EXPECT_TRUE(asks({137, 7, 4, 10, 0, 0, 1, 0}));             // strict
+    EXPECT_FALSE(asks({131, 7, 8, 10, 0, 0, 1, 0}));            // followed to its end
+    EXPECT_TRUE(asks({7, 7, 4, 0, 0, 0, 0, 131, 5, 4, 9, 9}));  // behind another one
+}
+
+TEST(Hop, TheVlanIsTheOuterTag) {
+    FramePlan plan = plan_between("192.0.2.1", "198.51.100.1");
+    EXPECT_EQ(vlan_of(headers_of(reference::build_frame(plan))), 0);
+    Frame frame = reference::build_frame(plan);
+    const std::byte tag[] = {std::byte{0x81}, std::byte{0}, std::byte{0x60}, std::byte{42}};
+    frame.insert(frame.begin() + 12, std::begin(tag), std::end(tag));
+    EXPECT_EQ(vlan_of(headers_of(frame)), 42);
+}
+
+}  // namespace
+}  // namespace sluice::forward
