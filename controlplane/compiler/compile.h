@@ -58,8 +58,8 @@ Result<std::vector<std::byte>> compile(const Input& input);
 Result<std::vector<std::byte>> compile(const ruleset::Ruleset& ruleset, std::uint64_t generation);
 
 // The same again and again, of a ruleset that changes: what is the same in front of and behind the
-// change is taken over from the last time. The images are those that `compile` makes, but for the
-// order of the tests of interfaces.
+// change is taken over from the last time. The images are those that `compile` makes, byte for
+// byte.
 class Compiler {
   public:
     Compiler();

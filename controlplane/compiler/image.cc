@@ -47,6 +47,11 @@ class Layout {
 
 }  // namespace
 
+bool tests_interface(const contract::Instruction& test) {
+    using contract::Opcode;
+    return test.opcode == Opcode::via || test.opcode == Opcode::recv || test.opcode == Opcode::xmit;
+}
+
 std::uint32_t intern(const contract::InterfaceTest& test,
                      std::vector<contract::InterfaceTest>& section) {
     const auto same = std::find_if(section.begin(), section.end(), [&](const auto& other) {

@@ -38,6 +38,8 @@ Run append(std::vector<T>& section, const std::vector<T>& elements) {
     return run;
 }
 
+bool tests_interface(const contract::Instruction& test);
+
 // The place of `test` in the section; it is appended if it is not there. Rulesets name the same few
 // interfaces over and over.
 std::uint32_t intern(const contract::InterfaceTest& test,

@@ -100,10 +100,6 @@ std::uint32_t Sizes::*section_of(const Instruction& test) {
     }
 }
 
-bool tests_interface(const Instruction& test) {
-    return test.opcode == Opcode::via || test.opcode == Opcode::recv || test.opcode == Opcode::xmit;
-}
-
 bool uses_state_name(const RuleRecord& record) {
     return record.state != contract::StateOption::none ||
            record.action == contract::RuleAction::check_state;
