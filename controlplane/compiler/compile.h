@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -55,5 +56,23 @@ Result<std::vector<std::byte>> compile(const Input& input);
 // out; scripts and read-back snapshots are checked rule by rule, so that adding one rule to many
 // does not look at the many again.
 Result<std::vector<std::byte>> compile(const ruleset::Ruleset& ruleset, std::uint64_t generation);
+
+// The same again and again, of a ruleset that changes: what is the same in front of and behind the
+// change is taken over from the last time. The images are those that `compile` makes, byte for
+// byte.
+class Compiler {
+  public:
+    Compiler();
+    ~Compiler();
+
+    // REQUIRES: as above.
+    Result<std::vector<std::byte>> compile(const ruleset::Ruleset& ruleset,
+                                           std::uint64_t generation);
+
+  private:
+    struct Last;
+    class Renewal;
+    std::unique_ptr<const Last> last_;  // null: nothing can be taken over
+};
 
 }  // namespace sluice::compiler

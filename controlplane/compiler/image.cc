@@ -1,5 +1,6 @@
 #include "controlplane/compiler/image.h"
 
+#include <algorithm>
 #include <cstring>
 #include <span>
 
@@ -45,6 +46,22 @@ class Layout {
 };
 
 }  // namespace
+
+bool tests_interface(const contract::Instruction& test) {
+    using contract::Opcode;
+    return test.opcode == Opcode::via || test.opcode == Opcode::recv || test.opcode == Opcode::xmit;
+}
+
+std::uint32_t intern(const contract::InterfaceTest& test,
+                     std::vector<contract::InterfaceTest>& section) {
+    const auto same = std::find_if(section.begin(), section.end(), [&](const auto& other) {
+        return std::memcmp(&other, &test, sizeof test) == 0;
+    });
+    if (same != section.end())
+        return static_cast<std::uint32_t>(same - section.begin());
+    section.push_back(test);
+    return static_cast<std::uint32_t>(section.size() - 1);
+}
 
 std::vector<std::byte> lay_out(contract::SnapshotHeader header, const Sections& sections) {
     Layout layout;

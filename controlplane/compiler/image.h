@@ -38,6 +38,13 @@ Run append(std::vector<T>& section, const std::vector<T>& elements) {
     return run;
 }
 
+bool tests_interface(const contract::Instruction& test);
+
+// The place of `test` in the section; it is appended if it is not there. Rulesets name the same few
+// interfaces over and over.
+std::uint32_t intern(const contract::InterfaceTest& test,
+                     std::vector<contract::InterfaceTest>& section);
+
 // Lays the sections out behind `header`, of which sysctls and generation are filled in already.
 std::vector<std::byte> lay_out(contract::SnapshotHeader header, const Sections& sections);
 

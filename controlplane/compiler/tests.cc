@@ -48,6 +48,13 @@ class MatchCompiler {
     MatchCompiler(const ruleset::TableCatalogue* tables, Sections& sections)
         : tables_(tables), sections_(sections) {}
 
+    // Tests of interfaces get their entries last, in the order in which they stand in the snapshot:
+    // whoever has only the snapshot can make the same order.
+    void give_entry(Instruction& test) {
+        if (tests_interface(test))
+            test.data = intern(interface_tests_[test.data], sections_.interface_tests);
+    }
+
     Result<Instruction> operator()(const language::AddressMatch& match) {
         return std::visit([&](const auto& what) { return address(match.side, what); }, match.what);
     }
@@ -117,7 +124,7 @@ class MatchCompiler {
         const Opcode opcode = match.role == Role::via    ? Opcode::via
                               : match.role == Role::recv ? Opcode::recv
                                                          : Opcode::xmit;
-        return list(opcode, {intern(test), 1});
+        return list(opcode, append(interface_tests_, {test}));
     }
 
     Result<Instruction> operator()(const language::FlagMatch& match) {
@@ -380,20 +387,9 @@ class MatchCompiler {
         return list(opcode, append(sections_.words, words));
     }
 
-    // Rulesets name the same few interfaces over and over.
-    std::uint32_t intern(const contract::InterfaceTest& test) {
-        auto& tests = sections_.interface_tests;
-        const auto same = std::find_if(tests.begin(), tests.end(), [&](const auto& other) {
-            return std::memcmp(&other, &test, sizeof test) == 0;
-        });
-        if (same != tests.end())
-            return static_cast<std::uint32_t>(same - tests.begin());
-        tests.push_back(test);
-        return static_cast<std::uint32_t>(tests.size() - 1);
-    }
-
     const ruleset::TableCatalogue* tables_;
     Sections& sections_;
+    std::vector<contract::InterfaceTest> interface_tests_;  // of the rule
 };
 
 // Negated or not: `not mac-type 0x0806` speaks of frames as well.
@@ -457,6 +453,9 @@ class RuleCompiler {
     }
 
     void finish() {
+        for (std::vector<Instruction>* part : {&header_, &residual_})
+            for (Instruction& test : *part)
+                compile_match_.give_entry(test);
         record_.first_instruction = append(sections_.instructions, header_).data;
         record_.header_count = static_cast<std::uint32_t>(header_.size());
         record_.residual_count = append(sections_.instructions, residual_).count;

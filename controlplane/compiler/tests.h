@@ -15,6 +15,7 @@ struct HeaderChanges {
     bool segment_size = false;   // tcp-setmss
 
     void add(const language::Rule& rule);
+    bool operator==(const HeaderChanges&) const = default;
 };
 
 // What the tests of a rule depend on beside the rule.

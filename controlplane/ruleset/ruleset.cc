@@ -306,6 +306,16 @@ std::size_t Ruleset::flush() {
                      [](const StoredRule& r) { return r.rule.set != kReservedSet; });
 }
 
+std::vector<const StoredRule*> Ruleset::borrowed_rules() const {
+    std::vector<const StoredRule*> result;
+    result.reserve(size_);
+    for (const auto& chunk : chunks_)
+        if (chunk)
+            for (const RulePointer& rule : *chunk)
+                result.push_back(rule.get());
+    return result;
+}
+
 std::vector<RulePointer> Ruleset::rules() const {
     std::vector<RulePointer> result;
     result.reserve(size_ + 1);  // callers often append the default rule

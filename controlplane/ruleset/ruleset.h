@@ -126,6 +126,8 @@ class Ruleset {
 
     // In order, without the default rule; those of disabled sets too.
     std::vector<RulePointer> rules() const;
+    // The same without a share in them: for as long as this ruleset or a copy of it holds them.
+    std::vector<const StoredRule*> borrowed_rules() const;
     const RulePointer& default_rule() const { return default_rule_; }
     bool default_accept() const { return default_accept_; }
     // The rule keeps its slot.

@@ -436,7 +436,7 @@ void Controller::restore_tables() {
 Result<Done> Controller::offer(Pending pending) {
     pending.generation = last_offered_ + 1;
     const Result<std::vector<std::byte>> image =
-        compiler::compile(pending.ruleset, pending.generation);
+        compiler_.compile(pending.ruleset, pending.generation);
     if (!image)
         return image.error();
     // New rules begin at zero. No running rule counts in their slots, so this may be done before

@@ -27,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "controlplane/compiler/compile.h"
 #include "controlplane/log/log_writer.h"
 #include "controlplane/ruleset/ruleset.h"
 #include "controlplane/service/dataplane_link.h"
@@ -143,6 +144,7 @@ class Controller {
 
     std::uint64_t (*clock_s_)();
     ruleset::Ruleset ruleset_;
+    compiler::Compiler compiler_;
     bool default_accept_;           // from the settings
     std::uint64_t generation_ = 0;  // that runs; 0: none yet
     contract::RulesetCost cost_;    // of that generation; meaningful while the link is up

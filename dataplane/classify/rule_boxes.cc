@@ -438,11 +438,11 @@ bool BoxMaker::belongs_elsewhere(std::span<const Instruction> tests) const {
 
 // What has become of the boxes where the demands would need too many.
 void BoxMaker::narrow_down() {
-    constexpr std::size_t kPlenty = 16;
-    const std::size_t most = std::min(kPlenty, most_boxes_ / partials_.size());
-    const std::optional<Demand> coarse = most > 0 ? coarse_demand(most) : std::nullopt;
-    next_partials_.clear();
-    if (coarse) {
+    constexpr std::size_t kPlenty = 16;  // boxes of a rule that is verified anyway
+    const std::size_t most =
+        std::max<std::size_t>(1, std::min(kPlenty, most_boxes_) / partials_.size());
+    if (const std::optional<Demand> coarse = coarse_demand(most)) {
+        next_partials_.clear();
         for (const Partial& partial : partials_)
             apply(*coarse, partial, next_partials_);
         std::swap(partials_, next_partials_);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "dataplane/classify/segments.h"
 #include "tests/unit/classify/classifier_bench.h"
 
@@ -108,6 +110,31 @@ TEST(RuleBoxes, AProductThatIsTooLargeIsVerified) {
     ASSERT_EQ(boxes.size(), 17u);
     for (const Box& box : boxes)
         EXPECT_TRUE(box.unverified);
+}
+
+TEST(RuleBoxes, AListThatIsTooLongIsNarrowedDown) {
+    std::string networks;
+    for (unsigned i = 0; i < 300; ++i)
+        networks += (i == 0 ? "" : ",") +
+                    ("10.0." + std::to_string(i % 250) + "." + std::to_string(2 * (i / 250) + 1));
+    networks += ",200.0.0.1,200.0.0.3";
+    const std::vector<Box> boxes = boxes_of("count ip from " + networks + " to any");
+    ASSERT_LE(boxes.size(), 16u);
+    const auto is_in_some = [&](std::uint32_t address) {
+        return std::any_of(boxes.begin(), boxes.end(), [&](const Box& box) {
+            return box.lanes[lane::source].first <= address &&
+                   address <= box.lanes[lane::source].last;
+        });
+    };
+    for (const Box& box : boxes)
+        EXPECT_TRUE(box.unverified);
+    EXPECT_TRUE(is_in_some(0x0a000001));
+    EXPECT_TRUE(is_in_some(0x0a003103));
+    EXPECT_TRUE(is_in_some(0x0a00f901));
+    EXPECT_TRUE(is_in_some(0xc8000003));
+    EXPECT_FALSE(is_in_some(0x09ffffff));
+    EXPECT_FALSE(is_in_some(0x20000000));
+    EXPECT_FALSE(is_in_some(0xd0000000));
 }
 
 TEST(Attributes, TheConditionsUsedMostHaveTheBits) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 #include <unordered_map>
@@ -253,6 +254,73 @@ TEST(Compile, TheSameRulesGiveTheSameBytes) {
         ASSERT_TRUE(second);
         EXPECT_EQ(*first, *second);
     }
+}
+
+// A compiler that remembers what it compiled last, and one that does not, agree after every change.
+TEST(Compile, ChangesGiveTheBytesOfAllRules) {
+    std::mt19937_64 random(11);
+    const auto below = [&](std::size_t end) { return static_cast<std::size_t>(random() % end); };
+    language::GeneratorOptions options;
+    options.accept = is_carried_out;
+    std::size_t compiled = 0;
+    for (int round = 0; round < 30; ++round) {
+        ruleset::Ruleset rules(false);
+        Compiler compiler;
+        for (int change = 0; change < 40; ++change) {
+            ruleset::Ruleset next = rules;
+            const auto number = static_cast<std::uint16_t>(1 + below(50));
+            switch (below(8)) {
+                case 0:
+                    next.remove({.first = number, .last = static_cast<std::uint16_t>(number + 3)});
+                    break;
+                case 1:
+                    if (below(8) == 0)
+                        next.switch_sets(0, 1u << below(4));
+                    else
+                        next.switch_sets(15, 0);
+                    break;
+                default:
+                    for (std::size_t more = 1 + below(change == 0 ? 40 : 2); more > 0; --more) {
+                        language::Rule rule = language::random_rule(random, options);
+                        rule.number = static_cast<std::uint16_t>(1 + below(50));
+                        rule.set = static_cast<std::uint8_t>(below(4));
+                        (void)next.add(std::move(rule));
+                    }
+            }
+            const auto wanted = compile(next, 5);
+            const auto found = compiler.compile(next, 5);
+            ASSERT_EQ(bool(found), bool(wanted));
+            if (!wanted) {
+                EXPECT_EQ(found.error().message, wanted.error().message);
+                continue;
+            }
+            ASSERT_TRUE(*found == *wanted) << "round " << round << ", change " << change;
+            ++compiled;
+            rules = std::move(next);
+            if (below(2) == 0)
+                rules.published();
+        }
+    }
+    EXPECT_GT(compiled, 600u);
+}
+
+// The residual part of a rule stands behind its header part, whatever order the words had.
+TEST(Compile, AChangeKeepsTheOrderOfInterfaceTests) {
+    ruleset::Ruleset rules(false);
+    const auto add = [&](std::string_view text) {
+        const auto parsed = language::parse_rule(text, language::refusing_resolver());
+        ASSERT_TRUE(parsed) << text;
+        ASSERT_TRUE(rules.add(*parsed));
+    };
+    Compiler compiler;
+    add("200 count ip from any to any { tagged 5 or recv em0 } recv em1");
+    add("300 count ip from any to any recv em2");
+    ASSERT_TRUE(compiler.compile(rules, 1));
+    add("100 count ip from any to any recv em2");
+    const auto found = compiler.compile(rules, 2), wanted = compile(rules, 2);
+    ASSERT_TRUE(found);
+    ASSERT_TRUE(wanted);
+    EXPECT_TRUE(*found == *wanted);
 }
 
 namespace flag = contract::rule_flag;
