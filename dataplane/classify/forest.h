@@ -72,7 +72,7 @@ struct PortSpans {
 struct BoxRules {
     static constexpr std::uint32_t kTerminal = 1u << 31;    // a match ends the list
     static constexpr std::uint32_t kUnverified = 1u << 30;  // see Matches::kUnverified
-    static constexpr std::uint32_t kMore = 1u << 29;        // another block follows; in lane 0
+    static constexpr std::uint32_t kMore = 1u << 29;        // how many blocks follow, see leaf.h
     static constexpr std::uint32_t kIndex = kMore - 1;
 
     Eight<std::uint32_t> values;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dataplane/classify/leaf.h"
+
 namespace sluice::classify {
 
 namespace {
@@ -34,7 +36,8 @@ void put_addresses(Block6& block, unsigned place, const Box& box) {
 }
 
 template <typename Block>
-void write_block(Block& block, const std::array<const Item*, kBlockSize>& items, bool more) {
+void write_block(Block& block, const std::array<const Item*, kBlockSize>& items,
+                 std::uint32_t following) {
     for (unsigned place = 0; place < kBlockSize; ++place) {
         const Item* item = items[place];
         if (item == nullptr) {
@@ -48,8 +51,7 @@ void write_block(Block& block, const std::array<const Item*, kBlockSize>& items,
         block.rules.values[place] = item->box->rule | (item->terminal ? BoxRules::kTerminal : 0) |
                                     (item->unverified ? BoxRules::kUnverified : 0);
     }
-    if (more)
-        block.rules.values[0] |= BoxRules::kMore;
+    set_following(block.rules, following);
 }
 
 // Line 0 and those behind it stand for the empty leaf; a search fetches them, but reads nothing.
@@ -89,9 +91,12 @@ void lay_out_as(const Growth& growth, Forest& forest) {
             child = reference_to(child);
         *forest.arena.at<Node>(first_node + i * kNodeLines) = node;
     }
-    for (std::uint32_t i = 0; i < growth.blocks.size(); ++i)
+    std::uint32_t following = 0;
+    for (auto i = static_cast<std::uint32_t>(growth.blocks.size()); i-- > 0;) {
+        following = growth.more[i] ? following + 1 : 0;
         write_block(*forest.arena.at<Block>(first_block + i * kBlockLines), growth.blocks[i],
-                    growth.more[i]);
+                    following);
+    }
     for (Tree& tree : forest.trees)
         tree.root =
             tree.has_grid

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "dataplane/classify/leaf.h"
 #include "dataplane/classify/search.h"
 #include "dataplane/classify/search_target.h"
 

@@ -89,13 +89,27 @@ bool take_matches(Group& group, unsigned packet, const BoxRules& rules, unsigned
     return false;
 }
 
+// The first block of a leaf, from `block` on, that may have a rule at or behind `from`; otherwise
+// the last one. The number of steps is bounded by the logarithm of the length: at most seven of
+// each stride, but of the widest.
+template <typename Block>
+const Block* pass_blocks(const Block* block, std::uint32_t from) {
+    if ((block->rules.values.data()[0] & BoxRules::kMore) == 0)
+        return block;
+    for (unsigned lane = kBlockSize; lane-- > 0;) {
+        const std::uint32_t stride = blocks_of_stride(lane);
+        while ((block->rules.values.data()[lane] & BoxRules::kMore) != 0 &&
+               (block[stride - 1].rules.values.data()[kBlockSize - 1] & BoxRules::kIndex) < from)
+            block += stride;
+    }
+    return block;
+}
+
 template <typename Block, bool kFrom>
 void search_leaf(Group& group, unsigned packet, const Block* block,
                  const typename Vector::template Query<Block>& query, std::uint32_t from) {
     if (kFrom)
-        while ((block->rules.values[0] & BoxRules::kMore) != 0 &&
-               (block->rules.values[kBlockSize - 1] & BoxRules::kIndex) < from)
-            ++block;
+        block = pass_blocks(block, from);
     for (;; ++block) {
         const unsigned matching = query.match(*block);
         const bool more = (block->rules.values[0] & BoxRules::kMore) != 0;

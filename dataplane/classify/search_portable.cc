@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "dataplane/classify/leaf.h"
 #include "dataplane/classify/search.h"
 
 namespace sluice::classify {

@@ -12,6 +12,7 @@
 #include "dataplane/program/engine.h"
 #include "dataplane/program/states.h"
 #include "replay/simulation.h"
+#include "tests/reference/large_rules.h"
 #include "tests/reference/random_rules.h"
 #include "tests/reference/slow_engine.h"
 
@@ -374,12 +375,10 @@ contract::Sysctls random_sysctls(Random& random) {
     return sysctls;
 }
 
-}  // namespace
-
-Scenario random_scenario(std::uint64_t seed, unsigned packet_count) {
-    Random random(seed);
+// Everything else that a scenario has.
+Scenario scenario_of(std::vector<std::string> rules, Random& random, unsigned packet_count) {
     Scenario scenario;
-    scenario.rules = random_ruleset(random, random.between(1, 40));
+    scenario.rules = std::move(rules);
     scenario.tables = random_tables(random, random.between(0, 60));
     scenario.later = random_tables(random, random.between(0, 20));
     scenario.world = random.below(3);
@@ -409,6 +408,20 @@ Scenario random_scenario(std::uint64_t seed, unsigned packet_count) {
     for (unsigned i = 0; i < packet_count; ++i)
         scenario.packets.push_back(conversations.next());
     return scenario;
+}
+
+}  // namespace
+
+Scenario random_scenario(std::uint64_t seed, unsigned packet_count) {
+    Random random(seed);
+    std::vector<std::string> rules = random_ruleset(random, random.between(1, 40));
+    return scenario_of(std::move(rules), random, packet_count);
+}
+
+Scenario large_scenario(std::uint64_t seed, unsigned packet_count) {
+    Random random(seed);
+    std::vector<std::string> rules = large_ruleset(random, random.between(2000, 10000));
+    return scenario_of(std::move(rules), random, packet_count);
 }
 
 std::optional<std::string> difference(const Scenario& scenario) {

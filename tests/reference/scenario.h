@@ -35,6 +35,8 @@ struct Scenario {
 
 // Rules, world, sysctls and packets from one number.
 Scenario random_scenario(std::uint64_t seed, unsigned packet_count);
+// The same with thousands of rules.
+Scenario large_scenario(std::uint64_t seed, unsigned packet_count);
 
 // None: both engines agree on verdicts, rules, counters, log lines, states and keepalives.
 std::optional<std::string> difference(const Scenario& scenario);

@@ -22,7 +22,8 @@ using packet::Packet;
 bool is_final(RuleAction action) {
     return action == RuleAction::allow || action == RuleAction::deny ||
            action == RuleAction::unreach || action == RuleAction::unreach6 ||
-           action == RuleAction::reset || action == RuleAction::reset6;
+           action == RuleAction::reset || action == RuleAction::reset6 ||
+           action == RuleAction::abort || action == RuleAction::abort6;
 }
 
 packet::Environment small_environment() {

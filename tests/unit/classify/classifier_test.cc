@@ -3,6 +3,9 @@
 // that overlap.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+
 #include "tests/reference/random_rules.h"
 #include "tests/unit/classify/classifier_bench.h"
 
@@ -103,6 +106,63 @@ TEST(Classifier, TellsAThousandMatches) {
         expect_all_linear(bench, packets);
         EXPECT_EQ(bench.enumerate(*bench.classifier(), packets.all(), 0)[0].size(), 1001u) << rule;
     }
+}
+
+// A leaf of hundreds of blocks, entered everywhere, of which not every box matches.
+TEST(Classifier, GoesOnInALongLeaf) {
+    for (const bool v6 : {false, true}) {
+        Lines lines;
+        for (unsigned i = 1; i <= 4200; ++i)
+            lines.push_back(numbered(i, i % 3 == 0 ? "count udp from any to any"
+                                        : v6       ? "count ip6 from 2001:db8::/32 to any"
+                                                   : "count ip4 from 10.0.0.0/8 to any"));
+        const Bench bench(lines);
+        Packets packets;
+        packets.add(v6 ? tcp6("2001:db8::2", "::3") : tcp4("10.0.0.2", "10.0.0.3"), kIn);
+        packets.add(v6 ? tcp6("2001:db9::2", "::3") : tcp4("11.0.0.2", "10.0.0.3"), kIn);
+        for (const InstructionSet set : instruction_sets()) {
+            SCOPED_TRACE(name_of(set));
+            const auto classifier = bench.classifier({.instructions = set});
+            for (std::uint32_t from = 0; from < 4201; from += from < 200 ? 1 : 97)
+                expect_linear(bench, *classifier, packets.all(), from);
+            for (std::uint32_t from = 4100; from <= 4200; ++from)
+                expect_linear(bench, *classifier, packets.all(), from);
+        }
+        EXPECT_EQ(bench.enumerate(*bench.classifier(), packets.all(), 0)[0].size(), 2801u);
+    }
+}
+
+// What a match costs must not grow with the matches before it, as it would if each answer passed
+// all blocks of the leaf before it.
+TEST(Classifier, AMatchCostsTheSameAmongMany) {
+    const auto time_per_match = [](unsigned count) {
+        const Bench bench(Lines(count, "1 count ip from 10.0.0.0/8 to any"));
+        Packets packets;
+        packets.add(tcp4("10.0.0.2", "10.0.0.3"), kIn);
+        const auto classifier = bench.classifier();
+        HeaderKey key;
+        classifier->read_key(packets.all()[0], key);
+        auto least = std::chrono::nanoseconds::max();
+        for (int repetition = 0; repetition < 30; ++repetition) {
+            const auto begin = std::chrono::steady_clock::now();
+            std::size_t told = 0;
+            for (std::uint32_t from = 0; from <= count;) {
+                Matches matches;
+                classifier->classify({&key, 1}, from, {&matches, 1});
+                told += matches.count;
+                from = matches.end;
+            }
+            least =
+                std::min<std::chrono::nanoseconds>(least, std::chrono::steady_clock::now() - begin);
+            EXPECT_EQ(told, count + 1u);
+        }
+        return static_cast<double>(least.count()) / count;
+    };
+    const double among_few = time_per_match(1000), among_many = time_per_match(40000);
+    RecordProperty("ns_among_1000", std::to_string(among_few));
+    RecordProperty("ns_among_10000", std::to_string(time_per_match(10000)));
+    RecordProperty("ns_among_40000", std::to_string(among_many));
+    EXPECT_LT(among_many, 3 * among_few);
 }
 
 // Exactly as many as an answer holds, one fewer and one more, with the end and without it.
