@@ -17,8 +17,7 @@ constexpr std::string_view kShaping = "traffic shaping comes with a later versio
 constexpr std::string_view kGateway =
     "the appliance is a bridge: translation of addresses comes with the gateway";
 constexpr std::string_view kNetgraph = "there is no netgraph(4) on Linux";
-constexpr std::string_view kSockets =
-    "packets that a bridge passes belong to no socket of this machine";
+constexpr std::string_view kJails = "there are no jails on Linux";
 constexpr std::string_view kDivert = "no program can give a diverted packet back yet";
 
 struct Refusal {
@@ -51,11 +50,9 @@ constexpr Refusal kNotCarriedOut[] = {
     {Construct::option_diverted_loopback, kDivert},
     {Construct::option_diverted_output, kDivert},
     {Construct::option_ipsec, "a bridge does not see into IPsec; match the protocols esp and ah"},
-    {Construct::option_sockarg, kSockets},
-    {Construct::option_uid, kSockets},
-    {Construct::option_gid, kSockets},
-    {Construct::option_jail, "there are no jails on Linux"},
-    {Construct::option_lookup_socket, kSockets},
+    {Construct::option_sockarg, "sockets of Linux have no number for rules"},
+    {Construct::option_jail, kJails},
+    {Construct::option_lookup_jail, kJails},
 };
 
 constexpr bool comes_before(const Refusal& a, const Refusal& b) {
