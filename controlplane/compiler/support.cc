@@ -14,11 +14,9 @@ using language::Construct;
 
 // Why something is not carried out.
 constexpr std::string_view kShaping = "traffic shaping comes with a later version";
-constexpr std::string_view kGateway =
-    "the appliance is a bridge: translation of addresses comes with the gateway";
+constexpr std::string_view kGateway = "translation of addresses comes with a later version";
 constexpr std::string_view kNetgraph = "there is no netgraph(4) on Linux";
-constexpr std::string_view kSockets =
-    "packets that a bridge passes belong to no socket of this machine";
+constexpr std::string_view kJails = "there are no jails on Linux";
 
 struct Refusal {
     Construct construct;
@@ -47,11 +45,9 @@ constexpr Refusal kNotCarriedOut[] = {
     {Construct::modifier_logdst, "log lines go where the settings say"},
     {Construct::modifier_altq, "ALTQ is part of the BSD kernels"},
     {Construct::option_ipsec, "a bridge does not see into IPsec; match the protocols esp and ah"},
-    {Construct::option_sockarg, kSockets},
-    {Construct::option_uid, kSockets},
-    {Construct::option_gid, kSockets},
-    {Construct::option_jail, "there are no jails on Linux"},
-    {Construct::option_lookup_socket, kSockets},
+    {Construct::option_sockarg, "sockets of Linux have no number for rules"},
+    {Construct::option_jail, kJails},
+    {Construct::option_lookup_jail, kJails},
 };
 
 constexpr bool comes_before(const Refusal& a, const Refusal& b) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/address.h"
+#include "controlplane/compiler/group_users.h"
 #include "controlplane/ruleset/table_text.h"
 
 namespace sluice::compiler {
@@ -39,7 +40,8 @@ constexpr std::pair<std::string_view, contract::LookupField> kLookupFields[] = {
     {"dst-mac", contract::LookupField::destination_mac},
     {"dscp", contract::LookupField::dscp},
     {"rulenum", contract::LookupField::rule_number},
-    {"mark", contract::LookupField::mark}};
+    {"mark", contract::LookupField::mark},
+    {"uid", contract::LookupField::user}};
 
 // Translates one match into one instruction; lists go into the sections. What support.h refuses
 // never comes here: it becomes an error all the same, never a test that is left out.
@@ -201,7 +203,13 @@ class MatchCompiler {
                 return test;
             }
             case NumberField::uid:
-            case NumberField::gid:
+                return list(Opcode::socket_user, append(sections_.words, {match.value}));
+            case NumberField::gid: {
+                const Result<std::vector<std::uint32_t>> users = users_of_group(match.value);
+                if (!users)
+                    return users.error();
+                return list(Opcode::socket_user, append(sections_.words, *users));
+            }
             case NumberField::jail:
                 return impossible();
         }

@@ -166,8 +166,8 @@ constexpr ConstructInfo kConstructs[] = {
     {C::option_lookup, "option lookup", "allow ip from any to any lookup dst-port 1"},
     {C::option_lookup_mask, "option lookup with a mask",
      "allow ip from any to any lookup src-ip:255.255.255.0 1"},
-    {C::option_lookup_socket, "option lookup of uid or jail",
-     "allow ip from any to any lookup uid 1"},
+    {C::option_lookup_user, "option lookup of uid", "allow ip from any to any lookup uid 1"},
+    {C::option_lookup_jail, "option lookup of jail", "allow ip from any to any lookup jail 1"},
     {C::option_lookup_mark, "option lookup of mark", "allow ip from any to any lookup mark 1"},
     {C::option_flow_table, "option flow", "allow ip from any to any flow table(1)"},
 

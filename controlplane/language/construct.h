@@ -167,7 +167,8 @@ enum class Construct : std::uint16_t {
     option_mac_table,
     option_lookup,
     option_lookup_mask,
-    option_lookup_socket,
+    option_lookup_user,
+    option_lookup_jail,
     option_lookup_mark,
     option_flow_table,
     // States

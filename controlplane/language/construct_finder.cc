@@ -438,7 +438,8 @@ void Finder::operator()(const NumberMatch& match) {
 void Finder::operator()(const LookupMatch& match) {
     add(C::option_lookup);
     add_if(match.mask.has_value(), C::option_lookup_mask);
-    add_if(match.field == "uid" || match.field == "jail", C::option_lookup_socket);
+    add_if(match.field == "uid", C::option_lookup_user);
+    add_if(match.field == "jail", C::option_lookup_jail);
     add_if(match.field == "mark", C::option_lookup_mark);
 }
 

@@ -200,6 +200,7 @@ void serve(const Duties& duties, int signals) {
         if (sources[1].revents != 0)
             duties.server.on_listener();
         duties.bridge.refresh_links();
+        duties.bridge.refresh_sockets();
         duties.bridge.runtime().collect();
         duties.tables.tend(worker::uptime_s());
         if (duties.gateway == nullptr)
@@ -235,6 +236,7 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
             return Error{ExitStatus::data, "no changes to tables are prepared"};
         // First the tables: rules that ask them must not find them empty.
         tables.commit();
+        bridge.get_ready_for(**runtime);
         const contract::RulesetCost cost = cost_of(**runtime);
         auto replaced = bridge.runtime().replace(std::move(*runtime), dataplane.reload_timeout_ms);
         if (!replaced)

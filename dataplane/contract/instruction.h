@@ -5,8 +5,8 @@
 // all but the last carry `kOrNext`: the block matches if one of them does. A rule matches if every
 // block does. Header tests come first, residual tests behind them (see `is_residual`): the first
 // can be decided from the packet's headers, direction and interfaces alone and belong to the
-// classifier; the second need more (chance, routes, marks, time, and later payload) and belong
-// to the program. So do tests of headers that a rule of the same ruleset changes (`setdscp`,
+// classifier; the second need more (chance, routes, marks, time, sockets, and later payload) and
+// belong to the program. So do tests of headers that a rule of the same ruleset changes (`setdscp`,
 // `tcp-setmss`): the compiler puts them among the residual ones.
 #pragma once
 
@@ -89,6 +89,8 @@ enum class Opcode : std::uint8_t {
     // -- residual tests, of the value of the entry that the rule found last --
     tagged_argument,              // the packet has the tag
     mark_argument,                // data: mask
+    // -- residual tests, of the socket of this machine that a packet belongs to --
+    socket_user,                  // its owner; data, count: section words, ascending user ids
     count_
 };
 // clang-format on
@@ -116,6 +118,7 @@ enum class LookupField : std::uint16_t {
     dscp,
     rule_number,
     mark,
+    user,  // owner of the socket
     count_
 };
 
@@ -134,6 +137,11 @@ struct Instruction {
     std::uint32_t data = 0;
     std::uint32_t count = 0;
 };
+
+constexpr bool looks_for_user(const Instruction& test) {
+    return test.opcode == Opcode::table_lookup &&
+           test.detail == static_cast<std::uint16_t>(LookupField::user);
+}
 
 // first <= (port & mask) <= last; host byte order.
 struct PortTest {

@@ -23,7 +23,7 @@
 namespace sluice::contract {
 
 inline constexpr std::uint64_t kSnapshotMagic = 0x31504e5343554c53;  // "SLUCSNP1"
-inline constexpr std::uint32_t kSnapshotVersion = 5;
+inline constexpr std::uint32_t kSnapshotVersion = 6;
 inline constexpr std::size_t kSnapshotMaximumSize = std::size_t{1} << 30;
 
 enum class RuleAction : std::uint8_t {

@@ -77,6 +77,7 @@ std::size_t list_size(const SnapshotView& view, Opcode opcode) {
             return view.ranges().size();
         case Opcode::icmp_types:
         case Opcode::icmp6_types:
+        case Opcode::socket_user:
             return view.words().size();
         case Opcode::via:
         case Opcode::recv:

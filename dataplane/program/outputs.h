@@ -7,6 +7,7 @@
 #include "dataplane/contract/counters.h"
 #include "dataplane/contract/log_ring.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/sockets/owners.h"
 #include "dataplane/state/state_table.h"
 #include "dataplane/table/table_store.h"
 
@@ -24,6 +25,8 @@ struct EngineOutputs {
     // Null: no table has any entry.
     const table::Store* tables = nullptr;
     unsigned worker = 0;  // whose hits are counted
+    // Null: no packet belongs to a socket.
+    const sockets::Owners* sockets = nullptr;
 };
 
 // The numbers that `prob` draws, 31 bits each.

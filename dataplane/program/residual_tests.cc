@@ -85,12 +85,21 @@ bool ResidualTests::test_matches(Walk& walk, const Instruction& test, std::uint3
                 return walk.runtime.classifier().tests().matches(test, packet);
             matched = lowered_mss_in(walk.marks, ranges(walk, test));
             break;
+        case Opcode::socket_user:
+            matched = sockets_.matches(walk.runtime, test, packet);
+            break;
         default:
             if (!contract::is_table_test(test.opcode))
                 return walk.runtime.classifier().tests().matches(test, packet);
-            matched =
-                tables_.matches(walk.runtime.view(), test, packet,
-                                walk.runtime.view().all_rules()[index], walk.marks, walk.argument);
+            matched = tables_.matches(
+                test,
+                {.view = walk.runtime.view(),
+                 .packet = packet,
+                 .rule = walk.runtime.view().all_rules()[index],
+                 .marks = walk.marks,
+                 .owner = contract::looks_for_user(test) ? sockets_.owner(walk.runtime, packet)
+                                                         : std::nullopt},
+                walk.argument);
             break;
     }
     return matched != ((test.flags & contract::kNegated) != 0);

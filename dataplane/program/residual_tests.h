@@ -1,4 +1,4 @@
-// The tests of a rule that headers do not decide: chance, routes, tables, marks, time.
+// The tests of a rule that headers do not decide: chance, routes, tables, sockets, marks, time.
 //
 // Threads: belongs to the engine of one worker.
 #pragma once
@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "dataplane/program/outputs.h"
+#include "dataplane/program/socket_tests.h"
 #include "dataplane/program/table_tests.h"
 #include "dataplane/program/walk.h"
 
@@ -31,11 +32,17 @@ class ResidualTests {
   public:
     // As in Engine: `random` may be null.
     ResidualTests(const EngineOutputs& outputs, std::uint64_t seed, RandomSource* random)
-        : generator_(seed), random_(random), tables_(outputs.tables, outputs.worker) {}
+        : generator_(seed),
+          random_(random),
+          tables_(outputs.tables, outputs.worker),
+          sockets_(outputs.sockets) {}
 
     // What tables answer is kept for a packet, and they themselves do not change within a burst.
     void begin_burst() { tables_.begin_burst(); }
-    void begin_packet() { tables_.begin_packet(); }
+    void begin_packet() {
+        tables_.begin_packet();
+        sockets_.begin_packet();
+    }
 
     // Whether all of the rule's residual tests match. Sets walk.argument.
     bool match(Walk& walk, const contract::RuleRecord& rule, std::uint32_t index);
@@ -55,6 +62,7 @@ class ResidualTests {
     SplitMix generator_;
     RandomSource* random_;
     TableTests tables_;
+    SocketTests sockets_;
 };
 
 }  // namespace sluice::program

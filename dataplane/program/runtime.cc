@@ -113,6 +113,9 @@ bool Runtime::asks_for_routes() const {
 void Runtime::index_rules(std::uint32_t slot_capacity) {
     std::map<std::uint32_t, std::uint32_t> ordinals;
     state_parents_.resize(slot_capacity);
+    for (const contract::Instruction& instruction : view_.instructions())
+        asks_for_sockets_ |= instruction.opcode == contract::Opcode::socket_user ||
+                             contract::looks_for_user(instruction);
     judges_everything_ = view_.sysctls().enable != 0 && view_.sysctls().enable6 != 0;
     const auto rules = view_.all_rules();
     quick_rules_.reserve(view_.rules().size());

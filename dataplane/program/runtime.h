@@ -113,6 +113,8 @@ class Runtime {
     bool uses_states() const { return uses_states_; }
     // Some rule puts fragments together. Then all packets between two hosts have one owner.
     bool uses_reassembly() const { return uses_reassembly_; }
+    // Some rule, a detached one included, asks for the owner of a socket.
+    bool asks_for_sockets() const { return asks_for_sockets_; }
     // The worker that a packet belongs to. REQUIRES: the packet is IP.
     template <typename HeadersOrGlance>
     unsigned owner_of(const HeadersOrGlance& headers, const state::OwnerHash& hash,
@@ -154,6 +156,7 @@ class Runtime {
     std::uint32_t state_name_count_ = 0;
     bool uses_states_ = false;
     bool uses_reassembly_ = false;
+    bool asks_for_sockets_ = false;
 };
 
 }  // namespace sluice::program

@@ -176,9 +176,7 @@ contract::RuleRecord with_argument(const contract::RuleRecord& rule, const Table
     return record;
 }
 
-bool TableTests::matches(const SnapshotView& view, const Instruction& test, const Packet& packet,
-                         const contract::RuleRecord& rule, const PacketMarks& marks,
-                         TableArgument& argument) {
+bool TableTests::matches(const Instruction& test, const Subject& subject, TableArgument& argument) {
     const table::View* table = directory_ == nullptr ? nullptr : directory_->find(test.argument);
     if (table == nullptr)
         return false;
@@ -189,7 +187,7 @@ bool TableTests::matches(const SnapshotView& view, const Instruction& test, cons
         answer = {.packet = packet_,
                   .table = test.argument,
                   .key = key,
-                  .entry = find(view, test, *table, packet, rule, marks)};
+                  .entry = find(test, *table, subject)};
         if (answer.entry != 0)
             store_->count_hit(worker_, answer.entry);
     }
@@ -202,10 +200,10 @@ bool TableTests::matches(const SnapshotView& view, const Instruction& test, cons
     return true;
 }
 
-table::Reference TableTests::find(const SnapshotView& view, const Instruction& test,
-                                  const table::View& table, const Packet& packet,
-                                  const contract::RuleRecord& rule,
-                                  const PacketMarks& marks) const {
+table::Reference TableTests::find(const Instruction& test, const table::View& table,
+                                  const Subject& subject) const {
+    const SnapshotView& view = subject.view;
+    const Packet& packet = subject.packet;
     const Headers& h = packet.headers;
     const table::Store& store = *store_;
     if (test.opcode == Opcode::table_via || test.opcode == Opcode::table_recv ||
@@ -259,9 +257,11 @@ table::Reference TableTests::find(const SnapshotView& view, const Instruction& t
         case LookupField::dscp:
             return h.ip_version != 0 ? number(h.traffic_class >> 2) : 0;
         case LookupField::rule_number:
-            return number(rule.number);
+            return number(subject.rule.number);
         case LookupField::mark:
-            return number(marks.mark);
+            return number(subject.marks.mark);
+        case LookupField::user:
+            return subject.owner ? number(*subject.owner) : 0;
         case LookupField::count_:
             break;
     }

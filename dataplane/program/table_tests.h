@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "dataplane/contract/snapshot_view.h"
 #include "dataplane/contract/table.h"
@@ -51,11 +52,19 @@ class TableTests {
     }
     void begin_packet() { ++packet_; }
 
-    // Whether a table test of `rule` matches, without its negation. `argument` becomes the value
+    // What there is to look for.
+    struct Subject {
+        const contract::SnapshotView& view;
+        const packet::Packet& packet;
+        const contract::RuleRecord& rule;
+        const PacketMarks& marks;
+        std::optional<std::uint32_t> owner;  // user id; only where the test looks for it
+    };
+
+    // Whether a table test of the rule matches, without its negation. `argument` becomes the value
     // of the entry that was found. REQUIRES: is_table_test(test.opcode).
-    bool matches(const contract::SnapshotView& view, const contract::Instruction& test,
-                 const packet::Packet& packet, const contract::RuleRecord& rule,
-                 const PacketMarks& marks, TableArgument& argument);
+    bool matches(const contract::Instruction& test, const Subject& subject,
+                 TableArgument& argument);
 
   private:
     struct Answer {
@@ -65,9 +74,8 @@ class TableTests {
         table::Reference entry = 0;
     };
 
-    table::Reference find(const contract::SnapshotView& view, const contract::Instruction& test,
-                          const table::View& table, const packet::Packet& packet,
-                          const contract::RuleRecord& rule, const PacketMarks& marks) const;
+    table::Reference find(const contract::Instruction& test, const table::View& table,
+                          const Subject& subject) const;
 
     const table::Store* store_;
     unsigned worker_;

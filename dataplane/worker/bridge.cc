@@ -166,7 +166,7 @@ Result<Done> Bridge::open_gateway() {
     auto solicitations = Solicitations::create(worker_count_);
     if (!solicitations)
         return solicitations.error();
-    auto host = ExceptionPath::open(std::move(twins), worker_count_);
+    auto host = ExceptionPath::open(std::move(twins), worker_count_, spec_.owner_seed);
     if (!host)
         return host.error();
     fib_ = std::move(*fib);
@@ -196,6 +196,7 @@ WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) {
                     .host = host_.get(),
                     .solicitations = solicitations(),
                     .divert = divert_.get()};
+    spec.outputs.sockets = host_ == nullptr ? nullptr : &host_->owners();
     for (std::size_t i = 0; i < ports_.size(); ++i) {
         spec.ports.push_back({.device = ports_[i].id(),
                               .role = spec_.ports[i].role,
@@ -271,6 +272,17 @@ std::vector<std::string> Bridge::spreading_notes() const {
                                  : " does not spread flows as needed: where there are states, "
                                    "workers hand packets over"));
     return notes;
+}
+
+void Bridge::get_ready_for(const program::Runtime& next) {
+    if (host_ != nullptr && next.asks_for_sockets())
+        host_->watch_sockets();
+}
+
+void Bridge::refresh_sockets() {
+    if (host_ != nullptr &&
+        (runtime_.current() == nullptr || !runtime_.current()->asks_for_sockets()))
+        host_->leave_sockets();
 }
 
 void Bridge::refresh_links() {

@@ -93,6 +93,10 @@ class Bridge {
     Solicitations* solicitations() { return solicitations_ ? &*solicitations_ : nullptr; }
     // Workers do not send to a port whose link is down.
     void refresh_links();
+    // Before a ruleset is published: what its rules ask for begins to be known.
+    void get_ready_for(const program::Runtime& next);
+    // Now and then: what no rule asks for need not be known any more.
+    void refresh_sockets();
 
   private:
     Bridge(const BridgeSpec& spec, std::vector<EthPort> ports, std::vector<PortLimits> limits,

@@ -1,5 +1,6 @@
 #include "dataplane/worker/exception_path.h"
 
+#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <rte_mbuf.h>
@@ -7,11 +8,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 
+#include "dataplane/packet/parser.h"
 #include "dataplane/worker/clock.h"
 #include "dataplane/worker/sender.h"
 
@@ -26,6 +29,8 @@ constexpr int kSleepMs = 100;         // after which links and twins are looked 
 constexpr int kSleepWhileFullMs = 1;  // a worker has not made room yet
 constexpr std::uint64_t kReviveMs = 1000;
 constexpr std::uint8_t kNoPlace = 0xff;
+// How long a ruleset waits for the sockets that there are, at most.
+constexpr unsigned kFirstRoundMs = 500;
 
 // What buffers say of themselves on their way up.
 constexpr std::uint32_t kPlain = 0, kWithOrder = 1;
@@ -33,7 +38,8 @@ constexpr std::uint32_t kPlain = 0, kWithOrder = 1;
 }  // namespace
 
 Result<std::unique_ptr<ExceptionPath>> ExceptionPath::open(std::vector<TwinOfPort> twins,
-                                                           unsigned workers) {
+                                                           unsigned workers,
+                                                           std::uint64_t seed_of_owners) {
     unsigned mtu = 0;
     for (const TwinOfPort& twin : twins)
         mtu = std::max(mtu, twin.spec.mtu);
@@ -47,15 +53,19 @@ Result<std::unique_ptr<ExceptionPath>> ExceptionPath::open(std::vector<TwinOfPor
     if (!bell)
         return Error{ExitStatus::os,
                      std::string("an eventfd cannot be made: ") + std::strerror(errno)};
-    std::unique_ptr<ExceptionPath> path(
-        new ExceptionPath(std::move(twins), workers, std::move(*pool), std::move(bell)));
+    std::unique_ptr<ExceptionPath> path(new ExceptionPath(
+        std::move(twins), workers, std::move(*pool), std::move(bell), seed_of_owners));
     for (auto& place : path->places_) {
         auto twin = host::Twin::open(place->of.spec);
         if (!twin)
             return twin.error();
-        place->twin = std::make_unique<host::Twin>(std::move(*twin));
+        path->put(*place, std::move(*twin));
     }
     path->prepare_delivery();
+    auto watch = host::SocketWatch::open(path->owners_);
+    if (!watch)
+        return watch.error();
+    path->watch_ = std::move(*watch);
     return path;
 }
 
@@ -74,11 +84,12 @@ void ExceptionPath::prepare_delivery() {
 }
 
 ExceptionPath::ExceptionPath(std::vector<TwinOfPort> twins, unsigned workers, Mempool pool,
-                             UniqueFd bell)
+                             UniqueFd bell, std::uint64_t seed_of_owners)
     : place_of_port_(RTE_MAX_ETHPORTS, kNoPlace),
       pool_(std::move(pool)),
       bell_(std::move(bell)),
-      linear_(kLongestFrame) {
+      linear_(kLongestFrame),
+      owners_(seed_of_owners) {
     for (TwinOfPort& twin : twins) {
         place_of_port_[twin.port] = static_cast<std::uint8_t>(places_.size());
         places_.push_back(std::make_unique<Place>());
@@ -102,9 +113,13 @@ void ExceptionPath::stop() {
     if (!thread_.joinable())
         return;
     stop_.store(true);
+    ring();
+    thread_.join();
+}
+
+void ExceptionPath::ring() {
     const std::uint64_t one = 1;
     [[maybe_unused]] const ssize_t written = write(bell_.get(), &one, sizeof one);
-    thread_.join();
 }
 
 bool ExceptionPath::give(unsigned worker, std::uint16_t port, rte_mbuf* frame) {
@@ -125,10 +140,8 @@ void ExceptionPath::wake() {
     // The thread says that it sleeps before it looks at the rings for the last time, so one of the
     // two sees what the other did.
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (!sleeps_.load(std::memory_order_relaxed) || !sleeps_.exchange(false))
-        return;
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(bell_.get(), &one, sizeof one);
+    if (sleeps_.load(std::memory_order_relaxed) && sleeps_.exchange(false))
+        ring();
 }
 
 unsigned ExceptionPath::take(unsigned worker, std::span<rte_mbuf*> frames) {
@@ -140,12 +153,25 @@ void ExceptionPath::set_link(std::uint16_t port, bool up) {
         places_[place_of_port_[port]]->link_up.store(up, std::memory_order_relaxed);
 }
 
+void ExceptionPath::watch_sockets() {
+    if (sockets_wanted_.exchange(true))
+        return;
+    ring();
+    for (unsigned waited = 0; waited < kFirstRoundMs && !sockets_known_.load(); ++waited)
+        usleep(1000);
+}
+
+void ExceptionPath::leave_sockets() {
+    sockets_wanted_.store(false);
+}
+
 void ExceptionPath::run() {
     pthread_setname_np(pthread_self(), "sluice-host");
     while (!stop_.load(std::memory_order_relaxed)) {
         const unsigned moved = move_up() + move_down();
         look_after_twins();
-        if (moved == 0)
+        const bool busy = look_after_sockets();
+        if (moved == 0 && !busy)
             sleep();
     }
 }
@@ -207,6 +233,9 @@ unsigned ExceptionPath::read_from(Place& place, PacketRing& ring) {
             }
             break;
         }
+        if (watching_)
+            look_at_sender(place, {rte_pktmbuf_mtod(frame, const std::byte*),
+                                   static_cast<std::size_t>(length)});
         frame->data_len = static_cast<std::uint16_t>(length);
         frame->pkt_len = static_cast<std::uint32_t>(length);
         frame->port = place.of.port;
@@ -232,8 +261,7 @@ void ExceptionPath::look_after_twins() {
         auto twin = host::Twin::open(place->of.spec);
         if (!twin)
             continue;
-        place->twin = std::make_unique<host::Twin>(std::move(*twin));
-        place->carrier = true;
+        put(*place, std::move(*twin));
         if (delivery_)
             if (const auto attached = delivery_->attach(place->of.spec.name); !attached)
                 std::fprintf(stderr,
@@ -243,6 +271,36 @@ void ExceptionPath::look_after_twins() {
         std::fprintf(stderr, "sluice-dataplane: the interface %s is there again\n",
                      place->of.spec.name.c_str());
     }
+}
+
+void ExceptionPath::put(Place& place, host::Twin twin) {
+    place.twin = std::make_unique<host::Twin>(std::move(twin));
+    place.link = static_cast<host::LinkIndex>(if_nametoindex(place.of.spec.name.c_str()));
+    place.carrier = true;
+}
+
+void ExceptionPath::look_at_sender(const Place& place, std::span<const std::byte> frame) {
+    packet::Headers headers;
+    if (packet::parse_frame(frame, {}, headers) == contract::DropReason::none)
+        watch_->before_sending(headers, place.link);
+}
+
+bool ExceptionPath::look_after_sockets() {
+    const bool wanted = sockets_wanted_.load(std::memory_order_relaxed);
+    if (wanted != watching_ && !watch_->in_round()) {
+        watching_ = wanted;
+        sockets_known_.store(false);
+        if (watching_)
+            watch_->begin();
+    }
+    if (!watching_ && !watch_->in_round())
+        return false;
+    const bool more = watch_->tend(uptime_ms());
+    if (watching_ && watch_->rounds() > 0)
+        sockets_known_.store(true, std::memory_order_relaxed);
+    if (const auto complaint = watch_->complaint())
+        std::fprintf(stderr, "sluice-dataplane: %s\n", complaint->c_str());
+    return more;
 }
 
 void ExceptionPath::sleep() {
@@ -257,6 +315,9 @@ void ExceptionPath::sleep() {
     std::size_t count = 0;
     sources[count++] = {.fd = bell_.get(), .events = POLLIN, .revents = 0};
     int timeout = kSleepMs;
+    if (watching_)
+        timeout = static_cast<int>(
+            std::min<std::uint64_t>(kSleepMs, watch_->until_next_round(uptime_ms())));
     for (std::size_t i = 0; i < places_.size(); ++i) {
         if (places_[i]->twin == nullptr)
             continue;

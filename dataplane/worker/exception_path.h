@@ -11,8 +11,11 @@
 //
 // A twin that the kernel has lost (`ip link delete`) is made again within a second.
 //
-// Threads: `open`, `start`, `stop` and `set_link` belong to the main thread; `give`, `wake` and
-// `take` to the worker whose number they are given.
+// While rules ask for the owners of sockets, the thread asks the kernel for them (SocketWatch): for
+// a packet's before a worker gets it, so that no worker waits.
+//
+// Threads: `open`, `start`, `stop`, `set_link`, `watch_sockets` and `leave_sockets` belong to the
+// main thread; `give`, `wake` and `take` to the worker whose number they are given.
 #pragma once
 
 #include <atomic>
@@ -27,7 +30,9 @@
 #include "common/unique_fd.h"
 #include "dataplane/host/delivery_order.h"
 #include "dataplane/host/local_delivery.h"
+#include "dataplane/host/socket_watch.h"
 #include "dataplane/host/twin.h"
+#include "dataplane/sockets/owners.h"
 #include "dataplane/worker/mempool.h"
 #include "dataplane/worker/packet_ring.h"
 
@@ -44,7 +49,8 @@ class ExceptionPath {
 
     // Makes all twins.
     static Result<std::unique_ptr<ExceptionPath>> open(std::vector<TwinOfPort> twins,
-                                                       unsigned workers);
+                                                       unsigned workers,
+                                                       std::uint64_t seed_of_owners);
     ExceptionPath(const ExceptionPath&) = delete;
     // No worker runs any more.
     ~ExceptionPath();
@@ -70,16 +76,23 @@ class ExceptionPath {
 
     void set_link(std::uint16_t port, bool up);
 
+    // Kept true from now on; waits a moment until what there is now is known.
+    void watch_sockets();
+    void leave_sockets();
+    const sockets::Owners& owners() const { return owners_; }
+
   private:
     struct Place {
         TwinOfPort of;
         std::unique_ptr<host::Twin> twin;  // null: lost
+        host::LinkIndex link = 0;
         std::atomic<bool> link_up = false;
         bool carrier = true;  // as the kernel was told
         std::uint64_t try_again_ms = 0;
     };
 
-    ExceptionPath(std::vector<TwinOfPort> twins, unsigned workers, Mempool pool, UniqueFd bell);
+    ExceptionPath(std::vector<TwinOfPort> twins, unsigned workers, Mempool pool, UniqueFd bell,
+                  std::uint64_t seed_of_owners);
 
     void prepare_delivery();
     void run();
@@ -88,6 +101,11 @@ class ExceptionPath {
     unsigned read_from(Place& place, PacketRing& ring);
     void write_to(Place& place, rte_mbuf* frame);
     void look_after_twins();
+    void put(Place& place, host::Twin twin);
+    void look_at_sender(const Place& place, std::span<const std::byte> frame);
+    // True: there is more to do at once.
+    bool look_after_sockets();
+    void ring();
     void sleep();
 
     std::vector<std::unique_ptr<Place>> places_;
@@ -98,6 +116,11 @@ class ExceptionPath {
     std::vector<PacketRing> up_;     // by worker
     std::vector<PacketRing> down_;   // by worker
     std::vector<std::byte> linear_;  // where frames of several buffers are put together
+    sockets::Owners owners_;
+    std::unique_ptr<host::SocketWatch> watch_;
+    std::atomic<bool> sockets_wanted_ = false;
+    std::atomic<bool> sockets_known_ = false;  // while they are wanted
+    bool watching_ = false;
     std::atomic<bool> sleeps_ = false;
     std::atomic<bool> stop_ = false;
     std::thread thread_;

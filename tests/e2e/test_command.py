@@ -32,7 +32,7 @@ def test_rule_that_is_refused_by_the_appliance_changes_nothing(appliance):
     appliance.load(TWO_RULES)
     before = appliance.must("list")
     bad = appliance.rule_file("-f flush\nadd 1000 allow tcp from any to any\n"
-                              "add 1100 allow tcp from any to any uid 7\n")
+                              "add 1100 allow tcp from any to any jail 7\n")
     done = appliance.ipfw(bad)
     assert done.status == 69
     assert "Line 3" in done.err and "not supported yet" in done.err

@@ -162,7 +162,7 @@ std::string option(Random& random) {
     auto word = [](const char* name, const std::string& value) {
         return std::string(name) + " " + value;
     };
-    switch (random.below(48)) {
+    switch (random.below(49)) {
         case 43:
             return (random.one_in(2) ? "src-mac " : "dst-mac ") + in_table(random, "macs");
         case 44:
@@ -173,7 +173,7 @@ std::string option(Random& random) {
         case 46:
             return "lookup " +
                    random.pick(Texts{"dst-port", "src-port", "dst-port:0x1f", "dscp", "rulenum",
-                                     "rulenum:32", "src-port:255", "mark", "mark:0xf"}) +
+                                     "rulenum:32", "src-port:255", "mark", "mark:0xf", "uid"}) +
                    " numbers";
         case 47:
             return "lookup " +
@@ -181,6 +181,8 @@ std::string option(Random& random) {
                                      "src-ip:255.255.253.0 1", "dst-ip:255.0.255.255 2",
                                      "src-ip6:ffff:ffff:ffff::ff 2", "dst-ip4 1", "src-ip6 3",
                                      "src-mac macs", "dst-mac:ff:ff:00:00:00:0f macs"});
+        case 48:
+            return random.pick(Texts{"uid 0", "uid 65534", "gid 0"});
         case 0:
             return "in";
         case 1:

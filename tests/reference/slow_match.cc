@@ -405,6 +405,9 @@ struct Matcher {
             case NumberField::mark:
                 return (s.marks.mark & match.mask) ==
                        ((match.from_table ? s.table_argument : match.value) & match.mask);
+            // A replay has no sockets, so no packet belongs to a user.
+            case NumberField::uid:
+            case NumberField::gid:
             default:
                 return false;
         }

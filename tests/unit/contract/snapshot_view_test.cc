@@ -235,6 +235,10 @@ TEST(SnapshotView, TableTestsAreChecked) {
     expect_refused(table(Opcode::probability, [](auto& i) { i.flags = kTableValue; }), bad);
     expect_refused(table(Opcode::mark_argument, [](auto& i) { i.count = 1; }), bad);
     expect_refused(table(Opcode::tagged_argument, [](auto& i) { i.data = 1; }), bad);
+    EXPECT_EQ(refusal(table(Opcode::socket_user, [](auto& i) { i.count = 4; })), "");
+    EXPECT_EQ(refusal(table(Opcode::socket_user, [](auto&) {})), "");
+    expect_refused(table(Opcode::socket_user, [](auto& i) { i.count = 100'000; }), bad);
+    expect_refused(table(Opcode::socket_user, [](auto& i) { i.data = 100'000; }), bad);
 }
 
 TEST(SnapshotView, InterfaceTestsMustEndAndBeKnown) {

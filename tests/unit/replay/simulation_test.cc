@@ -119,7 +119,7 @@ TEST_P(States, AreListedUntilTheirTimeIsUp) {
 INSTANTIATE_TEST_SUITE_P(OneWorkerAndFour, States, testing::Values(1u, 4u));
 
 TEST(Simulation, RefusesWhatIsNotCarriedOut) {
-    const auto simulation = Simulation::create(rules_of({"100 allow tcp from any to any uid 7"}),
+    const auto simulation = Simulation::create(rules_of({"100 allow tcp from any to any jail 7"}),
                                                one_interface(), 1, 0);
     ASSERT_FALSE(simulation);
     EXPECT_EQ(simulation.error().status, ExitStatus::unavailable);
