@@ -12,7 +12,7 @@ FOLDERS = ("common", "config", "controlplane", "dataplane", "deploy", "perf", "r
 CPP = (".h", ".cc")
 
 # The way of the arrows (ARCHITECTURE.md): what a folder may include beside itself.
-DATAPLANE = ("contract", "packet", "route", "classify", "state", "table", "program", "forward",
+DATAPLANE = ("contract", "packet", "route", "sockets", "classify", "state", "table", "program", "forward",
              "divert", "host", "worker", "app")
 
 

@@ -79,6 +79,7 @@ std::uint32_t Sizes::*section_of(const Instruction& test) {
         case Opcode::destination_set:
         case Opcode::icmp_types:
         case Opcode::icmp6_types:
+        case Opcode::socket_user:
             return &Sizes::words;
         case Opcode::ip_length:
         case Opcode::ip_id:

@@ -166,6 +166,10 @@ std::vector<Case> find_cases(const fs::path& root, const std::string& prefix) {
             test.names_flow_labels = test.names_flow_labels || feature == "flow-id";
             test.disables_sets = test.disables_sets || feature == "disable";
         }
+        // Not every case that does it says so.
+        test.disables_sets =
+            test.disables_sets ||
+            read_text(entry.path() / "rules.ipfw").find("\nset disable ") != std::string::npos;
         cases.push_back(test);
     }
     std::sort(cases.begin(), cases.end(),

@@ -49,6 +49,7 @@ std::string normalised_rule(const std::string& line) {
         R"(( to (?:not )?(?:\{[^}]*\}|\S+)) (not )?dst-port )");
     static const std::regex default_state(" :default");
     static const std::regex icmp6("ip6 icmp6types");
+    static const std::regex comment_of_check_state("(check-state.*) // .*");
     static const std::regex before_flow_label("( ip6 from any)? to any(?= flow-id)");
     static const std::regex behind_flow_label("(flow-id \\S+) +(?=//)");
     std::string text = line;
@@ -67,7 +68,8 @@ std::string normalised_rule(const std::string& line) {
     text = std::regex_replace(text, default_state, "");
     // An `ip6` was put in front of icmp6types.
     text = std::regex_replace(text, icmp6, "icmp6types");
-    return text;
+    // The original loses a comment behind check-state.
+    return std::regex_replace(text, comment_of_check_state, "$1");
 }
 
 std::vector<std::string> without_repeats(const std::vector<std::string>& lines) {
