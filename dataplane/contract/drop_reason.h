@@ -99,7 +99,9 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts =
     {"too_many_fragments", "reass: a datagram has more fragments than are put together"},
     {"fragment_evicted", "reass: a fragment had to make room for a younger datagram"},
     {"fragment_timeout", "reass: the rest of a fragment's datagram did not come"},
-    {"other_station", "the frame is addressed to another station of the link"},
+    {"other_station",
+     "the frame is addressed to another station of the link, or belongs to a VLAN without an "
+     "interface"},
     {"martian", "an address of the packet must not be seen between two networks"},
     {"hop_limit", "the packet's TTL or hop limit was used up"},
     {"too_big", "the packet is longer than the way on takes, and must not be cut"},

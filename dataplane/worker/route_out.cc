@@ -11,6 +11,7 @@
 
 #include "dataplane/forward/hop.h"
 #include "dataplane/forward/rewrite.h"
+#include "dataplane/packet/link_header.h"
 #include "dataplane/packet/parser.h"
 #include "dataplane/packet/wire.h"
 #include "dataplane/worker/scratch.h"
@@ -30,44 +31,6 @@ namespace wire = packet::wire;
 // numbers of all ports.
 constexpr std::uint16_t kFromHost = 0x100;
 constexpr std::uint16_t kFromProgram = 0x200;
-
-bool is_vlan_type(std::uint16_t type) {
-    return type == wire::kEtherTypeVlan || type == wire::kEtherTypeQinQ ||
-           type == wire::kEtherTypeOldQinQ;
-}
-
-// The interface whose frames come by this port with this tag; that of the port if there is none.
-packet::InterfaceIndex interface_by(const program::Runtime& runtime, std::uint16_t port,
-                                    std::uint16_t vlan) {
-    const auto& interfaces = runtime.environment().interfaces;
-    if (vlan != 0)
-        for (std::size_t i = 0; i < interfaces.size(); ++i)
-            if (interfaces[i].vlan == vlan && interfaces[i].port == port)
-                return static_cast<packet::InterfaceIndex>(i);
-    return port;
-}
-
-// What the Ethernet header says; the length has been checked.
-struct LinkHeader {
-    std::uint16_t type = 0;  // behind the tags that are there
-    std::uint16_t vlan = 0;  // of the first tag
-};
-
-LinkHeader link_header_of(std::span<const std::byte> frame) {
-    constexpr std::uint16_t kVlanMask = 0x0fff;
-    const packet::wire::View view(frame);
-    LinkHeader header{.type = view.at<wire::Ethernet>(0)->type.host()};
-    for (std::size_t at = sizeof(wire::Ethernet); is_vlan_type(header.type);
-         at += sizeof(wire::Vlan)) {
-        const auto* tag = view.at<wire::Vlan>(at);
-        if (tag == nullptr)
-            break;
-        if (at == sizeof(wire::Ethernet))
-            header.vlan = tag->tag.host() & kVlanMask;
-        header.type = tag->type.host();
-    }
-    return header;
-}
 
 Router::Target target_of(const program::Runtime& runtime, const Verdict& verdict) {
     const contract::RuleRecord& rule = runtime.view().all_rules()[verdict.rule_index];
@@ -144,10 +107,17 @@ std::optional<packet::Passage> Worker::admit(rte_mbuf* mbuf, const Origin& origi
     const std::span<const std::byte> start(rte_pktmbuf_mtod(mbuf, const std::byte*),
                                            mbuf->data_len);
     // What is too short for an Ethernet header is counted with all that is malformed.
-    LinkHeader link{.type = wire::kEtherTypeIpv4};
+    packet::LinkHeader link{.type = wire::kEtherTypeIpv4};
     if (start.size() >= sizeof(wire::Ethernet))
-        link = link_header_of(start);
-    const packet::InterfaceIndex interface = interface_by(runtime, origin.port, link.vlan);
+        link = packet::read_link_header(start);
+    const bool is_ip = link.type == wire::kEtherTypeIpv4 || link.type == wire::kEtherTypeIpv6;
+    const auto named = packet::interface_of_frame(runtime.environment(), origin.port, link);
+    if (!named && !origin.host && is_ip) {
+        drop(mbuf, origin.port, DropReason::other_station);
+        return std::nullopt;
+    }
+    // What the kernel sends with tags that we do not know, and what is not IP, is the port's.
+    const packet::InterfaceIndex interface = named.value_or(origin.port);
     if (origin.host) {
         passage.direction = packet::Direction::out;
         passage.receive_interface = kNoInterface;
@@ -155,7 +125,6 @@ std::optional<packet::Passage> Worker::admit(rte_mbuf* mbuf, const Origin& origi
     } else {
         passage.receive_interface = interface;
     }
-    const bool is_ip = link.type == wire::kEtherTypeIpv4 || link.type == wire::kEtherTypeIpv6;
     if (start.size() >= sizeof(wire::Ethernet)) {
         const auto& ethernet = *reinterpret_cast<const wire::Ethernet*>(start.data());
         if (origin.host && ethernet.destination == host::kToSocket) {
