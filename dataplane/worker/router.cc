@@ -59,6 +59,13 @@ bool names_a_socket(const Router::Target& target, const Headers& headers) {
            (target.port != 0 && target.port != headers.destination_port);
 }
 
+// Of a route the kernel takes any MTU; no link has less than these (RFC 791, RFC 8200).
+unsigned mtu_of(const route::NextHop& hop, const packet::Interface& out, unsigned ip_version) {
+    constexpr unsigned kLeast4 = 68, kLeast6 = 1280;
+    return std::max(hop.mtu != 0 ? std::min(hop.mtu, out.mtu) : out.mtu,
+                    ip_version == 6 ? kLeast6 : kLeast4);
+}
+
 std::uint16_t port_of(const program::Runtime& runtime, packet::InterfaceIndex index) {
     const packet::Interface* interface = interface_of(runtime, index);
     return interface == nullptr ? 0 : interface->port;
@@ -357,7 +364,7 @@ void Router::leave(const program::Runtime& runtime, const Traveller& traveller,
                    const route::NextHop& hop, const packet::Interface& out,
                    const MacAddress& neighbour) {
     const Headers& headers = traveller.packet->headers;
-    const unsigned mtu = hop.mtu != 0 ? std::min(hop.mtu, out.mtu) : out.mtu;
+    const unsigned mtu = mtu_of(hop, out, headers.ip_version);
     if (headers.ip_length > mtu) {
         if (headers.ip_version == 6 || (headers.ip_flags & packet::ip_flag::dont_fragment) != 0)
             return refuse(runtime, traveller, DropReason::too_big, Obstacle::too_big,
