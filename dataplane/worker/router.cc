@@ -84,16 +84,25 @@ std::optional<Ipv6> Router::own_address(const program::Runtime& runtime,
     if (interface == nullptr)
         return std::nullopt;
     const bool wants_v6 = packet.headers.ip_version == 6;
-    std::optional<Ipv6> found;
-    for (const packet::InterfaceAddress& each : interface->addresses) {
-        if (std::holds_alternative<Ipv6>(each.address) != wants_v6)
-            continue;
-        const Ipv6 address = stored(each.address);
-        if (!wants_v6 || !forward::is_link_local(address))
+    std::optional<Ipv6> of_link;
+    const auto address_of = [&](const packet::Interface& from) -> std::optional<Ipv6> {
+        for (const packet::InterfaceAddress& each : from.addresses) {
+            if (std::holds_alternative<Ipv6>(each.address) != wants_v6)
+                continue;
+            const Ipv6 address = stored(each.address);
+            if (!wants_v6 || !forward::is_link_local(address))
+                return address;
+            if (&from == interface)
+                of_link = address;
+        }
+        return std::nullopt;
+    };
+    if (const auto address = address_of(*interface))
+        return address;
+    for (const packet::Interface& other : runtime.environment().interfaces)
+        if (const auto address = address_of(other))
             return address;
-        found = address;
-    }
-    return found;
+    return of_link;
 }
 
 Router::Way Router::way_to(const packet::Packet& packet, const Target& target) const {
@@ -192,8 +201,14 @@ bool Router::make_changes(const Traveller& traveller) {
     program::PacketMarks* marks = traveller.marks;
     if (marks == nullptr || !marks->changes_headers())
         return true;
-    if (!forward::rewrite(first_piece(traveller.mbuf), traveller.packet->headers, *marks))
+    const Headers& headers = traveller.packet->headers;
+    const std::span<std::byte> piece = first_piece(traveller.mbuf);
+    if (!forward::rewrite(piece, headers, *marks))
         return false;
+    // Fragments are cut from the copy of a frame in several buffers, if there is one.
+    if (headers.frame != piece.data())
+        forward::rewrite({const_cast<std::byte*>(headers.frame), headers.frame_length}, headers,
+                         *marks);
     marks->forget_changes();
     return true;
 }
@@ -233,10 +248,13 @@ Router::Way Router::route(const program::Runtime& runtime, const Traveller& trav
     if (forward::is_group(headers) || (ethernet.destination.bytes[0] & 1) != 0)
         return up();
     const Way way = way_to(packet, target);
+    if (way.hop->kind == route::Kind::local && !names_a_socket(target, headers))
+        return up();
+    // Before anybody is told anything: such senders do not exist.
+    if (way.hop->kind != route::Kind::local && forward::is_martian(headers))
+        return stop(DropReason::martian, Obstacle::none);
     switch (way.hop->kind) {
         case route::Kind::local:
-            if (!names_a_socket(target, headers))
-                return up();
             give_to_socket(runtime, traveller, target);
             return {};
         case route::Kind::none:
@@ -250,8 +268,6 @@ Router::Way Router::route(const program::Runtime& runtime, const Traveller& trav
         case route::Kind::forward:
             break;
     }
-    if (forward::is_martian(headers))
-        return stop(DropReason::martian, Obstacle::none);
     if (headers.ip_version == 6 && forward::is_link_local(headers.source))
         return stop(DropReason::beyond_scope, Obstacle::beyond_scope);
     if (forward::asks_for_source_route(headers))
@@ -419,6 +435,7 @@ void Router::wait_for(const Traveller& traveller, const Way& way) {
                  .wanted = {.address = target.address,
                             .interface = hop.interface,
                             .version = target.version},
+                 .target = target,
                  .receive_interface = packet.passage.receive_interface,
                  .since_ms = packet.now_ms,
                  .asked_ms = packet.now_ms};
@@ -448,6 +465,30 @@ void Router::give_up(const program::Runtime& runtime, const Waiting& waiting) {
            DropReason::neighbour_unknown, readable ? Obstacle::host_unreachable : Obstacle::none);
 }
 
+// True: it has left. Where it goes is asked again, for the address of a gateway need not have a
+// route of its own: that of an IPv6 gateway is one of the link as a rule.
+bool Router::try_again(const program::Runtime& runtime, const Waiting& waiting) {
+    packet::Packet packet;
+    if (packet::parse_frame(first_piece(waiting.mbuf), runtime.parser_settings(), packet.headers) !=
+        DropReason::none)
+        return false;
+    packet.passage.receive_interface = waiting.receive_interface;
+    packet.now_ms = tended_ms_;
+    const route::NextHop& hop = *way_to(packet, waiting.target).hop;
+    // The rules have let it out by this interface and no other.
+    if (hop.kind != route::Kind::forward || hop.interface != waiting.wanted.interface ||
+        hop.neighbour == route::kNoNeighbour)
+        return false;
+    const route::Neighbour& neighbour = spec_.fib->neighbour(hop.neighbour);
+    const std::optional<MacAddress> mac = neighbour.mac();
+    const packet::Interface* out = interface_of(runtime, hop.interface);
+    if (!mac || out == nullptr || !out->up || !spec_.sender->link_up(out->port))
+        return false;
+    neighbour.mark_used();
+    leave(runtime, {.mbuf = waiting.mbuf, .packet = &packet, .marks = nullptr}, hop, *out, *mac);
+    return true;
+}
+
 void Router::tend(const program::Runtime& runtime, std::uint64_t now_ms) {
     if (waiting_count_ == 0 || now_ms == tended_ms_)
         return;
@@ -455,25 +496,8 @@ void Router::tend(const program::Runtime& runtime, std::uint64_t now_ms) {
     unsigned kept = 0;
     for (unsigned i = 0; i < waiting_count_; ++i) {
         Waiting& each = waiting_[i];
-        const route::NextHop& hop = each.wanted.version == 4
-                                        ? spec_.fib->find(ipv4_of(each.wanted.address), 0)
-                                        : spec_.fib->find(each.wanted.address, 0);
-        const bool ours = hop.kind == route::Kind::forward &&
-                          hop.interface == each.wanted.interface &&
-                          hop.neighbour != route::kNoNeighbour;
-        const std::optional<MacAddress> mac =
-            ours ? spec_.fib->neighbour(hop.neighbour).mac() : std::nullopt;
-        const packet::Interface* out = interface_of(runtime, hop.interface);
-        if (mac && out != nullptr) {
-            packet::Packet packet;
-            packet.malformed = packet::parse_frame(first_piece(each.mbuf),
-                                                   runtime.parser_settings(), packet.headers);
-            packet.passage.receive_interface = each.receive_interface;
-            packet.now_ms = now_ms;
-            leave(runtime, {.mbuf = each.mbuf, .packet = &packet, .marks = nullptr}, hop, *out,
-                  *mac);
+        if (try_again(runtime, each))
             continue;
-        }
         if (now_ms - each.since_ms >= kPatienceMs) {
             give_up(runtime, each);
             continue;

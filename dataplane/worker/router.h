@@ -121,7 +121,8 @@ class Router {
     void tend(const program::Runtime& runtime, std::uint64_t now_ms);
 
     // The address that ICMP errors about a packet come from: one of the interface that it came in
-    // by, for IPv6 one that is known beyond its link if there is any.
+    // by, that is known beyond its link; else such a one of another interface; else one of the
+    // link.
     static std::optional<Ipv6> own_address(const program::Runtime& runtime,
                                            const packet::Packet& packet);
 
@@ -154,6 +155,7 @@ class Router {
     struct Waiting {
         rte_mbuf* mbuf = nullptr;
         Solicitation wanted;
+        Target target;
         packet::InterfaceIndex receive_interface = packet::kNoInterface;
         std::uint64_t since_ms = 0;
         std::uint64_t asked_ms = 0;
@@ -171,6 +173,7 @@ class Router {
     void send_fragments(const packet::Interface& out, const Traveller& traveller, unsigned mtu,
                         const MacAddress& neighbour);
     void wait_for(const Traveller& traveller, const Way& way);
+    bool try_again(const program::Runtime& runtime, const Waiting& waiting);
     void give_up(const program::Runtime& runtime, const Waiting& waiting);
 
     Spec spec_;

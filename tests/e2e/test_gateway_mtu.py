@@ -2,9 +2,10 @@
 (scenario 9 of FreeBSD's own tests)."""
 
 import re
+import socket
 
 import pytest
-from lab import Appliance, RoutedBed
+from lab import Appliance, RoutedBed, Wire
 from lab.network import eventually
 
 ALLOW = "add 65000 allow ip from any to any\n"
@@ -71,3 +72,16 @@ def test_tcp_finds_the_mtu(link):
         assert len(bed.a.curl(f"http://{bed.b.ipv4}/", seconds=10).stdout) == 20001
     finally:
         server.terminate()
+
+
+def test_what_is_cut_keeps_its_changes(link):
+    """A datagram that was put together and is cut again has the DSCP that a rule has set."""
+    bed, appliance = link
+    appliance.load("add 100 reass ip from any to any in\n"
+                   "add 200 setdscp ef ip from any to any in\n" + ALLOW)
+    with Wire(bed.b) as wire:
+        assert bed.a.ping(bed.b.ipv4, 1, "-s", "3000", "-M", "dont")
+        pieces = wire.receive(lambda seen: seen[12:14] == b"\x08\x00" and seen[23] == 1 and
+                              seen[30:34] == socket.inet_aton(bed.b.ipv4), 0.5, count=50)
+    assert len(pieces) > 2
+    assert {piece[15] >> 2 for piece in pieces} == {46}
