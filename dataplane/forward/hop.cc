@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "dataplane/packet/wire.h"
 
@@ -32,6 +33,19 @@ bool is_martian(const packet::Headers& headers) {
 
 bool is_link_local(const Ipv6& address) {
     return address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
+}
+
+bool has_right_checksum(const std::byte* network) {
+    std::uint64_t sum = 0;
+    for (std::size_t at = 0; at < sizeof(wire::Ip4); at += sizeof(std::uint32_t)) {
+        std::uint32_t word;
+        std::memcpy(&word, network + at, sizeof word);
+        sum += word;
+    }
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (sum & 0xffff) + (sum >> 16) == 0xffff;
 }
 
 bool is_group(const packet::Headers& headers) {

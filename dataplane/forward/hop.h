@@ -18,6 +18,9 @@ bool is_martian(const packet::Headers& headers);
 // IPv6: one end is link-local, so the packet must not leave its link.
 bool is_link_local(const Ipv6& address);
 
+// The checksum of the IPv4 header at `network` is right (RFC 1812 §5.2.2). Without options.
+bool has_right_checksum(const std::byte* network);
+
 // To a group, or IPv4 255.255.255.255.
 bool is_group(const packet::Headers& headers);
 

@@ -123,6 +123,9 @@ void ExceptionPath::ring() {
 }
 
 bool ExceptionPath::give(unsigned worker, std::uint16_t port, rte_mbuf* frame) {
+    const bool to_group = (*rte_pktmbuf_mtod(frame, const std::uint8_t*) & 1) != 0;
+    if (to_group && up_[worker].room() < kRing / 2)
+        return false;
     frame->port = port;
     frame->hash.usr = kPlain;
     return up_[worker].push(std::span(&frame, 1)) == 1;

@@ -59,7 +59,8 @@ class ExceptionPath {
     void stop();
 
     // Frame for the kernel, as if it had come in by the port. False: there is no room, and the
-    // caller keeps the frame.
+    // caller keeps the frame. Frames to groups leave half of the room to others, so that a storm
+    // of them does not cut the machine off.
     bool give(unsigned worker, std::uint16_t port, rte_mbuf* frame);
     // The same for a frame that a certain socket shall have.
     // REQUIRES: delivers_to_sockets(), the frame's destination is kToSocket, and there is headroom

@@ -51,7 +51,8 @@ bool goes_plainly(const packet::Glance& glance, const MacAddress& link_destinati
     if (glance.ip_version == 4) {
         const unsigned from = glance.ip4().source.value.bytes[0];
         const unsigned to = glance.ip4().destination.value.bytes[0];
-        return from - 1 < 223 && from != 127 && to - 1 < 223 && to != 127;
+        return from - 1 < 223 && from != 127 && to - 1 < 223 && to != 127 &&
+               forward::has_right_checksum(glance.network);
     }
     const std::uint8_t* from = glance.ip6().source.bytes.data();
     const std::uint8_t* to = glance.ip6().destination.bytes.data();

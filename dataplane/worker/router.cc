@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "dataplane/forward/checksum.h"
 #include "dataplane/forward/fragment.h"
 #include "dataplane/forward/hop.h"
 #include "dataplane/forward/rewrite.h"
@@ -41,6 +42,12 @@ Ipv6 stored(const std::variant<Ipv4, Ipv6>& address) {
 // The frame as it lies in the packet's first buffer.
 std::span<std::byte> first_piece(rte_mbuf* mbuf) {
     return {rte_pktmbuf_mtod(mbuf, std::byte*), mbuf->data_len};
+}
+
+bool has_right_checksum(const Headers& headers) {
+    forward::Checksum sum;
+    sum.add({headers.frame + headers.network_offset, headers.ip_header_length});
+    return sum.finish() == Be16{};
 }
 
 bool holds_headers(rte_mbuf* mbuf, const Headers& headers) {
@@ -250,6 +257,9 @@ Router::Way Router::route(const program::Runtime& runtime, const Traveller& trav
     const Way way = way_to(packet, target);
     if (way.hop->kind == route::Kind::local && !names_a_socket(target, headers))
         return up();
+    if (way.hop->kind != route::Kind::local && headers.ip_version == 4 &&
+        !has_right_checksum(headers))
+        return stop(DropReason::bad_checksum, Obstacle::none);
     // Before anybody is told anything: such senders do not exist.
     if (way.hop->kind != route::Kind::local && forward::is_martian(headers))
         return stop(DropReason::martian, Obstacle::none);

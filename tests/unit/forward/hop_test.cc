@@ -57,6 +57,10 @@ TEST(Hop, TheChecksumFollowsTheHopLimit) {
         fresh.add(header);
         const Be16 checksum = fresh.finish();
         std::memcpy(&header[10], &checksum, sizeof checksum);
+        EXPECT_TRUE(has_right_checksum(header.data()));
+        header[15] ^= std::byte{1};
+        EXPECT_FALSE(has_right_checksum(header.data()));
+        header[15] ^= std::byte{1};
         const unsigned before = headers.ttl;
         lower_hop_limit(frame.data() + headers.network_offset, 4);
         EXPECT_EQ(headers_of(frame).ttl, before - 1);
