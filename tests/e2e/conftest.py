@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lab import Appliance, Bed, namespaces_work  # noqa: E402
+from lab import Appliance, Bed, namespaces_work, twins_work  # noqa: E402
 from lab.network import eventually  # noqa: E402
 
 
@@ -16,6 +16,10 @@ def pytest_collection_modifyitems(items):
     if reason:
         for item in items:
             item.add_marker(pytest.mark.skip(reason=reason))
+    elif reason := twins_work():
+        for item in items:
+            if "gateway" in item.nodeid or "gateway" in item.fixturenames:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,34 @@ def namespaces_work():
     return None
 
 
+def twins_work():
+    """None, or a sentence that says why there can be no gateway here: its ports have TAP interfaces, and
+    the kernel is kept out of the interfaces that they read."""
+    if reason := namespaces_work():
+        return reason
+    try:
+        os.close(os.open("/dev/net/tun", os.O_RDWR))
+    except OSError as error:
+        return f"there are no TAP interfaces here ({error})"
+    name = f"sluice-probe-{os.getpid()}"
+    try:
+        _ip("netns", "add", name)
+        try:
+            _ip("-n", name, "link", "add", "probe0", "type", "veth", "peer", "name", "probe1")
+            for command in (("qdisc", "add", "dev", "probe0", "clsact"),
+                            ("filter", "add", "dev", "probe0", "ingress", "bpf", "da", "bytecode",
+                             "1,6 0 0 2")):
+                done = subprocess.run(["ip", "netns", "exec", name, "tc", *command],
+                                      capture_output=True, text=True)
+                if done.returncode != 0:
+                    return f"tc takes no bpf filter here ({done.stderr.strip()})"
+        finally:
+            _ip("netns", "del", name)
+    except RuntimeError as error:
+        return str(error)
+    return None
+
+
 class Namespace:
     def __init__(self, name):
         self.name = name
