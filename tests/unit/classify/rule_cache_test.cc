@@ -15,7 +15,7 @@ using reference::build_frame;
 using reference::Frame;
 using reference::FramePlan;
 
-constexpr std::uint8_t kTcp = 6, kUdp = 17, kIcmp = 1;
+constexpr std::uint8_t kUdp = 17, kIcmp = 1;
 constexpr std::uint64_t kEverything =
     RuleCache::kDetail | RuleCache::kTrafficClass | RuleCache::kTtl | RuleCache::kIpFlags;
 
