@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "dataplane/forward/frame_writer.h"
+#include "dataplane/forward/hop.h"
 #include "dataplane/packet/wire.h"
 
 namespace sluice::forward {
@@ -95,15 +96,10 @@ bool may_answer(const Headers& h, Icmp which) {
     if (h.fragment_offset != 0 || (ethernet->destination.bytes[0] & 1) != 0 ||
         (ethernet->source.bytes[0] & 1) != 0)
         return false;
-    if (h.ip_version == 4) {
-        const bool multicast = (h.destination.bytes[0] & 0xf0) == 0xe0;
-        return !multicast && is_single_host4(h.source) && may_answer_icmp(h, which);
-    }
-    if (h.ip_version == 6) {
-        return !is_multicast6(h.destination) && !is_multicast6(h.source) && h.source != Ipv6{} &&
-               may_answer_icmp(h, which);
-    }
-    return false;
+    if (h.ip_version == 0 || is_group(h) || !may_answer_icmp(h, which))
+        return false;
+    return h.ip_version == 4 ? is_single_host4(h.source)
+                             : !is_multicast6(h.source) && h.source != Ipv6{};
 }
 
 std::span<const std::byte> frame_bytes(const Headers& h, std::size_t offset, std::size_t length) {

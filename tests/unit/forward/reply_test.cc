@@ -366,7 +366,8 @@ TEST(ReplyTest, GroupsAndImpossibleSendersAreNotAnswered) {
     EXPECT_TRUE(reply(ipv4(17, udp(8), o), kUnreachHost).empty());
     o.destination_mac = {0x01, 0, 0x5e, 0, 0, 1};
     EXPECT_TRUE(reply(ipv4(17, udp(8), o), kUnreachHost).empty());
-    for (const Bytes& destination : {Bytes{224, 0, 0, 1}, Bytes{239, 255, 255, 255}}) {
+    for (const Bytes& destination :
+         {Bytes{224, 0, 0, 1}, Bytes{239, 255, 255, 255}, Bytes(4, 0xff)}) {
         Ipv4Options p;
         p.destination = destination;
         EXPECT_TRUE(reply(ipv4(17, udp(8), p), kUnreachHost).empty());
