@@ -148,7 +148,9 @@ void run_file(const language::FileCommand& file, const Flags& flags, Output& out
         return;
 
     Request request{.whole = true, .brief = flags.quiet, .operations = {}};
+    request.operations.reserve(rules.lines.size());
     std::vector<Step> steps;
+    steps.reserve(rules.lines.size());
     for (const language::FileLine& entry : rules.lines) {
         const auto line = static_cast<std::uint32_t>(entry.line);
         const Flags here = merged(flags, entry.invocation.flags);
