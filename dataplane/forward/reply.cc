@@ -91,15 +91,21 @@ bool may_answer_icmp(const Headers& h, Icmp which) {
     return true;
 }
 
+// Rules answer what went to 255.255.255.255 with unicast hardware addresses, as in ipfw.
 bool may_answer(const Headers& h, Icmp which) {
     const auto* ethernet = reinterpret_cast<const wire::Ethernet*>(h.frame);
     if (h.fragment_offset != 0 || (ethernet->destination.bytes[0] & 1) != 0 ||
         (ethernet->source.bytes[0] & 1) != 0)
         return false;
-    if (h.ip_version == 0 || is_group(h) || !may_answer_icmp(h, which))
-        return false;
-    return h.ip_version == 4 ? is_single_host4(h.source)
-                             : !is_multicast6(h.source) && h.source != Ipv6{};
+    if (h.ip_version == 4) {
+        const bool multicast = (h.destination.bytes[0] & 0xf0) == 0xe0;
+        return !multicast && is_single_host4(h.source) && may_answer_icmp(h, which);
+    }
+    if (h.ip_version == 6) {
+        return !is_multicast6(h.destination) && !is_multicast6(h.source) && h.source != Ipv6{} &&
+               may_answer_icmp(h, which);
+    }
+    return false;
 }
 
 std::span<const std::byte> frame_bytes(const Headers& h, std::size_t offset, std::size_t length) {
@@ -368,7 +374,7 @@ std::size_t build_error(const packet::Packet& packet, Obstacle obstacle, std::ui
                         std::span<std::byte> out, const std::optional<Ipv6>& own) {
     const Headers& h = packet.headers;
     // What is too big is told to the senders to groups too (RFC 4443 §2.4), but none are forwarded.
-    if (out.size() < kMaximumReply || obstacle == Obstacle::none ||
+    if (out.size() < kMaximumReply || obstacle == Obstacle::none || is_group(h) ||
         !may_answer(h, Icmp::all_but_errors))
         return 0;
     return h.ip_version == 4 ? build_error4(h, message4(obstacle, mtu), out, own)

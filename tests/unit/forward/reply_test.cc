@@ -366,8 +366,7 @@ TEST(ReplyTest, GroupsAndImpossibleSendersAreNotAnswered) {
     EXPECT_TRUE(reply(ipv4(17, udp(8), o), kUnreachHost).empty());
     o.destination_mac = {0x01, 0, 0x5e, 0, 0, 1};
     EXPECT_TRUE(reply(ipv4(17, udp(8), o), kUnreachHost).empty());
-    for (const Bytes& destination :
-         {Bytes{224, 0, 0, 1}, Bytes{239, 255, 255, 255}, Bytes(4, 0xff)}) {
+    for (const Bytes& destination : {Bytes{224, 0, 0, 1}, Bytes{239, 255, 255, 255}}) {
         Ipv4Options p;
         p.destination = destination;
         EXPECT_TRUE(reply(ipv4(17, udp(8), p), kUnreachHost).empty());
@@ -383,6 +382,16 @@ TEST(ReplyTest, GroupsAndImpossibleSendersAreNotAnswered) {
     EXPECT_TRUE(reply(ipv6(6, tcp(2, 1, 0), kClient6, group6), kReset6).empty());
     EXPECT_TRUE(reply(ipv6(6, tcp(2, 1, 0), group6, kServer6), kReset6).empty());
     EXPECT_TRUE(reply(ipv6(6, tcp(2, 1, 0), Bytes(16, 0), kServer6), kReset6).empty());
+}
+
+// A rule's answer to 255.255.255.255 is the engine's business, and recorded; a router's is not.
+TEST(ReplyTest, ARouterTellsNobodyThatHisBroadcastFailed) {
+    Ipv4Options o;
+    EXPECT_FALSE(error_reply(ipv4(17, udp(8), o), Obstacle::hop_limit).empty());
+    for (const Bytes& destination : {Bytes(4, 0xff), Bytes{224, 0, 0, 1}}) {
+        o.destination = destination;
+        EXPECT_TRUE(error_reply(ipv4(17, udp(8), o), Obstacle::hop_limit).empty());
+    }
 }
 
 TEST(ReplyTest, FramesThatAreNotIpAreNotAnswered) {
