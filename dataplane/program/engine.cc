@@ -200,6 +200,17 @@ struct Engine::Impl {
             count(running.slot, running.packets, running.bytes, running.now_ms);
     }
 
+    void add(Count& running, const Count& more) {
+        if (more.packets == 0)
+            return;
+        if (more.slot != running.slot || more.now_ms != running.now_ms) {
+            write(running);
+            running = {.slot = more.slot, .now_ms = more.now_ms};
+        }
+        running.packets += more.packets;
+        running.bytes += more.bytes;
+    }
+
     // REQUIRES: outcome is not Outcome::walk.
     static void decide(const Runtime& runtime, Judgement& judgement, std::size_t i, Outcome outcome,
                        std::uint32_t index) {
@@ -236,28 +247,36 @@ struct Engine::Impl {
         state::StateTable& states = *outputs.states;
         const std::uint32_t name = runtime.probes().front().name;
         const std::uint32_t uptime_s = burst.circumstances().uptime_s;
+        const std::uint64_t now_ms = burst.circumstances().now_ms;
         Burst::Mask accepted = 0, denied = 0;
+        // The rule of the last packet, often that of the next: what was found out about it holds.
+        StateParent rule;
+        std::uint32_t slot = 0;
+        bool knows_rule = false;
+        std::uint64_t packets = 0, bytes = 0;
         for (; i < burst.size() && burst.is_common(i); ++i) {
             const auto hit = states.find_guessed(keys[i], guesses[i], name, uptime_s);
             if (!hit)
                 break;
             const state::Cell& cell = states.cell(hit->cell);
-            const std::uint32_t slot = cell.rule_slot;
-            const StateParent& rule = runtime.state_parent(slot);
-            if (rule.id != cell.rule_id || rule.may_expire || rule.lifetime_s != 0 ||
-                (rule.hit != Outcome::accept && rule.hit != Outcome::deny))
-                break;
-            states.hit(*hit, state::Segment(burst.glance(i)), uptime_s, walker.lifetimes());
-            if (slot != running.slot) {
-                write(running);
-                running = {.slot = slot, .now_ms = burst.circumstances().now_ms};
+            if (!knows_rule || cell.rule_slot != slot || cell.rule_id != rule.id) {
+                const StateParent& next = runtime.state_parent(cell.rule_slot);
+                if (next.id != cell.rule_id || next.may_expire || next.lifetime_s != 0 ||
+                    (next.hit != Outcome::accept && next.hit != Outcome::deny))
+                    break;
+                add(running, {.slot = slot, .packets = packets, .bytes = bytes, .now_ms = now_ms});
+                packets = bytes = 0;
+                rule = next;
+                slot = cell.rule_slot;
+                knows_rule = true;
             }
-            ++running.packets;
-            running.bytes += burst.glance(i).ip_length;
+            states.hit(*hit, state::Segment(burst.glance(i)), uptime_s, walker.lifetimes());
+            ++packets;
+            bytes += burst.glance(i).ip_length;
             judgement.rules[i] = rule.index;
-            accepted |= Burst::Mask{rule.hit == Outcome::accept} << i;
-            denied |= Burst::Mask{rule.hit == Outcome::deny} << i;
+            (rule.hit == Outcome::accept ? accepted : denied) |= Burst::Mask{1} << i;
         }
+        add(running, {.slot = slot, .packets = packets, .bytes = bytes, .now_ms = now_ms});
         judgement.accepted |= accepted;
         judgement.denied |= denied;
         return i;
@@ -280,12 +299,8 @@ struct Engine::Impl {
         const std::uint32_t slot = outputs.states->cell(hit.state.cell).rule_slot;
         outputs.states->hit(hit.state, segment_of(burst, i), subject.uptime_s,
                             lifetime_s == 0 ? lifetimes : lifetimes.with(lifetime_s));
-        if (slot != running.slot || subject.now_ms != running.now_ms) {
-            write(running);
-            running = {.slot = slot, .now_ms = subject.now_ms};
-        }
-        ++running.packets;
-        running.bytes += subject.bytes;
+        add(running,
+            {.slot = slot, .packets = 1, .bytes = subject.bytes, .now_ms = subject.now_ms});
         decide(runtime, judgement, i, hit.rule->hit, hit.rule->index);
         return true;
     }
@@ -395,8 +410,6 @@ struct Engine::Impl {
             return;
         }
         const Burst::Mask known = find_first_matches(runtime, burst, kNoRule);
-        for (std::size_t i = 0; i < burst.size(); ++i)
-            __builtin_prefetch(&outputs.counters[answers[i].slot], 1);
         const bool enabled = runtime.judges_everything();
         Burst::Mask left = burst.all();
         if (enabled)
@@ -412,26 +425,38 @@ struct Engine::Impl {
     }
 
     // The common packets that pass or are dropped by their first match, without any order; which
-    // those were.
+    // those were. Packets of the rule that the first of them matches, often all of a burst, are
+    // counted together.
     Burst::Mask judge_common_by_match(const Burst& burst, Judgement& judgement) {
-        const std::uint64_t now_s = burst.circumstances().now_ms / 1000;
-        Burst::Mask accepted = 0, denied = 0;
+        const std::uint32_t usual_slot = answers[0].slot;
+        Burst::Mask accepted = 0, denied = 0, unusual = 0;
+        std::uint64_t usual_bytes = 0;
         for (std::size_t i = 0; i < burst.size(); ++i) {
             const classify::RuleCache::Answer answer = answers[i];
             const auto outcome = static_cast<Outcome>(answer.outcome);
-            if (!burst.is_common(i) || (outcome != Outcome::accept && outcome != Outcome::deny))
-                continue;
-            contract::RuleCounters& counters = outputs.counters[answer.slot];
-            contract::add(counters.packets, 1);
-            contract::add(counters.bytes, burst.glance(i).ip_length);
-            contract::set(counters.last_match_s, now_s);
+            __builtin_prefetch(&outputs.counters[answer.slot], 1);
             judgement.rules[i] = answer.rule;
             accepted |= Burst::Mask{outcome == Outcome::accept} << i;
             denied |= Burst::Mask{outcome == Outcome::deny} << i;
+            const bool is_usual = answer.slot == usual_slot;
+            const bool decides = outcome == Outcome::accept || outcome == Outcome::deny;
+            unusual |= Burst::Mask{!is_usual} << i;
+            usual_bytes += (is_usual & decides) != 0 ? burst.glance(i).ip_length : 0;
+        }
+        accepted &= burst.common();
+        denied &= burst.common();
+        const Burst::Mask decided = accepted | denied;
+        // Those that are not common have no length in their glance.
+        if (const Burst::Mask usual = decided & ~unusual; usual != 0)
+            count(usual_slot, static_cast<std::uint64_t>(std::popcount(usual)), usual_bytes,
+                  burst.circumstances().now_ms);
+        for (Burst::Mask left = decided & unusual; left != 0; left &= left - 1) {
+            const auto i = static_cast<std::size_t>(std::countr_zero(left));
+            count(answers[i].slot, 1, burst.glance(i).ip_length, burst.circumstances().now_ms);
         }
         judgement.accepted = accepted;
         judgement.denied = denied;
-        return accepted | denied;
+        return decided;
     }
 
     // Where the first rule looks for a state, packets that hit one need not be classified. Which
