@@ -170,6 +170,10 @@ class Gateway(Sluice):
         self.namespace.close()
 
 
+class DoesNotForward(SystemExit):
+    pass
+
+
 class DpdkProgram(Program):
     """One that is asked over DPDK's telemetry socket."""
 
@@ -192,7 +196,7 @@ class DpdkProgram(Program):
             self.output.seek(0)
             said = self.output.read()[-2000:]
             self.close()
-            raise SystemExit(f"perf: {command} does not forward:\n{said}")
+            raise DoesNotForward(f"perf: {command} does not forward:\n{said}")
 
     def _forwards(self):
         """Asked until it does: the socket is there before the ports are."""
