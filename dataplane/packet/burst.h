@@ -9,6 +9,7 @@
 // Threads: belongs to one worker.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -73,6 +74,15 @@ class Burst {
         glances_[size_] = other.glances_[i];
         common_ |= Mask{other.is_common(i)} << size_;
         ++size_;
+    }
+    // All of another burst, in the same way.
+    // REQUIRES: size() + other.size() <= kCapacity; they were added as frames.
+    void add_all(const Burst& other, const Passage& passage) {
+        note_passage(other.size_, passage);
+        std::copy_n(other.frames_.begin(), other.size_, frames_.begin() + size_);
+        std::copy_n(other.glances_.begin(), other.size_, glances_.begin() + size_);
+        common_ |= other.common_ << size_;
+        size_ += other.size_;
     }
     // One that has been parsed already, and outlives the burst. It is not glanced at.
     // REQUIRES: size() < kCapacity.

@@ -18,6 +18,8 @@
 // the prefix keeps what it had.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -102,6 +104,17 @@ class Fib {
               std::span<const NextHop*> found) const;
     void find(std::span<const Ipv6> destinations, std::span<const std::uint32_t> flow_hashes,
               std::span<const NextHop*> found) const;
+    // The same; `flow_hash_of(i)` is asked where the route of destination i has several paths.
+    template <typename FlowHashOf>
+    void find_all(std::span<const Ipv4> destinations, FlowHashOf flow_hash_of,
+                  std::span<const NextHop*> found) const {
+        find_burst(table4_, default4_, destinations, flow_hash_of, found);
+    }
+    template <typename FlowHashOf>
+    void find_all(std::span<const Ipv6> destinations, FlowHashOf flow_hash_of,
+                  std::span<const NextHop*> found) const {
+        find_burst(table6_, default6_, destinations, flow_hash_of, found);
+    }
     // One of the paths of the route is by this interface; a route that discards or is local counts
     // with its own interface.
     bool leads_to(Ipv4 destination, packet::InterfaceIndex interface) const;
@@ -177,6 +190,11 @@ class Fib {
     bool gather_retired();
     void give_back_waiting();
 
+    static constexpr std::size_t kBurst = 64;
+
+    static const std::uint8_t* bytes_of(const Ipv4& address) { return address.value.bytes; }
+    static const std::uint8_t* bytes_of(const Ipv6& address) { return address.bytes.data(); }
+
     const NextHop& hop(Word word, const Word& fallback, std::uint32_t flow_hash) const {
         if (word == 0)
             word = load(&fallback);
@@ -185,11 +203,12 @@ class Fib {
         return next_hops_[word];  // number 0 is the one of kind `none`
     }
     bool has_path(Word word, const Word& fallback, packet::InterfaceIndex interface) const;
-    template <typename Destination, typename Table>
+    template <typename Destination, typename Table, typename FlowHashOf>
     void find_burst(const Table& table, const Word& fallback,
-                    std::span<const Destination> destinations,
-                    std::span<const std::uint32_t> flow_hashes,
+                    std::span<const Destination> destinations, FlowHashOf flow_hash_of,
                     std::span<const NextHop*> found) const;
+    template <typename Destination>
+    void descend(std::span<const Destination> destinations, std::span<Word> words) const;
 
     GroupPool groups_;
     PrefixTable<4> table4_;
@@ -205,5 +224,35 @@ class Fib {
     std::optional<std::uint64_t> waiting_;
     std::unique_ptr<Writer> writer_;
 };
+
+template <typename Destination, typename Table, typename FlowHashOf>
+void Fib::find_burst(const Table& table, const Word& fallback,
+                     std::span<const Destination> destinations, FlowHashOf flow_hash_of,
+                     std::span<const NextHop*> found) const {
+    std::array<Word, kBurst> words;
+    for (std::size_t from = 0; from < destinations.size(); from += kBurst) {
+        const std::size_t count = std::min(kBurst, destinations.size() - from);
+        const Destination* burst = destinations.data() + from;
+        // No load waits for another one, so that their cache misses overlap.
+        for (std::size_t i = 0; i < count; ++i)
+            __builtin_prefetch(table.root_slot(bytes_of(burst[i])));
+        Word all = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            words[i] = load(table.root_slot(bytes_of(burst[i])));
+            all |= words[i];
+        }
+        if ((all & kChild) != 0)
+            descend(std::span(burst, count), std::span(words).first(count));
+        const Word otherwise = load(&fallback);
+        for (std::size_t i = 0; i < count; ++i) {
+            Word word = words[i] & ~kDepthMask;
+            word = word == 0 ? otherwise : word;
+            if ((word & kPathSet) != 0) [[unlikely]]
+                word = path_sets_[word & kIndexMask].bucket(flow_hash_of(from + i));
+            found[from + i] = next_hops_ + word;
+            __builtin_prefetch(found[from + i]);
+        }
+    }
+}
 
 }  // namespace sluice::route

@@ -43,22 +43,6 @@ Router::Target target_of(const program::Runtime& runtime, const Verdict& verdict
             .port = rule.next_hop_port};
 }
 
-// A packet that nothing stands against but, perhaps, its route: to one station, between ordinary
-// addresses, with a hop to go.
-bool goes_plainly(const packet::Glance& glance, const MacAddress& link_destination) {
-    if ((link_destination.bytes[0] & 1) != 0 || glance.ttl() <= 1)
-        return false;
-    if (glance.ip_version == 4) {
-        const unsigned from = glance.ip4().source.value.bytes[0];
-        const unsigned to = glance.ip4().destination.value.bytes[0];
-        return from - 1 < 223 && from != 127 && to - 1 < 223 && to != 127 &&
-               forward::has_right_checksum(glance.network);
-    }
-    const std::uint8_t* from = glance.ip6().source.bytes.data();
-    const std::uint8_t* to = glance.ip6().destination.bytes.data();
-    return from[0] != 0 && from[0] != 0xff && from[0] != 0xfe && to[0] != 0 && to[0] != 0xff;
-}
-
 // To compare addresses without a call.
 std::uint64_t number_of(const MacAddress& mac) {
     std::uint32_t high;
@@ -73,6 +57,21 @@ std::uint64_t folded(const Address& address) {
     std::uint64_t words[2] = {};
     std::memcpy(words, &address, sizeof address);
     return words[0] ^ words[1];
+}
+
+std::uint32_t flow_hash(const packet::Glance& glance) {
+    if (glance.ip_version == 4)
+        return Router::flow_hash(folded(glance.ip4().source), folded(glance.ip4().destination),
+                                 glance.ports);
+    return Router::flow_hash(folded(glance.ip6().source), folded(glance.ip6().destination),
+                             glance.ports);
+}
+
+packet::Passage outgoing(packet::Passage passage, packet::InterfaceIndex interface) {
+    passage.direction = packet::Direction::out;
+    passage.came_back = 0;
+    passage.transmit_interface = interface;
+    return passage;
 }
 
 }  // namespace
@@ -162,53 +161,54 @@ bool Worker::take_routed(rte_mbuf*& mbuf, const Origin& origin, const program::R
     return true;
 }
 
-// What most frames of a gateway port are: IP, without a tag, in one buffer, to the port's address.
-bool Worker::is_plainly_for_us(const rte_mbuf& mbuf) const {
-    if (mbuf.nb_segs != 1 || (mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
-        mbuf.data_len <= sizeof(wire::Ethernet))
-        return false;
-    const auto& ethernet = *rte_pktmbuf_mtod(&mbuf, const wire::Ethernet*);
-    const std::uint16_t type = ethernet.type.host();
-    return (type == wire::kEtherTypeIpv4 || type == wire::kEtherTypeIpv6) &&
-           number_of(ethernet.destination) == routed_->own_mac;
+// Adds frames if all of them are what most of a gateway port are: IP, without a tag, in one buffer,
+// to the port's address. False: some are not, and none is there.
+bool Worker::add_plain(rte_mbuf** mbufs, unsigned count, const Origin& origin,
+                       const program::Runtime& runtime) {
+    const packet::Passage passage{.direction = packet::Direction::in,
+                                  .entry = packet::Entry::ip,
+                                  .receive_interface = origin.port,
+                                  .transmit_interface = kNoInterface};
+    const std::uint64_t own = number_of(runtime.environment().interfaces[origin.port].mac);
+    const std::uint16_t name = name_of(origin);
+    constexpr Be16 kIpv4 = Be16::from_host(wire::kEtherTypeIpv4);
+    constexpr Be16 kIpv6 = Be16::from_host(wire::kEtherTypeIpv6);
+    bool all_plain = true;
+    burst_.add(count, passage, [&](std::size_t i) {
+        rte_mbuf* mbuf = mbufs[i];
+        mbuf->port = name;
+        const std::byte* frame = rte_pktmbuf_mtod(mbuf, const std::byte*);
+        const auto& ethernet = *reinterpret_cast<const wire::Ethernet*>(frame);
+        all_plain = all_plain && mbuf->nb_segs == 1 &&
+                    (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0 &&
+                    mbuf->data_len > sizeof(wire::Ethernet) &&
+                    number_of(ethernet.destination) == own &&
+                    (ethernet.type == kIpv4 || ethernet.type == kIpv6);
+        return Burst::Frame{frame, mbuf->data_len};
+    });
+    return all_plain;
 }
 
 void Worker::receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& origin,
                             const program::Runtime& runtime) {
     const bool has_owners =
         outboxes_.size() > 1 && (runtime.uses_states() || runtime.uses_reassembly());
-    const packet::Passage plain{.direction = packet::Direction::in,
-                                .entry = packet::Entry::ip,
-                                .receive_interface = origin.port,
-                                .transmit_interface = kNoInterface};
-    routed_->own_mac = number_of(runtime.environment().interfaces[origin.port].mac);
     for (unsigned done = 0; done < count; done += Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + Burst::kCapacity, count);
         begin_burst(mbufs + done, runtime);
-        // Plain ones are added together.
-        std::size_t waiting = 0;
-        const auto add_waiting = [&] {
-            rte_mbuf** first = taken_ + burst_.size();
-            burst_.add(std::exchange(waiting, 0), plain, [&](std::size_t i) {
-                return Burst::Frame{rte_pktmbuf_mtod(first[i], const std::byte*),
-                                    first[i]->data_len};
-            });
-        };
-        for (unsigned i = done; i < end; ++i) {
-            rte_mbuf* mbuf = mbufs[i];
-            if (!origin.host && is_plainly_for_us(*mbuf)) {
-                mbuf->port = name_of(origin);
-                taken_[burst_.size() + waiting++] = mbuf;
-                continue;
+        routed_->all_plain_frames = !origin.host && add_plain(taken_, end - done, origin, runtime);
+        if (!routed_->all_plain_frames) {
+            begin_burst(mbufs + done, runtime);
+            for (unsigned i = done; i < end; ++i) {
+                rte_mbuf* mbuf = mbufs[i];
+                if (take_routed(mbuf, origin, runtime))
+                    taken_[burst_.size() - 1] = mbuf;
             }
-            add_waiting();
-            if (take_routed(mbuf, origin, runtime))
-                taken_[burst_.size() - 1] = mbuf;
         }
-        add_waiting();
         if (has_owners)
             keep_own(origin, runtime);
         judge(runtime);
+        routed_->all_plain_frames = false;
     }
 }
 
@@ -238,80 +238,117 @@ unsigned Worker::take_from_host(const program::Runtime* runtime) {
 
 void Worker::carry_out_routed(const program::Runtime& runtime) {
     Burst::Mask routed = 0;
-    for (std::size_t i = 0; i < burst_.size(); ++i)
-        routed |= Burst::Mask{burst_.passage(i).entry == packet::Entry::ip} << i;
+    if (burst_.has_one_passage()) {
+        if (burst_.size() != 0 && burst_.passage(0).entry == packet::Entry::ip)
+            routed = burst_.all();
+    } else {
+        for (std::size_t i = 0; i < burst_.size(); ++i)
+            routed |= Burst::Mask{burst_.passage(i).entry == packet::Entry::ip} << i;
+    }
     if (routed == 0)
         return;
     routed_->burst.begin(burst_.circumstances());
     routed_->judgement.marked = 0;
-    route_burst(routed, runtime);
+    for (Burst::Mask rest = routed & ~route_plainly(routed); rest != 0; rest &= rest - 1)
+        act_on_routed(static_cast<unsigned>(std::countr_zero(rest)), runtime);
     if (routed_->burst.size() == 0)
         return;
     engine_.filter(runtime, routed_->burst, routed_->judgement);
-    router_->begin_burst();
-    unsigned plain = 0;
-    for (unsigned i = 0; i < routed_->burst.size(); ++i)
-        plain += act_on_outgoing(i, runtime) ? 1 : 0;
-    contract::add(spec_.counters->routed, plain);
+    act_on_outgoing(runtime);
 }
 
-// Common packets that are let in as they are have their routes looked up together.
-void Worker::route_burst(Burst::Mask packets, const program::Runtime& runtime) {
-    auto& [plain4, destinations4, hashes4] = routed_->wanted4;
-    auto& [plain6, destinations6, hashes6] = routed_->wanted6;
-    auto& hops = routed_->hops;
+// Those of `packets` that lie in one buffer, without a tag, and were not sent to a group.
+Burst::Mask Worker::plain_frames(Burst::Mask packets) const {
+    if (routed_->all_plain_frames)
+        return packets;
+    Burst::Mask plain = 0;
+    for (; packets != 0; packets &= packets - 1) {
+        const auto i = static_cast<unsigned>(std::countr_zero(packets));
+        const auto* frame = rte_pktmbuf_mtod(taken_[i], const std::byte*);
+        const auto& ethernet = *reinterpret_cast<const wire::Ethernet*>(frame);
+        const bool is_plain = taken_[i]->nb_segs == 1 &&
+                              burst_.glance(i).network == frame + sizeof(wire::Ethernet) &&
+                              (ethernet.destination.bytes[0] & 1) == 0 &&
+                              burst_.passage(i).direction == packet::Direction::in;
+        plain |= Burst::Mask{is_plain} << i;
+    }
+    return plain;
+}
+
+// Common packets that are let in as they are have their routes looked up together. Returns those
+// that go on to the `out` pass.
+Burst::Mask Worker::route_plainly(Burst::Mask packets) {
+    auto& wanted4 = routed_->wanted4;
+    auto& wanted6 = routed_->wanted6;
     unsigned count4 = 0, count6 = 0;
-    Burst::Mask rest = 0;
-    for (Burst::Mask left = packets; left != 0; left &= left - 1) {
+    packets &= judgement_.accepted & burst_.common() & ~judgement_.marked;
+    for (Burst::Mask left = plain_frames(packets); left != 0; left &= left - 1) {
         const auto i = static_cast<unsigned>(std::countr_zero(left));
         const packet::Glance& glance = burst_.glance(i);
-        const auto& ethernet = *rte_pktmbuf_mtod(taken_[i], const wire::Ethernet*);
-        const bool plain = (judgement_.accepted >> i & 1) != 0 && burst_.is_common(i) &&
-                           burst_.passage(i).direction == packet::Direction::in &&
-                           taken_[i]->nb_segs == 1 && !judgement_.is_marked(i) &&
-                           goes_plainly(glance, ethernet.destination);
-        if (!plain) {
-            rest |= Burst::Mask{1} << i;
-        } else if (glance.ip_version == 4) {
-            destinations4[count4] = glance.ip4().destination;
-            hashes4[count4] = Router::flow_hash(folded(glance.ip4().source),
-                                                folded(glance.ip4().destination), glance.ports);
-            plain4[count4++] = static_cast<std::uint8_t>(i);
+        if (glance.ip_version == 4) {
+            wanted4.destinations[count4] = glance.ip4().destination;
+            wanted4.packets[count4++] = static_cast<std::uint8_t>(i);
         } else {
-            destinations6[count6] = glance.ip6().destination;
-            hashes6[count6] = Router::flow_hash(folded(glance.ip6().source),
-                                                folded(glance.ip6().destination), glance.ports);
-            plain6[count6++] = static_cast<std::uint8_t>(i);
+            wanted6.destinations[count6] = glance.ip6().destination;
+            wanted6.packets[count6++] = static_cast<std::uint8_t>(i);
         }
     }
-    const auto send_on = [&](unsigned i, const route::NextHop& hop) {
-        if (hop.kind != route::Kind::forward) {
-            rest |= Burst::Mask{1} << i;
-            return;
-        }
-        const packet::Glance& glance = burst_.glance(i);
-        forward::lower_hop_limit(const_cast<std::byte*>(glance.network), glance.ip_version);
-        packet::Passage passage = burst_.passage(i);
-        passage.direction = packet::Direction::out;
-        passage.came_back = 0;
-        passage.transmit_interface = hop.interface;
-        const std::size_t k = routed_->burst.size();
-        routed_->burst.add(burst_, i, passage);
-        routed_->mbufs[k] = taken_[i];
-        routed_->ways[k].hop = &hop;
-        routed_->ways[k].target.version = 0;
+    wanted4.count = count4;
+    wanted6.count = count6;
+    const auto look_up = [&](auto& wanted) {
+        router_->fib().find_all(
+            std::span(wanted.destinations).first(wanted.count),
+            [&](std::size_t k) { return flow_hash(burst_.glance(wanted.packets[k])); },
+            std::span(wanted.found).first(wanted.count));
     };
-    const route::Fib& fib = router_->fib();
-    fib.find(std::span(destinations4).first(count4), std::span(hashes4).first(count4),
-             std::span(hops).first(count4));
-    for (unsigned k = 0; k < count4; ++k)
-        send_on(plain4[k], *hops[k]);
-    fib.find(std::span(destinations6).first(count6), std::span(hashes6).first(count6),
-             std::span(hops).first(count6));
-    for (unsigned k = 0; k < count6; ++k)
-        send_on(plain6[k], *hops[k]);
-    for (; rest != 0; rest &= rest - 1)
-        act_on_routed(static_cast<unsigned>(std::countr_zero(rest)), runtime);
+    look_up(wanted4);
+    look_up(wanted6);
+    std::array<std::uint8_t, Burst::kCapacity> places;
+    Burst::Mask going = 0;
+    unsigned count = 0;
+    const auto pass = [&](const auto& wanted, auto goes_plainly, auto lower_hop_limit) {
+        for (unsigned k = 0; k < wanted.count; ++k) {
+            const unsigned i = wanted.packets[k];
+            const route::NextHop* hop = wanted.found[k];
+            const std::byte* network = burst_.glance(i).network;
+            if (hop->kind != route::Kind::forward || !goes_plainly(network)) [[unlikely]]
+                continue;
+            lower_hop_limit(const_cast<std::byte*>(network));
+            places[count] = static_cast<std::uint8_t>(i);
+            routed_->mbufs[count] = taken_[i];
+            routed_->hops[count++] = hop;
+            going |= Burst::Mask{1} << i;
+        }
+    };
+    pass(
+        wanted4, [](auto* at) { return forward::goes_plainly4(at); },
+        [](auto* at) { forward::lower_hop_limit4(at); });
+    pass(
+        wanted6, [](auto* at) { return forward::goes_plainly6(at); },
+        [](auto* at) { forward::lower_hop_limit6(at); });
+    routed_->plain = count;
+    add_plain_outgoing(std::span(places).first(count));
+    return going;
+}
+
+// Packets of the burst by place, in the order of the next hops.
+void Worker::add_plain_outgoing(std::span<const std::uint8_t> places) {
+    if (places.empty())
+        return;
+    const packet::InterfaceIndex out = routed_->hops[0]->interface;
+    const auto* hops = routed_->hops.data();
+    const bool whole = places.size() == burst_.size() && burst_.has_one_passage() &&
+                       (routed_->wanted4.count == 0 || routed_->wanted6.count == 0) &&
+                       std::all_of(hops, hops + places.size(), [&](const route::NextHop* hop) {
+                           return hop->interface == out;
+                       });
+    if (whole) {
+        routed_->burst.add_all(burst_, outgoing(burst_.passage(0), out));
+        return;
+    }
+    for (std::size_t k = 0; k < places.size(); ++k)
+        routed_->burst.add(burst_, places[k],
+                           outgoing(burst_.passage(places[k]), routed_->hops[k]->interface));
 }
 
 void Worker::add_outgoing(rte_mbuf* mbuf, std::span<const std::byte> frame,
@@ -338,16 +375,13 @@ void Worker::route(rte_mbuf* mbuf, const packet::Packet& packet, program::Packet
         router_->route(runtime, {.mbuf = mbuf, .packet = &packet, .marks = marks}, target);
     if (way.hop == nullptr)
         return;
-    packet::Passage passage = packet.passage;
-    passage.direction = packet::Direction::out;
-    passage.came_back = 0;
-    passage.transmit_interface = way.hop->interface;
     // A frame in several buffers was put together for the rules; its copy has the new hop limit
     // too.
     auto* network = const_cast<std::byte*>(packet.headers.frame) + packet.headers.network_offset;
     if (packet.headers.frame != rte_pktmbuf_mtod(mbuf, const std::byte*))
         forward::lower_hop_limit(network, packet.headers.ip_version);
-    add_outgoing(mbuf, {packet.headers.frame, packet.headers.frame_length}, passage, marks, way);
+    add_outgoing(mbuf, {packet.headers.frame, packet.headers.frame_length},
+                 outgoing(packet.passage, way.hop->interface), marks, way);
 }
 
 void Worker::act_on_routed(unsigned index, const program::Runtime& runtime) {
@@ -386,18 +420,30 @@ void Worker::act_on_routed(unsigned index, const program::Runtime& runtime) {
 // ---- Behind the `out` pass
 // -----------------------------------------------------------------------
 
-// True: it has left with nothing done to it but what routing does.
-bool Worker::act_on_outgoing(unsigned index, const program::Runtime& runtime) {
-    program::Judgement& judgement = routed_->judgement;
-    rte_mbuf* mbuf = routed_->mbufs[index];
-    const Router::Way& way = routed_->ways[index];
-    // What leaves as it came needs no second look.
-    if ((judgement.accepted >> index & 1) != 0 && routed_->burst.is_common(index) &&
-        !judgement.is_marked(index) && mbuf->nb_segs == 1 &&
-        router_->send_plainly(runtime, mbuf, routed_->burst.glance(index), way))
-        return true;
-    act_on_special(index, runtime);
-    return false;
+void Worker::act_on_outgoing(const program::Runtime& runtime) {
+    const program::Judgement& judgement = routed_->judgement;
+    const auto size = static_cast<unsigned>(routed_->burst.size());
+    const Burst::Mask unchanged = judgement.accepted & ~judgement.marked;
+    router_->begin_burst();
+    unsigned plain = 0;
+    for (unsigned i = 0; i < routed_->plain;) {
+        // What leaves as it came needs no second look.
+        const auto run =
+            std::min(static_cast<unsigned>(std::countr_one(unchanged >> i)), routed_->plain - i);
+        const unsigned sent =
+            run == 0 ? 0
+                     : router_->send_plainly(runtime, std::span(routed_->mbufs).subspan(i, run),
+                                             routed_->hops.data() + i);
+        plain += sent;
+        i += sent;
+        if (sent == 0) {
+            routed_->ways[i] = {.hop = routed_->hops[i], .target = {}};
+            act_on_special(i++, runtime);
+        }
+    }
+    for (unsigned i = routed_->plain; i < size; ++i)
+        act_on_special(i, runtime);
+    contract::add(spec_.counters->routed, plain);
 }
 
 void Worker::act_on_special(unsigned index, const program::Runtime& runtime) {

@@ -342,28 +342,36 @@ bool Router::look_up(const program::Runtime& runtime, const route::NextHop& hop)
     const std::optional<MacAddress> mac = neighbour.mac();
     if (!mac)
         return false;
-    leaving_ = {.hop = &hop,
-                .neighbour = &neighbour,
-                .mtu = hop.mtu != 0 ? std::min(hop.mtu, out->mtu) : out->mtu,
-                .port = out->port,
-                .is_tagged = out->vlan != 0,
-                .addresses = {*mac, out->mac}};
+    const unsigned mtu = hop.mtu != 0 ? std::min(hop.mtu, out->mtu) : out->mtu;
+    leaving_.hop = &hop;
+    leaving_.longest = out->vlan == 0 ? mtu + sizeof(wire::Ethernet) : 0;
+    leaving_.port = out->port;
+    std::memcpy(leaving_.addresses, &*mac, sizeof *mac);
+    std::memcpy(leaving_.addresses + sizeof *mac, &out->mac, sizeof out->mac);
     neighbour.mark_used();
     return true;
 }
 
-bool Router::send_plainly(const program::Runtime& runtime, rte_mbuf* mbuf,
-                          const packet::Glance& glance, const Way& way) {
-    if (way.hop != leaving_.hop && !look_up(runtime, *way.hop))
-        return false;
-    auto* frame = rte_pktmbuf_mtod(mbuf, std::byte*);
-    const auto offset = static_cast<std::size_t>(glance.network - frame);
-    if (glance.ip_length > leaving_.mtu || leaving_.is_tagged || offset != sizeof(wire::Ethernet))
-        return false;
-    std::memcpy(frame, leaving_.addresses, sizeof leaving_.addresses);
-    mbuf->port = RTE_MBUF_PORT_INVALID;
-    spec_.sender->forward(mbuf, leaving_.port);
-    return true;
+unsigned Router::send_plainly(const program::Runtime& runtime, std::span<rte_mbuf* const> mbufs,
+                              const route::NextHop* const* hops) {
+    const route::NextHop* hop = hops[0];
+    if (hop != leaving_.hop && !look_up(runtime, *hop))
+        return 0;
+    const Leaving leaving = leaving_;
+    std::uint64_t bytes = 0;
+    unsigned count = 0;
+    for (; count < mbufs.size(); ++count) {
+        rte_mbuf* mbuf = mbufs[count];
+        // A short packet in a frame that is too long is nothing that happens often.
+        if (hops[count] != hop || mbuf->pkt_len > leaving.longest)
+            break;
+        std::memcpy(rte_pktmbuf_mtod(mbuf, std::byte*), leaving.addresses,
+                    sizeof leaving.addresses);
+        mbuf->port = RTE_MBUF_PORT_INVALID;
+        bytes += mbuf->pkt_len;
+    }
+    spec_.sender->forward(mbufs.first(count), leaving.port, bytes);
+    return count;
 }
 
 void Router::send(const program::Runtime& runtime, const Traveller& traveller, const Way& way) {

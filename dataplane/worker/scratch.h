@@ -29,24 +29,27 @@ struct Worker::Handed {
     program::PacketMarks& marks;
 };
 
-// What a burst has for its `out` pass: the packets that have been let in and have a way on.
+// What a burst has for its `out` pass: the packets that have been let in and have a way on. Plain
+// ones come first.
 struct Worker::Routed {
     // Destinations that are looked up together.
     template <typename Address>
     struct Wanted {
+        unsigned count = 0;
         std::array<std::uint8_t, packet::Burst::kCapacity> packets;
         std::array<Address, packet::Burst::kCapacity> destinations;
-        std::array<std::uint32_t, packet::Burst::kCapacity> hashes;
+        std::array<const route::NextHop*, packet::Burst::kCapacity> found;
     };
 
-    std::uint64_t own_mac = 0;  // of the port whose frames are taken
+    bool all_plain_frames = false;  // in the burst that came
     Wanted<Ipv4> wanted4;
     Wanted<Ipv6> wanted6;
-    std::array<const route::NextHop*, packet::Burst::kCapacity> hops;
     packet::Burst burst;
     program::Judgement judgement;
     std::array<rte_mbuf*, packet::Burst::kCapacity> mbufs;
-    std::array<Router::Way, packet::Burst::kCapacity> ways;
+    unsigned plain = 0;
+    std::array<const route::NextHop*, packet::Burst::kCapacity> hops;  // of the plain ones …
+    std::array<Router::Way, packet::Burst::kCapacity> ways;            // … and of the others
     // Of datagrams that have been put together, by place in the burst. Pages that are never used
     // cost nothing.
     std::unique_ptr<std::byte[]> frames{new std::byte[packet::Burst::kCapacity * kLongestFrame]};
