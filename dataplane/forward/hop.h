@@ -52,8 +52,11 @@ inline bool has_right_checksum(const std::byte* network) {
     sum += sum < second ? 1 : 0;
     sum += third;
     sum += sum < third ? 1 : 0;
-    const auto half = static_cast<std::uint32_t>((sum + std::rotl(sum, 32)) >> 32);
-    return (half + std::rotl(half, 16)) >> 16 == 0xffff;
+    // A multiple of 0xffff: what is, times the inverse of that, is its share; all else is more.
+    constexpr std::uint64_t kMost = ~std::uint64_t{0} / 0xffff;
+    constexpr std::uint64_t kInverse = 0 - kMost;
+    static_assert(kInverse * 0xffff == 1);
+    return sum * kInverse <= kMost;
 }
 
 // Nothing stands against the packet with this header but, perhaps, its route: it comes from one
@@ -82,11 +85,12 @@ bool asks_for_source_route(const packet::Headers& headers);
 inline void lower_hop_limit4(std::byte* network) {
     auto& ip = *reinterpret_cast<packet::wire::Ip4*>(network);
     --ip.ttl;
-    // The word of TTL and protocol has become 0x0100 less. 0xffff is no checksum of a header.
-    const Be16 one_hop = Be16::from_host(0x0100);
-    const std::uint32_t sum = std::uint32_t{std::bit_cast<std::uint16_t>(ip.checksum)} +
-                              std::bit_cast<std::uint16_t>(one_hop);
-    ip.checksum = std::bit_cast<Be16>(static_cast<std::uint16_t>(sum + (sum >= 0xffff ? 1 : 0)));
+    // The word of TTL and protocol has become 0x0100 less, in whatever order their bytes are. The
+    // carry comes round, and 0xffff is no checksum of a header.
+    constexpr unsigned kHop = std::bit_cast<std::uint16_t>(Be16::from_host(0x0100));
+    const unsigned sum = std::bit_cast<std::uint16_t>(ip.checksum);
+    ip.checksum = std::bit_cast<Be16>(
+        static_cast<std::uint16_t>(sum + kHop + 1 - (sum < 0xffff - kHop ? 1 : 0)));
 }
 inline void lower_hop_limit6(std::byte* network) {
     --reinterpret_cast<packet::wire::Ip6*>(network)->hop_limit;

@@ -9,7 +9,6 @@
 // Threads: belongs to one worker.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -75,15 +74,6 @@ class Burst {
         common_ |= Mask{other.is_common(i)} << size_;
         ++size_;
     }
-    // All of another burst, in the same way.
-    // REQUIRES: size() + other.size() <= kCapacity; they were added as frames.
-    void add_all(const Burst& other, const Passage& passage) {
-        note_passage(other.size_, passage);
-        std::copy_n(other.frames_.begin(), other.size_, frames_.begin() + size_);
-        std::copy_n(other.glances_.begin(), other.size_, glances_.begin() + size_);
-        common_ |= other.common_ << size_;
-        size_ += other.size_;
-    }
     // One that has been parsed already, and outlives the burst. It is not glanced at.
     // REQUIRES: size() < kCapacity.
     void add(const Packet& packet) {
@@ -92,6 +82,13 @@ class Burst {
         glances_[size_] = {};
         parsed_ |= Mask{1} << size_;
         ++size_;
+    }
+    // From now on all go another way, and the bytes that a glance does not see may have changed.
+    // REQUIRES: they were added as frames.
+    void redirect(const Passage& passage) {
+        passage_ = passage;
+        one_passage_ = true;
+        parsed_ = 0;
     }
     // Takes all others out; those that stay move together.
     void keep_only(Mask kept);

@@ -351,43 +351,29 @@ bool Fib::leads_to(const Ipv6& destination, packet::InterfaceIndex interface) co
     return has_path(table6_.find(groups_, bytes_of(destination)), default6_, interface);
 }
 
-// From the words of the root on: one level for all of them at a time.
 template <typename Destination>
-void Fib::descend(std::span<const Destination> destinations, std::span<Word> words) const {
-    std::array<std::uint8_t, kBurst> open;  // those that lead to a group
-    std::size_t open_count = 0;
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        open[open_count] = static_cast<std::uint8_t>(i);
-        open_count += words[i] / kChild;
-    }
-    for (unsigned byte = kRootBytes; open_count != 0; ++byte) {
-        const auto slot = [&](std::size_t i) {
-            return groups_.at(words[i] & kIndexMask) + bytes_of(destinations[i])[byte];
-        };
-        for (std::size_t at = 0; at < open_count; ++at)
-            __builtin_prefetch(slot(open[at]));
-        const std::size_t above = std::exchange(open_count, 0);
-        for (std::size_t at = 0; at < above; ++at) {
-            const std::size_t i = open[at];
-            words[i] = load(slot(i));
-            open[open_count] = static_cast<std::uint8_t>(i);
-            open_count += words[i] / kChild;
-        }
-    }
+void Fib::find_span(std::span<const Destination> destinations,
+                    std::span<const std::uint32_t> flow_hashes,
+                    std::span<const NextHop*> found) const {
+    for (std::size_t from = 0; from < destinations.size(); from += kBurst)
+        find_each(
+            std::min(kBurst, destinations.size() - from),
+            [&](std::size_t i) -> const Destination& { return destinations[from + i]; },
+            [&](std::size_t i) { return flow_hashes[from + i]; },
+            [&](std::size_t i, const NextHop& hop) {
+                __builtin_prefetch(&hop);
+                found[from + i] = &hop;
+            });
 }
-template void Fib::descend(std::span<const Ipv4>, std::span<Word>) const;
-template void Fib::descend(std::span<const Ipv6>, std::span<Word>) const;
 
 void Fib::find(std::span<const Ipv4> destinations, std::span<const std::uint32_t> flow_hashes,
                std::span<const NextHop*> found) const {
-    find_all(
-        destinations, [&](std::size_t i) { return flow_hashes[i]; }, found);
+    find_span(destinations, flow_hashes, found);
 }
 
 void Fib::find(std::span<const Ipv6> destinations, std::span<const std::uint32_t> flow_hashes,
                std::span<const NextHop*> found) const {
-    find_all(
-        destinations, [&](std::size_t i) { return flow_hashes[i]; }, found);
+    find_span(destinations, flow_hashes, found);
 }
 
 Fib::Usage Fib::usage() const {

@@ -43,13 +43,24 @@ Router::Target target_of(const program::Runtime& runtime, const Verdict& verdict
             .port = rule.next_hop_port};
 }
 
-// To compare addresses without a call.
-std::uint64_t number_of(const MacAddress& mac) {
-    std::uint32_t high;
-    std::uint16_t low;
-    std::memcpy(&high, mac.bytes.data(), sizeof high);
-    std::memcpy(&low, mac.bytes.data() + sizeof high, sizeof low);
-    return std::uint64_t{high} << 16 | low;
+// As they stand in a frame.
+constexpr std::uint16_t kIpv4 = std::bit_cast<std::uint16_t>(Be16::from_host(wire::kEtherTypeIpv4));
+constexpr std::uint16_t kIpv6 = std::bit_cast<std::uint16_t>(Be16::from_host(wire::kEtherTypeIpv6));
+constexpr MacAddress kEveryBit{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+
+template <typename Word>
+Word load(const std::byte* from) {
+    Word word;
+    std::memcpy(&word, from, sizeof word);
+    return word;
+}
+
+// The first eight bytes of a frame, of which six are known; not by way of memory, where what has
+// been written in pieces cannot be read at once.
+std::uint64_t first_word(const MacAddress& destination) {
+    const auto* bytes = reinterpret_cast<const std::byte*>(destination.bytes.data());
+    const std::uint64_t begin = load<std::uint32_t>(bytes), end = load<std::uint16_t>(bytes + 4);
+    return std::endian::native == std::endian::little ? begin | end << 32 : begin << 32 | end << 16;
 }
 
 template <typename Address>
@@ -161,55 +172,73 @@ bool Worker::take_routed(rte_mbuf*& mbuf, const Origin& origin, const program::R
     return true;
 }
 
-// Adds frames if all of them are what most of a gateway port are: IP, without a tag, in one buffer,
-// to the port's address. False: some are not, and none is there.
-bool Worker::add_plain(rte_mbuf** mbufs, unsigned count, const Origin& origin,
-                       const program::Runtime& runtime) {
-    const packet::Passage passage{.direction = packet::Direction::in,
-                                  .entry = packet::Entry::ip,
-                                  .receive_interface = origin.port,
-                                  .transmit_interface = kNoInterface};
-    const std::uint64_t own = number_of(runtime.environment().interfaces[origin.port].mac);
+// Takes frames into the burst if all of them are what most of a gateway port are: IP, without a
+// tag, in one buffer, to the port's address. False: some are not.
+bool Worker::add_plain(unsigned count, const Origin& origin, const program::Runtime& runtime) {
+    packet::Passage passage{.direction = packet::Direction::in, .entry = packet::Entry::ip};
+    passage.receive_interface = origin.port;
+    const std::uint64_t own = first_word(runtime.environment().interfaces[origin.port].mac);
     const std::uint16_t name = name_of(origin);
-    constexpr Be16 kIpv4 = Be16::from_host(wire::kEtherTypeIpv4);
-    constexpr Be16 kIpv6 = Be16::from_host(wire::kEtherTypeIpv6);
-    bool all_plain = true;
+    rte_mbuf** mbufs = taken_;
+    // What is not as it should be in any of them, without a branch.
+    std::uint64_t destinations = 0, flags = 0, bytes = 0;
+    unsigned segments = 0, types = 0;
     burst_.add(count, passage, [&](std::size_t i) {
         rte_mbuf* mbuf = mbufs[i];
-        mbuf->port = name;
         const std::byte* frame = rte_pktmbuf_mtod(mbuf, const std::byte*);
-        const auto& ethernet = *reinterpret_cast<const wire::Ethernet*>(frame);
-        all_plain = all_plain && mbuf->nb_segs == 1 &&
-                    (mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) == 0 &&
-                    mbuf->data_len > sizeof(wire::Ethernet) &&
-                    number_of(ethernet.destination) == own &&
-                    (ethernet.type == kIpv4 || ethernet.type == kIpv6);
-        return Burst::Frame{frame, mbuf->data_len};
+        const std::uint32_t length = mbuf->data_len;
+        bytes += length;
+        mbuf->port = name;
+        segments |= mbuf->nb_segs ^ 1U;
+        flags |= mbuf->ol_flags;
+        if (length > sizeof(wire::Ethernet)) [[likely]] {
+            destinations |= load<std::uint64_t>(frame) ^ own;
+            types |= load<std::uint16_t>(frame + offsetof(wire::Ethernet, type)) ^ kIpv4;
+        } else {
+            segments = 1;
+        }
+        return Burst::Frame{frame, length};
     });
-    return all_plain;
+    if (segments != 0 || (flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
+        (destinations & first_word(kEveryBit)) != 0)
+        return false;
+    for (unsigned i = 0; i < (types != 0 ? count : 0); ++i) {
+        const auto* ethernet = rte_pktmbuf_mtod(mbufs[i], const wire::Ethernet*);
+        const unsigned type = ethernet->type.host();
+        if (type != wire::kEtherTypeIpv4 && type != wire::kEtherTypeIpv6)
+            return false;
+    }
+    bytes_ = bytes;
+    routed_->all_plain_frames = true;
+    routed_->all_ipv4 = types == 0;
+    return true;
 }
 
-void Worker::receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& origin,
-                            const program::Runtime& runtime) {
+// Returns how many bytes came.
+std::uint64_t Worker::receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& origin,
+                                     const program::Runtime& runtime) {
     const bool has_owners =
         outboxes_.size() > 1 && (runtime.uses_states() || runtime.uses_reassembly());
+    std::uint64_t bytes = 0;
     for (unsigned done = 0; done < count; done += Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + Burst::kCapacity, count);
         begin_burst(mbufs + done, runtime);
-        routed_->all_plain_frames = !origin.host && add_plain(taken_, end - done, origin, runtime);
-        if (!routed_->all_plain_frames) {
+        if (origin.host || !add_plain(end - done, origin, runtime)) {
             begin_burst(mbufs + done, runtime);
             for (unsigned i = done; i < end; ++i) {
                 rte_mbuf* mbuf = mbufs[i];
+                bytes_ += mbuf->pkt_len;
                 if (take_routed(mbuf, origin, runtime))
                     taken_[burst_.size() - 1] = mbuf;
             }
         }
+        bytes += bytes_;
         if (has_owners)
             keep_own(origin, runtime);
         judge(runtime);
         routed_->all_plain_frames = false;
     }
+    return bytes;
 }
 
 // A burst of each twin at most comes in a turn; the rest waits in the kernel.
@@ -247,13 +276,12 @@ void Worker::carry_out_routed(const program::Runtime& runtime) {
     }
     if (routed == 0)
         return;
-    routed_->burst.begin(burst_.circumstances());
-    routed_->judgement.marked = 0;
-    for (Burst::Mask rest = routed & ~route_plainly(routed); rest != 0; rest &= rest - 1)
-        act_on_routed(static_cast<unsigned>(std::countr_zero(rest)), runtime);
-    if (routed_->burst.size() == 0)
+    const Burst::Mask rest = routed & ~route_plainly(routed);
+    for (Burst::Mask left = rest; left != 0; left &= left - 1)
+        act_on_routed(static_cast<unsigned>(std::countr_zero(left)), runtime);
+    if (routed_->burst->size() == 0)
         return;
-    engine_.filter(runtime, routed_->burst, routed_->judgement);
+    engine_.filter(runtime, *routed_->burst, routed_->judgement);
     act_on_outgoing(runtime);
 }
 
@@ -275,87 +303,107 @@ Burst::Mask Worker::plain_frames(Burst::Mask packets) const {
     return plain;
 }
 
-// Common packets that are let in as they are have their routes looked up together. Returns those
-// that go on to the `out` pass.
+// Routes together the common packets that are let in as they are. Returns those that go on to the
+// `out` pass; the others are as they were.
 Burst::Mask Worker::route_plainly(Burst::Mask packets) {
-    auto& wanted4 = routed_->wanted4;
-    auto& wanted6 = routed_->wanted6;
-    unsigned count4 = 0, count6 = 0;
-    packets &= judgement_.accepted & burst_.common() & ~judgement_.marked;
+    packets &= judgement_.accepted & ~judgement_.marked & burst_.common();
+    if (packets == burst_.all() && routed_->all_plain_frames && routed_->all_ipv4)
+        return route_whole();
+    routed_->begin(burst_.circumstances());
+    std::array<std::uint8_t, Burst::kCapacity> places4, places6;
+    std::size_t count4 = 0, count6 = 0;
     for (Burst::Mask left = plain_frames(packets); left != 0; left &= left - 1) {
-        const auto i = static_cast<unsigned>(std::countr_zero(left));
-        const packet::Glance& glance = burst_.glance(i);
-        if (glance.ip_version == 4) {
-            wanted4.destinations[count4] = glance.ip4().destination;
-            wanted4.packets[count4++] = static_cast<std::uint8_t>(i);
-        } else {
-            wanted6.destinations[count6] = glance.ip6().destination;
-            wanted6.packets[count6++] = static_cast<std::uint8_t>(i);
-        }
+        const auto i = static_cast<std::uint8_t>(std::countr_zero(left));
+        if (burst_.glance(i).ip_version == 4)
+            places4[count4++] = i;
+        else
+            places6[count6++] = i;
     }
-    wanted4.count = count4;
-    wanted6.count = count6;
-    const auto look_up = [&](auto& wanted) {
-        router_->fib().find_all(
-            std::span(wanted.destinations).first(wanted.count),
-            [&](std::size_t k) { return flow_hash(burst_.glance(wanted.packets[k])); },
-            std::span(wanted.found).first(wanted.count));
-    };
-    look_up(wanted4);
-    look_up(wanted6);
-    std::array<std::uint8_t, Burst::kCapacity> places;
-    Burst::Mask going = 0;
-    unsigned count = 0;
-    const auto pass = [&](const auto& wanted, auto goes_plainly, auto lower_hop_limit) {
-        for (unsigned k = 0; k < wanted.count; ++k) {
-            const unsigned i = wanted.packets[k];
-            const route::NextHop* hop = wanted.found[k];
-            const std::byte* network = burst_.glance(i).network;
-            if (hop->kind != route::Kind::forward || !goes_plainly(network)) [[unlikely]]
-                continue;
-            lower_hop_limit(const_cast<std::byte*>(network));
-            places[count] = static_cast<std::uint8_t>(i);
-            routed_->mbufs[count] = taken_[i];
-            routed_->hops[count++] = hop;
-            going |= Burst::Mask{1} << i;
-        }
-    };
-    pass(
-        wanted4, [](auto* at) { return forward::goes_plainly4(at); },
-        [](auto* at) { forward::lower_hop_limit4(at); });
-    pass(
-        wanted6, [](auto* at) { return forward::goes_plainly6(at); },
-        [](auto* at) { forward::lower_hop_limit6(at); });
-    routed_->plain = count;
-    add_plain_outgoing(std::span(places).first(count));
+    return route_listed(4, std::span(places4).first(count4)) |
+           route_listed(6, std::span(places6).first(count6));
+}
+
+// The same for a burst of nothing but these, of IPv4.
+Burst::Mask Worker::route_whole() {
+    Routed& routed = *routed_;
+    const auto network_of = [&](std::size_t i) { return burst_.glance(i).network; };
+    Burst::Mask staying = 0;
+    const packet::InterfaceIndex expected = routed.last_way_out;
+    packet::InterfaceIndex out = expected;
+    unsigned others = 0;  // not 0: some leave by another interface
+    router_->fib().find_each(
+        burst_.size(),
+        [&](std::size_t i) -> const Ipv4& {
+            return reinterpret_cast<const wire::Ip4*>(network_of(i))->destination;
+        },
+        [&](std::size_t i) { return flow_hash(burst_.glance(i)); },
+        [&](std::size_t i, const route::NextHop& hop) {
+            routed.hops[i] = &hop;
+            out = hop.interface;
+            others |= static_cast<unsigned>(out) ^ expected;
+            if (hop.kind == route::Kind::forward && forward::goes_plainly4(network_of(i)))
+                [[likely]]
+                forward::lower_hop_limit4(const_cast<std::byte*>(network_of(i)));
+            else
+                staying |= Burst::Mask{1} << i;
+        });
+    routed.last_way_out = out;
+    if (staying == 0 && others == 0) {
+        routed.take_over(burst_, taken_);
+        burst_.redirect(outgoing(burst_.passage(0), out));
+        return burst_.all();
+    }
+    routed.begin(burst_.circumstances());
+    const Burst::Mask going = burst_.all() & ~staying;
+    for (Burst::Mask left = going; left != 0; left &= left - 1) {
+        const auto i = static_cast<unsigned>(std::countr_zero(left));
+        add_plain_outgoing(i, *routed.hops[i]);
+    }
     return going;
 }
 
-// Packets of the burst by place, in the order of the next hops.
-void Worker::add_plain_outgoing(std::span<const std::uint8_t> places) {
-    if (places.empty())
-        return;
-    const packet::InterfaceIndex out = routed_->hops[0]->interface;
-    const auto* hops = routed_->hops.data();
-    const bool whole = places.size() == burst_.size() && burst_.has_one_passage() &&
-                       (routed_->wanted4.count == 0 || routed_->wanted6.count == 0) &&
-                       std::all_of(hops, hops + places.size(), [&](const route::NextHop* hop) {
-                           return hop->interface == out;
-                       });
-    if (whole) {
-        routed_->burst.add_all(burst_, outgoing(burst_.passage(0), out));
-        return;
-    }
-    for (std::size_t k = 0; k < places.size(); ++k)
-        routed_->burst.add(burst_, places[k],
-                           outgoing(burst_.passage(places[k]), routed_->hops[k]->interface));
+// The same for packets of one version, by place in the burst.
+Burst::Mask Worker::route_listed(unsigned ip_version, std::span<const std::uint8_t> places) {
+    const auto glance_of = [&](std::size_t k) -> const packet::Glance& {
+        return burst_.glance(places[k]);
+    };
+    const auto flow_hash_of = [&](std::size_t k) { return flow_hash(glance_of(k)); };
+    Burst::Mask going = 0;
+    const auto take = [&](std::size_t k, const route::NextHop& hop) {
+        const std::byte* network = glance_of(k).network;
+        if (hop.kind != route::Kind::forward ||
+            !(ip_version == 4 ? forward::goes_plainly4(network) : forward::goes_plainly6(network)))
+            return;
+        forward::lower_hop_limit(const_cast<std::byte*>(network), ip_version);
+        add_plain_outgoing(places[k], hop);
+        going |= Burst::Mask{1} << places[k];
+    };
+    const route::Fib& fib = router_->fib();
+    if (ip_version == 4)
+        fib.find_each(
+            places.size(),
+            [&](std::size_t k) -> const Ipv4& { return glance_of(k).ip4().destination; },
+            flow_hash_of, take);
+    else
+        fib.find_each(
+            places.size(),
+            [&](std::size_t k) -> const Ipv6& { return glance_of(k).ip6().destination; },
+            flow_hash_of, take);
+    return going;
+}
+
+void Worker::add_plain_outgoing(unsigned place, const route::NextHop& hop) {
+    Routed& routed = *routed_;
+    routed.burst->add(burst_, place, outgoing(burst_.passage(place), hop.interface));
+    routed.mbufs[routed.plain] = taken_[place];
+    routed.hops[routed.plain++] = &hop;
 }
 
 void Worker::add_outgoing(rte_mbuf* mbuf, std::span<const std::byte> frame,
                           const packet::Passage& passage, const program::PacketMarks* marks,
                           const Router::Way& way) {
-    const std::size_t i = routed_->burst.size();
-    routed_->burst.add(frame.data(), static_cast<std::uint32_t>(frame.size()), passage);
+    const std::size_t i = routed_->burst->size();
+    routed_->burst->add(frame.data(), static_cast<std::uint32_t>(frame.size()), passage);
     routed_->mbufs[i] = mbuf;
     routed_->ways[i] = way;
     if (marks != nullptr)
@@ -393,7 +441,7 @@ void Worker::act_on_routed(unsigned index, const program::Runtime& runtime) {
                   runtime);
     if (verdict.kind == Verdict::Kind::reass) {
         mbuf = reassemble_routed(mbuf, *packet, verdict, judgement_.mark(index),
-                                 routed_->burst.size(), runtime);
+                                 routed_->burst->size(), runtime);
         if (mbuf == nullptr)
             return;
         packet = &whole_;
@@ -422,7 +470,7 @@ void Worker::act_on_routed(unsigned index, const program::Runtime& runtime) {
 
 void Worker::act_on_outgoing(const program::Runtime& runtime) {
     const program::Judgement& judgement = routed_->judgement;
-    const auto size = static_cast<unsigned>(routed_->burst.size());
+    const auto size = static_cast<unsigned>(routed_->burst->size());
     const Burst::Mask unchanged = judgement.accepted & ~judgement.marked;
     router_->begin_burst();
     unsigned plain = 0;
@@ -432,7 +480,7 @@ void Worker::act_on_outgoing(const program::Runtime& runtime) {
             std::min(static_cast<unsigned>(std::countr_one(unchanged >> i)), routed_->plain - i);
         const unsigned sent =
             run == 0 ? 0
-                     : router_->send_plainly(runtime, std::span(routed_->mbufs).subspan(i, run),
+                     : router_->send_plainly(runtime, std::span(routed_->mbufs + i, run),
                                              routed_->hops.data() + i);
         plain += sent;
         i += sent;
@@ -449,7 +497,7 @@ void Worker::act_on_outgoing(const program::Runtime& runtime) {
 void Worker::act_on_special(unsigned index, const program::Runtime& runtime) {
     program::Judgement& judgement = routed_->judgement;
     rte_mbuf* mbuf = routed_->mbufs[index];
-    const packet::Packet* packet = &routed_->burst.packet(index);
+    const packet::Packet* packet = &routed_->burst->packet(index);
     Verdict verdict = program::Engine::verdict(runtime, judgement, index);
     if (verdict.kind == Verdict::Kind::tee)
         pass_tees({.mbuf = mbuf, .packet = *packet, .marks = judgement.mark(index)}, verdict,

@@ -140,16 +140,24 @@ class Router {
     }
 
   private:
-    // How packets leave by a next hop, good for one burst.
+    // How packets leave by a next hop.
     struct Leaving {
-        const route::NextHop* hop = nullptr;
-        unsigned longest = 0;  // frame, in bytes; 0: they need more than another address
+        const route::NextHop* hop = nullptr;  // good for one burst
+        // What the rest follows from, as long as nothing of it changes.
+        std::uint64_t runtime = 0;    // its serial number
+        std::uint64_t neighbour = 0;  // its word
+        std::uint32_t route_mtu = 0;
+        packet::InterfaceIndex interface = packet::kNoInterface;
+
         std::uint16_t port = 0;
+        unsigned longest = 0;  // frame, in bytes; 0: they need more than another address
         std::byte addresses[2 * sizeof(MacAddress)];  // as they begin the frame
     };
 
     // False: nothing is remembered then.
     bool look_up(const program::Runtime& runtime, const route::NextHop& hop);
+    bool find_leaving(const program::Runtime& runtime, const route::NextHop& hop,
+                      const route::Neighbour& neighbour);
 
     struct Waiting {
         rte_mbuf* mbuf = nullptr;
