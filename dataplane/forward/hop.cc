@@ -35,19 +35,6 @@ bool is_link_local(const Ipv6& address) {
     return address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
 }
 
-bool has_right_checksum(const std::byte* network) {
-    std::uint64_t sum = 0;
-    for (std::size_t at = 0; at < sizeof(wire::Ip4); at += sizeof(std::uint32_t)) {
-        std::uint32_t word;
-        std::memcpy(&word, network + at, sizeof word);
-        sum += word;
-    }
-    sum = (sum & 0xffffffff) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (sum & 0xffff) + (sum >> 16) == 0xffff;
-}
-
 bool is_group(const packet::Headers& headers) {
     const std::uint8_t* to = headers.destination.bytes.data();
     if (headers.ip_version == 6)
@@ -81,18 +68,6 @@ bool asks_for_source_route(const packet::Headers& headers) {
         at += length;
     }
     return false;
-}
-
-void lower_hop_limit(std::byte* network, unsigned ip_version) {
-    if (ip_version == 6) {
-        --reinterpret_cast<wire::Ip6*>(network)->hop_limit;
-        return;
-    }
-    auto& ip = *reinterpret_cast<wire::Ip4*>(network);
-    --ip.ttl;
-    // The word of TTL and protocol has become 0x0100 less. 0xffff is no checksum of a header.
-    const std::uint32_t sum = ip.checksum.host() + std::uint32_t{0x0100};
-    ip.checksum = Be16::from_host(static_cast<std::uint16_t>(sum + (sum >= 0xffff ? 1 : 0)));
 }
 
 std::uint16_t vlan_of(const packet::Headers& headers) {

@@ -8,12 +8,15 @@ namespace sluice::packet {
 void Burst::look(std::size_t count) {
     const std::size_t end = size_ + count;
     Mask common = common_;
+    std::uint64_t bytes = common_bytes_;
     for (std::size_t i = size_; i < end; ++i) {
         const Glance glance = glance_at(frames_[i].data, frames_[i].length);
         glances_[i] = glance;
         common |= Mask{glance.ip_version != 0} << i;
+        bytes += glance.ip_length;
     }
     common_ = common;
+    common_bytes_ = bytes;
     size_ = end;
 }
 
@@ -28,6 +31,7 @@ void Burst::note_passages(std::size_t count, const Passage& passage) {
 void Burst::keep_only(Mask kept) {
     std::size_t to = 0;
     Mask common = 0;
+    std::uint64_t bytes = 0;
     for (std::size_t from = 0; from < size_; ++from) {
         if ((kept >> from & 1) == 0)
             continue;
@@ -36,10 +40,12 @@ void Burst::keep_only(Mask kept) {
         if (!one_passage_)
             passages_[to] = passages_[from];
         common |= Mask{is_common(from)} << to;
+        bytes += glances_[to].ip_length;
         ++to;
     }
     size_ = to;
     common_ = common;
+    common_bytes_ = bytes;
     parsed_ = 0;
 }
 

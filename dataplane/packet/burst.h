@@ -43,6 +43,7 @@ class Burst {
         circumstances_.uptime_s = circumstances.uptime_s;
         size_ = 0;
         common_ = 0;
+        common_bytes_ = 0;
         parsed_ = 0;
         one_passage_ = true;
     }
@@ -72,6 +73,7 @@ class Burst {
         frames_[size_] = other.frames_[i];
         glances_[size_] = other.glances_[i];
         common_ |= Mask{other.is_common(i)} << size_;
+        common_bytes_ += other.glances_[i].ip_length;
         ++size_;
     }
     // One that has been parsed already, and outlives the burst. It is not glanced at.
@@ -83,6 +85,13 @@ class Burst {
         parsed_ |= Mask{1} << size_;
         ++size_;
     }
+    // From now on all go another way, and the bytes that a glance does not see may have changed.
+    // REQUIRES: they were added as frames.
+    void redirect(const Passage& passage) {
+        passage_ = passage;
+        one_passage_ = true;
+        parsed_ = 0;
+    }
     // Takes all others out; those that stay move together.
     void keep_only(Mask kept);
 
@@ -93,6 +102,8 @@ class Burst {
     // i < size().
     Mask common() const { return common_; }
     bool is_common(std::size_t i) const { return (common_ >> i & 1) != 0; }
+    // That rules count, of all of these.
+    std::uint64_t common_bytes() const { return common_bytes_; }
     // Its version is 0 if the packet is not common.
     const Glance& glance(std::size_t i) const { return glances_.data()[i]; }
     const Passage& passage(std::size_t i) const { return one_passage_ ? passage_ : passages_[i]; }
@@ -123,6 +134,7 @@ class Burst {
     Circumstances circumstances_;
     std::size_t size_ = 0;
     Mask common_ = 0;
+    std::uint64_t common_bytes_ = 0;
     Mask parsed_ = 0;
     std::array<Glance, kCapacity> glances_;
     bool one_passage_ = true;

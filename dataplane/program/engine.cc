@@ -384,16 +384,15 @@ struct Engine::Impl {
     void judge_alike(const Runtime& runtime, Burst& burst, Judgement& judgement,
                      std::uint32_t index) {
         const QuickRule rule = runtime.quick_rules()[index];
-        std::uint64_t bytes = 0;
-        for (std::size_t i = 0; i < burst.size(); ++i) {
-            bytes += burst.glance(i).ip_length;
-            judgement.rules[i] = index;
-        }
         const Judgement::Mask common = burst.common();
-        if (common != 0)
-            count(rule.slot, static_cast<std::uint64_t>(std::popcount(common)), bytes,
-                  burst.circumstances().now_ms);
+        // Counting bits is a call on a machine of which nothing is known.
+        const auto packets =
+            common == burst.all() ? burst.size() : static_cast<std::size_t>(std::popcount(common));
+        if (packets != 0)
+            count(rule.slot, packets, burst.common_bytes(), burst.circumstances().now_ms);
         (rule.matched == Outcome::accept ? judgement.accepted : judgement.denied) |= common;
+        judgement.alike = common;
+        judgement.one_rule = index;
         const Judgement::Mask others = burst.all() & ~common;
         if (others == 0)
             return;
@@ -518,6 +517,7 @@ struct Engine::Impl {
         judgement.accepted = 0;
         judgement.denied = 0;
         judgement.told = 0;
+        judgement.alike = 0;
         if (burst.size() == 0)
             return;
         walker.begin_burst(runtime);
@@ -588,7 +588,7 @@ void Engine::filter(const Runtime& runtime, std::span<const Packet> packets,
 
 Verdict Engine::verdict(const Runtime& runtime, const Judgement& judgement, std::size_t i) {
     return judgement.has_verdict(i) ? judgement.verdicts[i]
-                                    : plain_verdict(runtime, judgement.rules[i]);
+                                    : plain_verdict(runtime, judgement.rule(i));
 }
 
 Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdict& verdict,

@@ -24,10 +24,14 @@ struct Judgement {
     // next; whoever begins with new packets clears it.
     Mask marked = 0;
 
-    std::array<std::uint32_t, packet::Burst::kCapacity> rules;  // index: of `accepted` and `denied`
-    std::array<Verdict, packet::Burst::kCapacity> verdicts;     // of `told`
+    // Indices of rules, of `accepted` and `denied`: of those in `alike` it is one.
+    Mask alike = 0;
+    std::uint32_t one_rule = 0;
+    std::array<std::uint32_t, packet::Burst::kCapacity> rules;
+    std::array<Verdict, packet::Burst::kCapacity> verdicts;  // of `told`
     std::array<PacketMarks, packet::Burst::kCapacity> marks;
 
+    std::uint32_t rule(std::size_t i) const { return (alike >> i & 1) != 0 ? one_rule : rules[i]; }
     bool has_verdict(std::size_t i) const { return (told >> i & 1) != 0; }
     bool is_marked(std::size_t i) const { return (marked >> i & 1) != 0; }
 

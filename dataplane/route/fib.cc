@@ -14,18 +14,10 @@ namespace {
 
 // From so many routes of a family on, large pages are worth their memory.
 constexpr std::size_t kLargeTable = 8192;
-constexpr std::size_t kBurst = 64;
 
 std::string text_of(const Prefix& prefix) {
     return std::visit([](const auto& address) { return to_string(address); }, prefix.address) +
            "/" + std::to_string(prefix.length);
-}
-
-const std::uint8_t* bytes_of(const Ipv4& address) {
-    return address.value.bytes;
-}
-const std::uint8_t* bytes_of(const Ipv6& address) {
-    return address.bytes.data();
 }
 
 bool covers(const std::uint8_t* prefix, unsigned length, const std::uint8_t* address) {
@@ -359,57 +351,29 @@ bool Fib::leads_to(const Ipv6& destination, packet::InterfaceIndex interface) co
     return has_path(table6_.find(groups_, bytes_of(destination)), default6_, interface);
 }
 
-template <typename Destination, typename Table>
-void Fib::find_burst(const Table& table, const Word& fallback,
-                     std::span<const Destination> destinations,
-                     std::span<const std::uint32_t> flow_hashes,
-                     std::span<const NextHop*> found) const {
-    std::array<Word, kBurst> words;
-    std::array<std::uint8_t, kBurst> open;  // those that lead to a group
-    for (std::size_t from = 0; from < destinations.size(); from += kBurst) {
-        const std::size_t count = std::min(kBurst, destinations.size() - from);
-        const Destination* burst = destinations.data() + from;
-        // One level for all of them at a time, and no load waits for another one, so that their
-        // cache misses overlap.
-        for (std::size_t i = 0; i < count; ++i)
-            __builtin_prefetch(table.root_slot(bytes_of(burst[i])));
-        for (std::size_t i = 0; i < count; ++i)
-            words[i] = load(table.root_slot(bytes_of(burst[i])));
-        std::size_t open_count = 0;
-        for (std::size_t i = 0; i < count; ++i) {
-            open[open_count] = static_cast<std::uint8_t>(i);
-            open_count += words[i] / kChild;
-        }
-        for (unsigned byte = kRootBytes; open_count != 0; ++byte) {
-            const auto slot = [&](std::size_t i) {
-                return groups_.at(words[i] & kIndexMask) + bytes_of(burst[i])[byte];
-            };
-            for (std::size_t at = 0; at < open_count; ++at)
-                __builtin_prefetch(slot(open[at]));
-            const std::size_t above = std::exchange(open_count, 0);
-            for (std::size_t at = 0; at < above; ++at) {
-                const std::size_t i = open[at];
-                words[i] = load(slot(i));
-                open[open_count] = static_cast<std::uint8_t>(i);
-                open_count += words[i] / kChild;
-            }
-        }
-        for (std::size_t i = 0; i < count; ++i) {
-            const NextHop& next = hop(words[i] & ~kDepthMask, fallback, flow_hashes[from + i]);
-            __builtin_prefetch(&next);
-            found[from + i] = &next;
-        }
-    }
+template <typename Destination>
+void Fib::find_span(std::span<const Destination> destinations,
+                    std::span<const std::uint32_t> flow_hashes,
+                    std::span<const NextHop*> found) const {
+    for (std::size_t from = 0; from < destinations.size(); from += kBurst)
+        find_each(
+            std::min(kBurst, destinations.size() - from),
+            [&](std::size_t i) -> const Destination& { return destinations[from + i]; },
+            [&](std::size_t i) { return flow_hashes[from + i]; },
+            [&](std::size_t i, const NextHop& hop) {
+                __builtin_prefetch(&hop);
+                found[from + i] = &hop;
+            });
 }
 
 void Fib::find(std::span<const Ipv4> destinations, std::span<const std::uint32_t> flow_hashes,
                std::span<const NextHop*> found) const {
-    find_burst(table4_, default4_, destinations, flow_hashes, found);
+    find_span(destinations, flow_hashes, found);
 }
 
 void Fib::find(std::span<const Ipv6> destinations, std::span<const std::uint32_t> flow_hashes,
                std::span<const NextHop*> found) const {
-    find_burst(table6_, default6_, destinations, flow_hashes, found);
+    find_span(destinations, flow_hashes, found);
 }
 
 Fib::Usage Fib::usage() const {

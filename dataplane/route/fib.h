@@ -18,11 +18,14 @@
 // the prefix keeps what it had.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -102,6 +105,19 @@ class Fib {
               std::span<const NextHop*> found) const;
     void find(std::span<const Ipv6> destinations, std::span<const std::uint32_t> flow_hashes,
               std::span<const NextHop*> found) const;
+    // The same for `count` destinations, destination_at(0) …: `take(i, hop)` gets the next hop of
+    // each, and `flow_hash_of(i)` is asked if its route has several paths.
+    // REQUIRES: count <= kBurst; destination_at gives references that stay.
+    template <typename DestinationAt, typename FlowHashOf, typename Take>
+    void find_each(std::size_t count, DestinationAt destination_at, FlowHashOf flow_hash_of,
+                   Take take) const {
+        using Destination = std::remove_cvref_t<decltype(destination_at(0))>;
+        if constexpr (std::is_same_v<Destination, Ipv4>)
+            find_burst(table4_, default4_, count, destination_at, flow_hash_of, take);
+        else
+            find_burst(table6_, default6_, count, destination_at, flow_hash_of, take);
+    }
+    static constexpr std::size_t kBurst = 64;
     // One of the paths of the route is by this interface; a route that discards or is local counts
     // with its own interface.
     bool leads_to(Ipv4 destination, packet::InterfaceIndex interface) const;
@@ -177,6 +193,9 @@ class Fib {
     bool gather_retired();
     void give_back_waiting();
 
+    static const std::uint8_t* bytes_of(const Ipv4& address) { return address.value.bytes; }
+    static const std::uint8_t* bytes_of(const Ipv6& address) { return address.bytes.data(); }
+
     const NextHop& hop(Word word, const Word& fallback, std::uint32_t flow_hash) const {
         if (word == 0)
             word = load(&fallback);
@@ -185,11 +204,15 @@ class Fib {
         return next_hops_[word];  // number 0 is the one of kind `none`
     }
     bool has_path(Word word, const Word& fallback, packet::InterfaceIndex interface) const;
-    template <typename Destination, typename Table>
-    void find_burst(const Table& table, const Word& fallback,
-                    std::span<const Destination> destinations,
-                    std::span<const std::uint32_t> flow_hashes,
-                    std::span<const NextHop*> found) const;
+    template <typename Table, typename DestinationAt, typename FlowHashOf, typename Take>
+    void find_burst(const Table& table, const Word& fallback, std::size_t count,
+                    DestinationAt destination_at, FlowHashOf flow_hash_of, Take take) const;
+    template <typename DestinationAt>
+    void descend(std::span<Word> words, DestinationAt destination_at) const;
+    template <typename Destination>
+    void find_span(std::span<const Destination> destinations,
+                   std::span<const std::uint32_t> flow_hashes,
+                   std::span<const NextHop*> found) const;
 
     GroupPool groups_;
     PrefixTable<4> table4_;
@@ -205,5 +228,49 @@ class Fib {
     std::optional<std::uint64_t> waiting_;
     std::unique_ptr<Writer> writer_;
 };
+
+// No load waits for another one, so that the cache misses of a burst overlap.
+template <typename Table, typename DestinationAt, typename FlowHashOf, typename Take>
+void Fib::find_burst(const Table& table, const Word& fallback, std::size_t count,
+                     DestinationAt destination_at, FlowHashOf flow_hash_of, Take take) const {
+    std::array<Word, kBurst> words;
+    Word all = 0;
+    const Word* root = table.root();
+    for (std::size_t i = 0; i < count; ++i) {
+        words[i] = load(root + table.root_index(bytes_of(destination_at(i))));
+        all |= words[i];
+    }
+    if ((all & kChild) != 0)
+        descend(std::span(words).first(count), destination_at);
+    const Word otherwise = load(&fallback);
+    const NextHop* hops = next_hops_;
+    for (std::size_t i = 0; i < count; ++i) {
+        Word word = words[i] & ~kDepthMask;
+        word = word == 0 ? otherwise : word;
+        if ((word & kPathSet) != 0) [[unlikely]]
+            word = path_sets_[word & kIndexMask].bucket(flow_hash_of(i));
+        take(i, hops[word]);  // number 0 is the one of kind `none`
+    }
+}
+
+// From the words of the root on: one level for all of them at a time.
+template <typename DestinationAt>
+void Fib::descend(std::span<Word> words, DestinationAt destination_at) const {
+    std::array<std::uint8_t, kBurst> open;  // those that lead to a group
+    std::size_t open_count = 0;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        open[open_count] = static_cast<std::uint8_t>(i);
+        open_count += words[i] / kChild;
+    }
+    for (unsigned byte = kRootBytes; open_count != 0; ++byte) {
+        const std::size_t above = std::exchange(open_count, 0);
+        for (std::size_t at = 0; at < above; ++at) {
+            const std::size_t i = open[at];
+            words[i] = load(groups_.at(words[i] & kIndexMask) + bytes_of(destination_at(i))[byte]);
+            open[open_count] = static_cast<std::uint8_t>(i);
+            open_count += words[i] / kChild;
+        }
+    }
+}
 
 }  // namespace sluice::route

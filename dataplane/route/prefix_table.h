@@ -88,12 +88,15 @@ class PrefixTable {
     bool ready() const { return static_cast<bool>(root_memory_); }
 
     // -- readers --
-    const Word* root_slot(const std::uint8_t* address) const {
-        return root_memory_.as<const Word>() + root_index(address);
+    const Word* root() const { return root_memory_.as<const Word>(); }
+    static std::size_t root_index(const std::uint8_t* address) {
+        std::uint32_t head = 0;  // one load, and no address is shorter
+        std::memcpy(&head, address, sizeof head);
+        return __builtin_bswap32(head) >> (32 - kRootBits);
     }
     // 0: none but the default route.
     Word find(const GroupPool& groups, const std::uint8_t* address) const {
-        Word word = load(root_slot(address));
+        Word word = load(root() + root_index(address));
         for (unsigned byte = kRootBytes; (word & kChild) != 0; ++byte)
             word = load(groups.at(word & kIndexMask) + address[byte]);
         return word & ~kDepthMask;
@@ -118,11 +121,6 @@ class PrefixTable {
         std::size_t count = 0;
     };
 
-    static std::size_t root_index(const std::uint8_t* address) {
-        std::uint32_t head = 0;  // one load, and no address is shorter
-        std::memcpy(&head, address, sizeof head);
-        return __builtin_bswap32(head) >> (32 - kRootBits);
-    }
     static unsigned level_of(unsigned length) {
         return length <= kRootBits ? 0 : (length - kRootBits + 7) / 8;
     }

@@ -29,8 +29,11 @@ void Worker::carry_out(const program::Runtime& runtime) {
         carry_out_simply(count);
         return;
     }
-    if (router_ != nullptr)
+    if (router_ != nullptr) {
         carry_out_routed(runtime);
+        if (burst_.has_one_passage() && count != 0 && burst_.passage(0).entry == packet::Entry::ip)
+            return;
+    }
     for (unsigned i = 0; i < count; ++i) {
         const std::uint16_t port = burst_.passage(i).receive_interface;
         if (burst_.passage(i).entry == packet::Entry::ip)

@@ -43,29 +43,24 @@ Router::Target target_of(const program::Runtime& runtime, const Verdict& verdict
             .port = rule.next_hop_port};
 }
 
-// A packet that nothing stands against but, perhaps, its route: to one station, between ordinary
-// addresses, with a hop to go.
-bool goes_plainly(const packet::Glance& glance, const MacAddress& link_destination) {
-    if ((link_destination.bytes[0] & 1) != 0 || glance.ttl() <= 1)
-        return false;
-    if (glance.ip_version == 4) {
-        const unsigned from = glance.ip4().source.value.bytes[0];
-        const unsigned to = glance.ip4().destination.value.bytes[0];
-        return from - 1 < 223 && from != 127 && to - 1 < 223 && to != 127 &&
-               forward::has_right_checksum(glance.network);
-    }
-    const std::uint8_t* from = glance.ip6().source.bytes.data();
-    const std::uint8_t* to = glance.ip6().destination.bytes.data();
-    return from[0] != 0 && from[0] != 0xff && from[0] != 0xfe && to[0] != 0 && to[0] != 0xff;
+// As they stand in a frame.
+constexpr std::uint16_t kIpv4 = std::bit_cast<std::uint16_t>(Be16::from_host(wire::kEtherTypeIpv4));
+constexpr std::uint16_t kIpv6 = std::bit_cast<std::uint16_t>(Be16::from_host(wire::kEtherTypeIpv6));
+constexpr MacAddress kEveryBit{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+
+template <typename Word>
+Word load(const std::byte* from) {
+    Word word;
+    std::memcpy(&word, from, sizeof word);
+    return word;
 }
 
-// To compare addresses without a call.
-std::uint64_t number_of(const MacAddress& mac) {
-    std::uint32_t high;
-    std::uint16_t low;
-    std::memcpy(&high, mac.bytes.data(), sizeof high);
-    std::memcpy(&low, mac.bytes.data() + sizeof high, sizeof low);
-    return std::uint64_t{high} << 16 | low;
+// The first eight bytes of a frame, of which six are known; not by way of memory, where what has
+// been written in pieces cannot be read at once.
+std::uint64_t first_word(const MacAddress& destination) {
+    const auto* bytes = reinterpret_cast<const std::byte*>(destination.bytes.data());
+    const std::uint64_t begin = load<std::uint32_t>(bytes), end = load<std::uint16_t>(bytes + 4);
+    return std::endian::native == std::endian::little ? begin | end << 32 : begin << 32 | end << 16;
 }
 
 template <typename Address>
@@ -73,6 +68,21 @@ std::uint64_t folded(const Address& address) {
     std::uint64_t words[2] = {};
     std::memcpy(words, &address, sizeof address);
     return words[0] ^ words[1];
+}
+
+std::uint32_t flow_hash(const packet::Glance& glance) {
+    if (glance.ip_version == 4)
+        return Router::flow_hash(folded(glance.ip4().source), folded(glance.ip4().destination),
+                                 glance.ports);
+    return Router::flow_hash(folded(glance.ip6().source), folded(glance.ip6().destination),
+                             glance.ports);
+}
+
+packet::Passage outgoing(packet::Passage passage, packet::InterfaceIndex interface) {
+    passage.direction = packet::Direction::out;
+    passage.came_back = 0;
+    passage.transmit_interface = interface;
+    return passage;
 }
 
 }  // namespace
@@ -162,54 +172,73 @@ bool Worker::take_routed(rte_mbuf*& mbuf, const Origin& origin, const program::R
     return true;
 }
 
-// What most frames of a gateway port are: IP, without a tag, in one buffer, to the port's address.
-bool Worker::is_plainly_for_us(const rte_mbuf& mbuf) const {
-    if (mbuf.nb_segs != 1 || (mbuf.ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
-        mbuf.data_len <= sizeof(wire::Ethernet))
+// Takes frames into the burst if all of them are what most of a gateway port are: IP, without a
+// tag, in one buffer, to the port's address. False: some are not.
+bool Worker::add_plain(unsigned count, const Origin& origin, const program::Runtime& runtime) {
+    packet::Passage passage{.direction = packet::Direction::in, .entry = packet::Entry::ip};
+    passage.receive_interface = origin.port;
+    const std::uint64_t own = first_word(runtime.environment().interfaces[origin.port].mac);
+    const std::uint16_t name = name_of(origin);
+    rte_mbuf** mbufs = taken_;
+    // What is not as it should be in any of them, without a branch.
+    std::uint64_t destinations = 0, flags = 0, bytes = 0;
+    unsigned segments = 0, types = 0;
+    burst_.add(count, passage, [&](std::size_t i) {
+        rte_mbuf* mbuf = mbufs[i];
+        const std::byte* frame = rte_pktmbuf_mtod(mbuf, const std::byte*);
+        const std::uint32_t length = mbuf->data_len;
+        bytes += length;
+        mbuf->port = name;
+        segments |= mbuf->nb_segs ^ 1U;
+        flags |= mbuf->ol_flags;
+        if (length > sizeof(wire::Ethernet)) [[likely]] {
+            destinations |= load<std::uint64_t>(frame) ^ own;
+            types |= load<std::uint16_t>(frame + offsetof(wire::Ethernet, type)) ^ kIpv4;
+        } else {
+            segments = 1;
+        }
+        return Burst::Frame{frame, length};
+    });
+    if (segments != 0 || (flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
+        (destinations & first_word(kEveryBit)) != 0)
         return false;
-    const auto& ethernet = *rte_pktmbuf_mtod(&mbuf, const wire::Ethernet*);
-    const std::uint16_t type = ethernet.type.host();
-    return (type == wire::kEtherTypeIpv4 || type == wire::kEtherTypeIpv6) &&
-           number_of(ethernet.destination) == routed_->own_mac;
+    for (unsigned i = 0; i < (types != 0 ? count : 0); ++i) {
+        const auto* ethernet = rte_pktmbuf_mtod(mbufs[i], const wire::Ethernet*);
+        const unsigned type = ethernet->type.host();
+        if (type != wire::kEtherTypeIpv4 && type != wire::kEtherTypeIpv6)
+            return false;
+    }
+    bytes_ = bytes;
+    routed_->all_plain_frames = true;
+    routed_->all_ipv4 = types == 0;
+    return true;
 }
 
-void Worker::receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& origin,
-                            const program::Runtime& runtime) {
+// Returns how many bytes came.
+std::uint64_t Worker::receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& origin,
+                                     const program::Runtime& runtime) {
     const bool has_owners =
         outboxes_.size() > 1 && (runtime.uses_states() || runtime.uses_reassembly());
-    const packet::Passage plain{.direction = packet::Direction::in,
-                                .entry = packet::Entry::ip,
-                                .receive_interface = origin.port,
-                                .transmit_interface = kNoInterface};
-    routed_->own_mac = number_of(runtime.environment().interfaces[origin.port].mac);
+    std::uint64_t bytes = 0;
     for (unsigned done = 0; done < count; done += Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + Burst::kCapacity, count);
         begin_burst(mbufs + done, runtime);
-        // Plain ones are added together.
-        std::size_t waiting = 0;
-        const auto add_waiting = [&] {
-            rte_mbuf** first = taken_ + burst_.size();
-            burst_.add(std::exchange(waiting, 0), plain, [&](std::size_t i) {
-                return Burst::Frame{rte_pktmbuf_mtod(first[i], const std::byte*),
-                                    first[i]->data_len};
-            });
-        };
-        for (unsigned i = done; i < end; ++i) {
-            rte_mbuf* mbuf = mbufs[i];
-            if (!origin.host && is_plainly_for_us(*mbuf)) {
-                mbuf->port = name_of(origin);
-                taken_[burst_.size() + waiting++] = mbuf;
-                continue;
+        if (origin.host || !add_plain(end - done, origin, runtime)) {
+            begin_burst(mbufs + done, runtime);
+            for (unsigned i = done; i < end; ++i) {
+                rte_mbuf* mbuf = mbufs[i];
+                bytes_ += mbuf->pkt_len;
+                if (take_routed(mbuf, origin, runtime))
+                    taken_[burst_.size() - 1] = mbuf;
             }
-            add_waiting();
-            if (take_routed(mbuf, origin, runtime))
-                taken_[burst_.size() - 1] = mbuf;
         }
-        add_waiting();
+        bytes += bytes_;
         if (has_owners)
             keep_own(origin, runtime);
         judge(runtime);
+        routed_->all_plain_frames = false;
     }
+    return bytes;
 }
 
 // A burst of each twin at most comes in a turn; the rest waits in the kernel.
@@ -238,87 +267,143 @@ unsigned Worker::take_from_host(const program::Runtime* runtime) {
 
 void Worker::carry_out_routed(const program::Runtime& runtime) {
     Burst::Mask routed = 0;
-    for (std::size_t i = 0; i < burst_.size(); ++i)
-        routed |= Burst::Mask{burst_.passage(i).entry == packet::Entry::ip} << i;
+    if (burst_.has_one_passage()) {
+        if (burst_.size() != 0 && burst_.passage(0).entry == packet::Entry::ip)
+            routed = burst_.all();
+    } else {
+        for (std::size_t i = 0; i < burst_.size(); ++i)
+            routed |= Burst::Mask{burst_.passage(i).entry == packet::Entry::ip} << i;
+    }
     if (routed == 0)
         return;
-    routed_->burst.begin(burst_.circumstances());
-    routed_->judgement.marked = 0;
-    route_burst(routed, runtime);
-    if (routed_->burst.size() == 0)
+    const Burst::Mask rest = routed & ~route_plainly(routed);
+    for (Burst::Mask left = rest; left != 0; left &= left - 1)
+        act_on_routed(static_cast<unsigned>(std::countr_zero(left)), runtime);
+    if (routed_->burst->size() == 0)
         return;
-    engine_.filter(runtime, routed_->burst, routed_->judgement);
-    router_->begin_burst();
-    unsigned plain = 0;
-    for (unsigned i = 0; i < routed_->burst.size(); ++i)
-        plain += act_on_outgoing(i, runtime) ? 1 : 0;
-    contract::add(spec_.counters->routed, plain);
+    engine_.filter(runtime, *routed_->burst, routed_->judgement);
+    act_on_outgoing(runtime);
 }
 
-// Common packets that are let in as they are have their routes looked up together.
-void Worker::route_burst(Burst::Mask packets, const program::Runtime& runtime) {
-    auto& [plain4, destinations4, hashes4] = routed_->wanted4;
-    auto& [plain6, destinations6, hashes6] = routed_->wanted6;
-    auto& hops = routed_->hops;
-    unsigned count4 = 0, count6 = 0;
-    Burst::Mask rest = 0;
-    for (Burst::Mask left = packets; left != 0; left &= left - 1) {
-        const auto i = static_cast<unsigned>(std::countr_zero(left));
-        const packet::Glance& glance = burst_.glance(i);
-        const auto& ethernet = *rte_pktmbuf_mtod(taken_[i], const wire::Ethernet*);
-        const bool plain = (judgement_.accepted >> i & 1) != 0 && burst_.is_common(i) &&
-                           burst_.passage(i).direction == packet::Direction::in &&
-                           taken_[i]->nb_segs == 1 && !judgement_.is_marked(i) &&
-                           goes_plainly(glance, ethernet.destination);
-        if (!plain) {
-            rest |= Burst::Mask{1} << i;
-        } else if (glance.ip_version == 4) {
-            destinations4[count4] = glance.ip4().destination;
-            hashes4[count4] = Router::flow_hash(folded(glance.ip4().source),
-                                                folded(glance.ip4().destination), glance.ports);
-            plain4[count4++] = static_cast<std::uint8_t>(i);
-        } else {
-            destinations6[count6] = glance.ip6().destination;
-            hashes6[count6] = Router::flow_hash(folded(glance.ip6().source),
-                                                folded(glance.ip6().destination), glance.ports);
-            plain6[count6++] = static_cast<std::uint8_t>(i);
-        }
+// Those of `packets` that lie in one buffer, without a tag, and were not sent to a group.
+Burst::Mask Worker::plain_frames(Burst::Mask packets) const {
+    if (routed_->all_plain_frames)
+        return packets;
+    Burst::Mask plain = 0;
+    for (; packets != 0; packets &= packets - 1) {
+        const auto i = static_cast<unsigned>(std::countr_zero(packets));
+        const auto* frame = rte_pktmbuf_mtod(taken_[i], const std::byte*);
+        const auto& ethernet = *reinterpret_cast<const wire::Ethernet*>(frame);
+        const bool is_plain = taken_[i]->nb_segs == 1 &&
+                              burst_.glance(i).network == frame + sizeof(wire::Ethernet) &&
+                              (ethernet.destination.bytes[0] & 1) == 0 &&
+                              burst_.passage(i).direction == packet::Direction::in;
+        plain |= Burst::Mask{is_plain} << i;
     }
-    const auto send_on = [&](unsigned i, const route::NextHop& hop) {
-        if (hop.kind != route::Kind::forward) {
-            rest |= Burst::Mask{1} << i;
+    return plain;
+}
+
+// Routes together the common packets that are let in as they are. Returns those that go on to the
+// `out` pass; the others are as they were.
+Burst::Mask Worker::route_plainly(Burst::Mask packets) {
+    packets &= judgement_.accepted & ~judgement_.marked & burst_.common();
+    if (packets == burst_.all() && routed_->all_plain_frames && routed_->all_ipv4)
+        return route_whole();
+    routed_->begin(burst_.circumstances());
+    std::array<std::uint8_t, Burst::kCapacity> places4, places6;
+    std::size_t count4 = 0, count6 = 0;
+    for (Burst::Mask left = plain_frames(packets); left != 0; left &= left - 1) {
+        const auto i = static_cast<std::uint8_t>(std::countr_zero(left));
+        if (burst_.glance(i).ip_version == 4)
+            places4[count4++] = i;
+        else
+            places6[count6++] = i;
+    }
+    return route_listed(4, std::span(places4).first(count4)) |
+           route_listed(6, std::span(places6).first(count6));
+}
+
+// The same for a burst of nothing but these, of IPv4.
+Burst::Mask Worker::route_whole() {
+    Routed& routed = *routed_;
+    const auto network_of = [&](std::size_t i) { return burst_.glance(i).network; };
+    Burst::Mask staying = 0;
+    const packet::InterfaceIndex expected = routed.last_way_out;
+    packet::InterfaceIndex out = expected;
+    unsigned others = 0;  // not 0: some leave by another interface
+    router_->fib().find_each(
+        burst_.size(),
+        [&](std::size_t i) -> const Ipv4& {
+            return reinterpret_cast<const wire::Ip4*>(network_of(i))->destination;
+        },
+        [&](std::size_t i) { return flow_hash(burst_.glance(i)); },
+        [&](std::size_t i, const route::NextHop& hop) {
+            routed.hops[i] = &hop;
+            out = hop.interface;
+            others |= static_cast<unsigned>(out) ^ expected;
+            if (hop.kind == route::Kind::forward && forward::goes_plainly4(network_of(i)))
+                [[likely]]
+                forward::lower_hop_limit4(const_cast<std::byte*>(network_of(i)));
+            else
+                staying |= Burst::Mask{1} << i;
+        });
+    routed.last_way_out = out;
+    if (staying == 0 && others == 0) {
+        routed.take_over(burst_, taken_);
+        burst_.redirect(outgoing(burst_.passage(0), out));
+        return burst_.all();
+    }
+    routed.begin(burst_.circumstances());
+    const Burst::Mask going = burst_.all() & ~staying;
+    for (Burst::Mask left = going; left != 0; left &= left - 1) {
+        const auto i = static_cast<unsigned>(std::countr_zero(left));
+        add_plain_outgoing(i, *routed.hops[i]);
+    }
+    return going;
+}
+
+// The same for packets of one version, by place in the burst.
+Burst::Mask Worker::route_listed(unsigned ip_version, std::span<const std::uint8_t> places) {
+    const auto glance_of = [&](std::size_t k) -> const packet::Glance& {
+        return burst_.glance(places[k]);
+    };
+    const auto flow_hash_of = [&](std::size_t k) { return flow_hash(glance_of(k)); };
+    Burst::Mask going = 0;
+    const auto take = [&](std::size_t k, const route::NextHop& hop) {
+        const std::byte* network = glance_of(k).network;
+        if (hop.kind != route::Kind::forward ||
+            !(ip_version == 4 ? forward::goes_plainly4(network) : forward::goes_plainly6(network)))
             return;
-        }
-        const packet::Glance& glance = burst_.glance(i);
-        forward::lower_hop_limit(const_cast<std::byte*>(glance.network), glance.ip_version);
-        packet::Passage passage = burst_.passage(i);
-        passage.direction = packet::Direction::out;
-        passage.came_back = 0;
-        passage.transmit_interface = hop.interface;
-        const std::size_t k = routed_->burst.size();
-        routed_->burst.add(burst_, i, passage);
-        routed_->mbufs[k] = taken_[i];
-        routed_->ways[k].hop = &hop;
-        routed_->ways[k].target.version = 0;
+        forward::lower_hop_limit(const_cast<std::byte*>(network), ip_version);
+        add_plain_outgoing(places[k], hop);
+        going |= Burst::Mask{1} << places[k];
     };
     const route::Fib& fib = router_->fib();
-    fib.find(std::span(destinations4).first(count4), std::span(hashes4).first(count4),
-             std::span(hops).first(count4));
-    for (unsigned k = 0; k < count4; ++k)
-        send_on(plain4[k], *hops[k]);
-    fib.find(std::span(destinations6).first(count6), std::span(hashes6).first(count6),
-             std::span(hops).first(count6));
-    for (unsigned k = 0; k < count6; ++k)
-        send_on(plain6[k], *hops[k]);
-    for (; rest != 0; rest &= rest - 1)
-        act_on_routed(static_cast<unsigned>(std::countr_zero(rest)), runtime);
+    if (ip_version == 4)
+        fib.find_each(
+            places.size(),
+            [&](std::size_t k) -> const Ipv4& { return glance_of(k).ip4().destination; },
+            flow_hash_of, take);
+    else
+        fib.find_each(
+            places.size(),
+            [&](std::size_t k) -> const Ipv6& { return glance_of(k).ip6().destination; },
+            flow_hash_of, take);
+    return going;
+}
+
+void Worker::add_plain_outgoing(unsigned place, const route::NextHop& hop) {
+    Routed& routed = *routed_;
+    routed.burst->add(burst_, place, outgoing(burst_.passage(place), hop.interface));
+    routed.mbufs[routed.plain] = taken_[place];
+    routed.hops[routed.plain++] = &hop;
 }
 
 void Worker::add_outgoing(rte_mbuf* mbuf, std::span<const std::byte> frame,
                           const packet::Passage& passage, const program::PacketMarks* marks,
                           const Router::Way& way) {
-    const std::size_t i = routed_->burst.size();
-    routed_->burst.add(frame.data(), static_cast<std::uint32_t>(frame.size()), passage);
+    const std::size_t i = routed_->burst->size();
+    routed_->burst->add(frame.data(), static_cast<std::uint32_t>(frame.size()), passage);
     routed_->mbufs[i] = mbuf;
     routed_->ways[i] = way;
     if (marks != nullptr)
@@ -338,16 +423,13 @@ void Worker::route(rte_mbuf* mbuf, const packet::Packet& packet, program::Packet
         router_->route(runtime, {.mbuf = mbuf, .packet = &packet, .marks = marks}, target);
     if (way.hop == nullptr)
         return;
-    packet::Passage passage = packet.passage;
-    passage.direction = packet::Direction::out;
-    passage.came_back = 0;
-    passage.transmit_interface = way.hop->interface;
     // A frame in several buffers was put together for the rules; its copy has the new hop limit
     // too.
     auto* network = const_cast<std::byte*>(packet.headers.frame) + packet.headers.network_offset;
     if (packet.headers.frame != rte_pktmbuf_mtod(mbuf, const std::byte*))
         forward::lower_hop_limit(network, packet.headers.ip_version);
-    add_outgoing(mbuf, {packet.headers.frame, packet.headers.frame_length}, passage, marks, way);
+    add_outgoing(mbuf, {packet.headers.frame, packet.headers.frame_length},
+                 outgoing(packet.passage, way.hop->interface), marks, way);
 }
 
 void Worker::act_on_routed(unsigned index, const program::Runtime& runtime) {
@@ -359,7 +441,7 @@ void Worker::act_on_routed(unsigned index, const program::Runtime& runtime) {
                   runtime);
     if (verdict.kind == Verdict::Kind::reass) {
         mbuf = reassemble_routed(mbuf, *packet, verdict, judgement_.mark(index),
-                                 routed_->burst.size(), runtime);
+                                 routed_->burst->size(), runtime);
         if (mbuf == nullptr)
             return;
         packet = &whole_;
@@ -386,24 +468,36 @@ void Worker::act_on_routed(unsigned index, const program::Runtime& runtime) {
 // ---- Behind the `out` pass
 // -----------------------------------------------------------------------
 
-// True: it has left with nothing done to it but what routing does.
-bool Worker::act_on_outgoing(unsigned index, const program::Runtime& runtime) {
-    program::Judgement& judgement = routed_->judgement;
-    rte_mbuf* mbuf = routed_->mbufs[index];
-    const Router::Way& way = routed_->ways[index];
-    // What leaves as it came needs no second look.
-    if ((judgement.accepted >> index & 1) != 0 && routed_->burst.is_common(index) &&
-        !judgement.is_marked(index) && mbuf->nb_segs == 1 &&
-        router_->send_plainly(runtime, mbuf, routed_->burst.glance(index), way))
-        return true;
-    act_on_special(index, runtime);
-    return false;
+void Worker::act_on_outgoing(const program::Runtime& runtime) {
+    const program::Judgement& judgement = routed_->judgement;
+    const auto size = static_cast<unsigned>(routed_->burst->size());
+    const Burst::Mask unchanged = judgement.accepted & ~judgement.marked;
+    router_->begin_burst();
+    unsigned plain = 0;
+    for (unsigned i = 0; i < routed_->plain;) {
+        // What leaves as it came needs no second look.
+        const auto run =
+            std::min(static_cast<unsigned>(std::countr_one(unchanged >> i)), routed_->plain - i);
+        const unsigned sent =
+            run == 0 ? 0
+                     : router_->send_plainly(runtime, std::span(routed_->mbufs + i, run),
+                                             routed_->hops.data() + i);
+        plain += sent;
+        i += sent;
+        if (sent == 0) {
+            routed_->ways[i] = {.hop = routed_->hops[i], .target = {}};
+            act_on_special(i++, runtime);
+        }
+    }
+    for (unsigned i = routed_->plain; i < size; ++i)
+        act_on_special(i, runtime);
+    contract::add(spec_.counters->routed, plain);
 }
 
 void Worker::act_on_special(unsigned index, const program::Runtime& runtime) {
     program::Judgement& judgement = routed_->judgement;
     rte_mbuf* mbuf = routed_->mbufs[index];
-    const packet::Packet* packet = &routed_->burst.packet(index);
+    const packet::Packet* packet = &routed_->burst->packet(index);
     Verdict verdict = program::Engine::verdict(runtime, judgement, index);
     if (verdict.kind == Verdict::Kind::tee)
         pass_tees({.mbuf = mbuf, .packet = *packet, .marks = judgement.mark(index)}, verdict,

@@ -334,36 +334,65 @@ void Router::send_fragments(const packet::Interface& out, const Traveller& trave
 
 bool Router::look_up(const program::Runtime& runtime, const route::NextHop& hop) {
     leaving_.hop = nullptr;
-    const packet::Interface* out = interface_of(runtime, hop.interface);
-    if (hop.neighbour == route::kNoNeighbour || out == nullptr || !out->up ||
-        !spec_.sender->link_up(out->port))
+    if (hop.neighbour == route::kNoNeighbour)
         return false;
     const route::Neighbour& neighbour = spec_.fib->neighbour(hop.neighbour);
-    const std::optional<MacAddress> mac = neighbour.mac();
-    if (!mac)
+    const bool is_known = leaving_.neighbour == neighbour.word() &&
+                          leaving_.interface == hop.interface && leaving_.route_mtu == hop.mtu &&
+                          leaving_.runtime == runtime.serial();
+    if ((!is_known && !find_leaving(runtime, hop, neighbour)) ||
+        !spec_.sender->link_up(leaving_.port))
         return false;
-    leaving_ = {.hop = &hop,
-                .neighbour = &neighbour,
-                .mtu = hop.mtu != 0 ? std::min(hop.mtu, out->mtu) : out->mtu,
-                .port = out->port,
-                .is_tagged = out->vlan != 0,
-                .addresses = {*mac, out->mac}};
+    leaving_.hop = &hop;
     neighbour.mark_used();
     return true;
 }
 
-bool Router::send_plainly(const program::Runtime& runtime, rte_mbuf* mbuf,
-                          const packet::Glance& glance, const Way& way) {
-    if (way.hop != leaving_.hop && !look_up(runtime, *way.hop))
+bool Router::find_leaving(const program::Runtime& runtime, const route::NextHop& hop,
+                          const route::Neighbour& neighbour) {
+    leaving_ = {};
+    const packet::Interface* out = interface_of(runtime, hop.interface);
+    const std::uint64_t word = neighbour.word();
+    if (out == nullptr || !out->up || (word & route::Neighbour::kResolved) == 0)
         return false;
-    auto* frame = rte_pktmbuf_mtod(mbuf, std::byte*);
-    const auto offset = static_cast<std::size_t>(glance.network - frame);
-    if (glance.ip_length > leaving_.mtu || leaving_.is_tagged || offset != sizeof(wire::Ethernet))
-        return false;
-    std::memcpy(frame, leaving_.addresses, sizeof leaving_.addresses);
-    mbuf->port = RTE_MBUF_PORT_INVALID;
-    spec_.sender->forward(mbuf, leaving_.port);
+    leaving_.runtime = runtime.serial();
+    leaving_.neighbour = word;
+    leaving_.route_mtu = hop.mtu;
+    leaving_.interface = hop.interface;
+    leaving_.port = out->port;
+    const unsigned mtu = hop.mtu != 0 ? std::min(hop.mtu, out->mtu) : out->mtu;
+    leaving_.longest = out->vlan == 0 ? mtu + sizeof(wire::Ethernet) : 0;
+    std::memcpy(leaving_.addresses, &word, sizeof(MacAddress));
+    std::memcpy(leaving_.addresses + sizeof(MacAddress), &out->mac, sizeof out->mac);
     return true;
+}
+
+unsigned Router::send_plainly(const program::Runtime& runtime, std::span<rte_mbuf* const> mbufs,
+                              const route::NextHop* const* hops) {
+    const route::NextHop* hop = hops[0];
+    if (hop != leaving_.hop && !look_up(runtime, *hop))
+        return 0;
+    std::uint64_t first;  // bytes of the frame, and the rest of the addresses
+    std::uint32_t second;
+    std::memcpy(&first, leaving_.addresses, sizeof first);
+    std::memcpy(&second, leaving_.addresses + sizeof first, sizeof second);
+    const unsigned longest = leaving_.longest;
+    std::uint64_t bytes = 0;
+    unsigned count = 0;
+    for (; count < mbufs.size(); ++count) {
+        rte_mbuf* mbuf = mbufs[count];
+        // A short packet in a frame that is too long is nothing that happens often.
+        const unsigned length = mbuf->pkt_len;
+        if (hops[count] != hop || length > longest)
+            break;
+        auto* frame = rte_pktmbuf_mtod(mbuf, std::byte*);
+        mbuf->port = RTE_MBUF_PORT_INVALID;
+        std::memcpy(frame, &first, sizeof first);
+        std::memcpy(frame + sizeof first, &second, sizeof second);
+        bytes += length;
+    }
+    spec_.sender->forward(mbufs.first(count), leaving_.port, bytes);
+    return count;
 }
 
 void Router::send(const program::Runtime& runtime, const Traveller& traveller, const Way& way) {

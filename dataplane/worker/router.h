@@ -20,7 +20,6 @@
 #include <cstdint>
 #include <span>
 
-#include "dataplane/packet/glance.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/program/packet_marks.h"
 #include "dataplane/program/runtime.h"
@@ -90,10 +89,12 @@ class Router {
     // The way to what `fwd` names for a packet that leaves; one without a hop if there is none.
     Way way_to(const packet::Packet& packet, const Target& target) const;
 
-    // Sends a packet that the rules have let out, common and in one buffer, unless there is
-    // anything special about its way. False: it is still the caller's, `send` knows more.
-    bool send_plainly(const program::Runtime& runtime, rte_mbuf* mbuf, const packet::Glance& glance,
-                      const Way& way);
+    // Sends the first of some packets that the rules have let out, common ones, each an untagged
+    // frame in one buffer: those that leave by the same next hop, unless there is anything special
+    // about it or them. Returns how many; the others are still the caller's, and `send` knows more.
+    // hops[i] is of kind `forward`.
+    unsigned send_plainly(const program::Runtime& runtime, std::span<rte_mbuf* const> mbufs,
+                          const route::NextHop* const* hops);
     // Sends a packet that the rules have let out. A way to this machine gives it to a socket.
     void send(const program::Runtime& runtime, const Traveller& traveller, const Way& way);
     // The same for one that the kernel has made, by the port and with the Ethernet header that it
@@ -139,18 +140,24 @@ class Router {
     }
 
   private:
-    // How packets leave by a next hop, good for one burst.
+    // How packets leave by a next hop.
     struct Leaving {
-        const route::NextHop* hop = nullptr;
-        const route::Neighbour* neighbour = nullptr;
-        unsigned mtu = 0;
+        const route::NextHop* hop = nullptr;  // good for one burst
+        // What the rest follows from, as long as nothing of it changes.
+        std::uint64_t runtime = 0;    // its serial number
+        std::uint64_t neighbour = 0;  // its word
+        std::uint32_t route_mtu = 0;
+        packet::InterfaceIndex interface = packet::kNoInterface;
+
         std::uint16_t port = 0;
-        bool is_tagged = false;
-        MacAddress addresses[2];  // as they begin the frame
+        unsigned longest = 0;  // frame, in bytes; 0: they need more than another address
+        std::byte addresses[2 * sizeof(MacAddress)];  // as they begin the frame
     };
 
     // False: nothing is remembered then.
     bool look_up(const program::Runtime& runtime, const route::NextHop& hop);
+    bool find_leaving(const program::Runtime& runtime, const route::NextHop& hop,
+                      const route::Neighbour& neighbour);
 
     struct Waiting {
         rte_mbuf* mbuf = nullptr;

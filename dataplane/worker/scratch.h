@@ -29,24 +29,43 @@ struct Worker::Handed {
     program::PacketMarks& marks;
 };
 
-// What a burst has for its `out` pass: the packets that have been let in and have a way on.
+// What gateway ports need: of a burst that comes, and for its `out` pass.
 struct Worker::Routed {
-    // Destinations that are looked up together.
-    template <typename Address>
-    struct Wanted {
-        std::array<std::uint8_t, packet::Burst::kCapacity> packets;
-        std::array<Address, packet::Burst::kCapacity> destinations;
-        std::array<std::uint32_t, packet::Burst::kCapacity> hashes;
-    };
+    // All of the burst that comes are untagged IP frames in one buffer, for the port's address …
+    bool all_plain_frames = false;
+    bool all_ipv4 = false;  // … and by their types all are IPv4
+    // By which the last burst left as a whole: the next one will as a rule.
+    packet::InterfaceIndex last_way_out = 0;
 
-    std::uint64_t own_mac = 0;  // of the port whose frames are taken
-    Wanted<Ipv4> wanted4;
-    Wanted<Ipv6> wanted6;
-    std::array<const route::NextHop*, packet::Burst::kCapacity> hops;
-    packet::Burst burst;
+    // -- the packets that have been let in and have a way on, plain ones first --
+
+    // The burst that came, if all of it goes on by one interface; else there are copies here.
+    packet::Burst* burst = &own_burst;
+    rte_mbuf** mbufs = own_mbufs.data();
     program::Judgement judgement;
-    std::array<rte_mbuf*, packet::Burst::kCapacity> mbufs;
-    std::array<Router::Way, packet::Burst::kCapacity> ways;
+    unsigned plain = 0;
+    std::array<const route::NextHop*, packet::Burst::kCapacity> hops;  // of the plain ones …
+    std::array<Router::Way, packet::Burst::kCapacity> ways;            // … and of the others
+
+    // Begins to collect single packets.
+    void begin(const packet::Burst::Circumstances& circumstances) {
+        burst = &own_burst;
+        mbufs = own_mbufs.data();
+        burst->begin(circumstances);
+        judgement.marked = 0;
+        plain = 0;
+    }
+
+    // The burst that came goes on as a whole. REQUIRES: `hops` holds.
+    void take_over(packet::Burst& came, rte_mbuf** came_in) {
+        burst = &came;
+        mbufs = came_in;
+        judgement.marked = 0;
+        plain = static_cast<unsigned>(came.size());
+    }
+
+    packet::Burst own_burst;
+    std::array<rte_mbuf*, packet::Burst::kCapacity> own_mbufs;
     // Of datagrams that have been put together, by place in the burst. Pages that are never used
     // cost nothing.
     std::unique_ptr<std::byte[]> frames{new std::byte[packet::Burst::kCapacity * kLongestFrame]};

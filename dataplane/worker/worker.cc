@@ -169,13 +169,9 @@ void Worker::receive(const ReceiveQueue& queue, unsigned count, const program::R
     const bool has_owners =
         outboxes_.size() > 1 && (runtime->uses_states() || runtime->uses_reassembly());
     if (is_routed({.port = queue.port})) {
-        std::uint64_t bytes = 0;
-        for (unsigned i = 0; i < count; ++i) {
-            rte_prefetch0(rte_pktmbuf_mtod(mbufs_[i], void*));
-            bytes += mbufs_[i]->pkt_len;
-        }
-        contract::add(port.received_bytes, bytes);
-        return receive_routed(mbufs_.data(), count, {.port = queue.port}, *runtime);
+        contract::add(port.received_bytes,
+                      receive_routed(mbufs_.data(), count, {.port = queue.port}, *runtime));
+        return;
     }
     for (unsigned done = 0; done < count; done += packet::Burst::kCapacity) {
         const unsigned end = std::min<unsigned>(done + packet::Burst::kCapacity, count);

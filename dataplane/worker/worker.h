@@ -141,15 +141,19 @@ class Worker {
     std::optional<packet::Passage> admit(rte_mbuf* mbuf, const Origin& origin,
                                          const program::Runtime& runtime);
     bool take_routed(rte_mbuf*& mbuf, const Origin& origin, const program::Runtime& runtime);
-    void receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& origin,
-                        const program::Runtime& runtime);
+    std::uint64_t receive_routed(rte_mbuf** mbufs, unsigned count, const Origin& origin,
+                                 const program::Runtime& runtime);
     unsigned take_from_host(const program::Runtime* runtime);
     void carry_out_routed(const program::Runtime& runtime);
-    void route_burst(packet::Burst::Mask packets, const program::Runtime& runtime);
+    packet::Burst::Mask plain_frames(packet::Burst::Mask packets) const;
+    packet::Burst::Mask route_plainly(packet::Burst::Mask packets);
+    packet::Burst::Mask route_whole();
+    packet::Burst::Mask route_listed(unsigned ip_version, std::span<const std::uint8_t> places);
+    void add_plain_outgoing(unsigned place, const route::NextHop& hop);
     void act_on_routed(unsigned index, const program::Runtime& runtime);
-    bool act_on_outgoing(unsigned index, const program::Runtime& runtime);
+    void act_on_outgoing(const program::Runtime& runtime);
     void act_on_special(unsigned index, const program::Runtime& runtime);
-    bool is_plainly_for_us(const rte_mbuf& mbuf) const;
+    bool add_plain(unsigned count, const Origin& origin, const program::Runtime& runtime);
     void route(rte_mbuf* mbuf, const packet::Packet& packet, program::PacketMarks* marks,
                const program::Verdict* verdict, const program::Runtime& runtime);
     void add_outgoing(rte_mbuf* mbuf, std::span<const std::byte> frame,

@@ -288,13 +288,12 @@ void Worker::judge_from_programs(rte_mbuf** mbufs, unsigned count,
         carry_out(runtime);
     }
     if (outgoing_count != 0) {
-        routed_->burst.begin(burst_.circumstances());
-        routed_->judgement.marked = 0;
+        routed_->begin(burst_.circumstances());
         for (unsigned i = 0; i < outgoing_count; ++i) {
             const packet::Burst::Frame frame = frame_of(outgoing[i], i);
             add_outgoing(outgoing[i], {frame.data, frame.length}, passages[i], nullptr, ways[i]);
         }
-        judge(routed_->burst, routed_->judgement, routed_->mbufs.data());
+        judge(*routed_->burst, routed_->judgement, routed_->mbufs);
         router_->begin_burst();
         for (unsigned i = 0; i < outgoing_count; ++i)
             act_on_special(i, runtime);
