@@ -43,9 +43,8 @@ Router::Target target_of(const program::Runtime& runtime, const Verdict& verdict
             .port = rule.next_hop_port};
 }
 
-// As they stand in a frame.
+// As it stands in a frame.
 constexpr std::uint16_t kIpv4 = std::bit_cast<std::uint16_t>(Be16::from_host(wire::kEtherTypeIpv4));
-constexpr std::uint16_t kIpv6 = std::bit_cast<std::uint16_t>(Be16::from_host(wire::kEtherTypeIpv6));
 constexpr MacAddress kEveryBit{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
 template <typename Word>

@@ -39,6 +39,8 @@ struct Worker::Routed {
 
     // -- the packets that have been let in and have a way on, plain ones first --
 
+    packet::Burst own_burst;
+    std::array<rte_mbuf*, packet::Burst::kCapacity> own_mbufs;
     // The burst that came, if all of it goes on by one interface; else there are copies here.
     packet::Burst* burst = &own_burst;
     rte_mbuf** mbufs = own_mbufs.data();
@@ -64,8 +66,6 @@ struct Worker::Routed {
         plain = static_cast<unsigned>(came.size());
     }
 
-    packet::Burst own_burst;
-    std::array<rte_mbuf*, packet::Burst::kCapacity> own_mbufs;
     // Of datagrams that have been put together, by place in the burst. Pages that are never used
     // cost nothing.
     std::unique_ptr<std::byte[]> frames{new std::byte[packet::Burst::kCapacity * kLongestFrame]};
