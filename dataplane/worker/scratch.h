@@ -33,9 +33,13 @@ struct Worker::Handed {
 struct Worker::Routed {
     // All of the burst that comes are untagged IP frames in one buffer, for the port's address …
     bool all_plain_frames = false;
-    bool all_ipv4 = false;  // … and by their types all are IPv4
-    // By which the last burst left as a whole: the next one will as a rule.
+    // … and by their types they are of one version. 0: they are not.
+    unsigned version_of_all = 0;
+    // The interface that a packet of the last burst left by: the next ones will as a rule. Not 0 in
+    // `other_ways_out`: some of this burst do not.
     packet::InterfaceIndex last_way_out = 0;
+    packet::InterfaceIndex next_way_out = 0;
+    unsigned other_ways_out = 0;
 
     // -- the packets that have been let in and have a way on, plain ones first --
 
@@ -46,6 +50,7 @@ struct Worker::Routed {
     rte_mbuf** mbufs = own_mbufs.data();
     program::Judgement judgement;
     unsigned plain = 0;
+    std::array<std::uint8_t, packet::Burst::kCapacity> places;         // where the plain ones came
     std::array<const route::NextHop*, packet::Burst::kCapacity> hops;  // of the plain ones …
     std::array<Router::Way, packet::Burst::kCapacity> ways;            // … and of the others
 
