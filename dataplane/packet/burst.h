@@ -66,15 +66,20 @@ class Burst {
             frames_[size_ + i] = frame_at(i);
         look(count);
     }
-    // One of another burst, whose bytes that a glance sees are the same but for TTL and Ethernet
-    // addresses. REQUIRES: size() < kCapacity; i < other.size(); it was added as a frame.
-    void add(const Burst& other, std::size_t i, const Passage& passage) {
-        note_passage(1, passage);
-        frames_[size_] = other.frames_[i];
-        glances_[size_] = other.glances_[i];
-        common_ |= Mask{other.is_common(i)} << size_;
-        common_bytes_ += other.glances_[i].ip_length;
-        ++size_;
+    // Some of another burst, by place there, that all go the same way, and whose bytes that a
+    // glance sees are the same but for TTL and Ethernet addresses. REQUIRES: size() + places.size()
+    // <= kCapacity; they were added as frames.
+    void add(const Burst& other, std::span<const std::uint8_t> places, const Passage& passage) {
+        note_passage(places.size(), passage);
+        std::size_t to = size_;
+        for (const std::size_t from : places) {
+            frames_[to] = other.frames_[from];
+            glances_[to] = other.glances_[from];
+            common_ |= Mask{other.is_common(from)} << to;
+            common_bytes_ += other.glances_[from].ip_length;
+            ++to;
+        }
+        size_ = to;
     }
     // One that has been parsed already, and outlives the burst. It is not glanced at.
     // REQUIRES: size() < kCapacity.

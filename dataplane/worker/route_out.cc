@@ -43,9 +43,8 @@ Router::Target target_of(const program::Runtime& runtime, const Verdict& verdict
             .port = rule.next_hop_port};
 }
 
-// As they stand in a frame.
+// As it stands in a frame.
 constexpr std::uint16_t kIpv4 = std::bit_cast<std::uint16_t>(Be16::from_host(wire::kEtherTypeIpv4));
-constexpr std::uint16_t kIpv6 = std::bit_cast<std::uint16_t>(Be16::from_host(wire::kEtherTypeIpv6));
 constexpr MacAddress kEveryBit{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
 
 template <typename Word>
@@ -77,6 +76,22 @@ std::uint32_t flow_hash(const packet::Glance& glance) {
     return Router::flow_hash(folded(glance.ip6().source), folded(glance.ip6().destination),
                              glance.ports);
 }
+
+// What is done to the header at the beginning of an IP packet that goes plainly.
+struct PlainIp4 {
+    static const Ipv4& destination(const std::byte* network) {
+        return reinterpret_cast<const wire::Ip4*>(network)->destination;
+    }
+    static bool goes_plainly(const std::byte* network) { return forward::goes_plainly4(network); }
+    static void lower_hop_limit(std::byte* network) { forward::lower_hop_limit4(network); }
+};
+struct PlainIp6 {
+    static const Ipv6& destination(const std::byte* network) {
+        return reinterpret_cast<const wire::Ip6*>(network)->destination;
+    }
+    static bool goes_plainly(const std::byte* network) { return forward::goes_plainly6(network); }
+    static void lower_hop_limit(std::byte* network) { forward::lower_hop_limit6(network); }
+};
 
 packet::Passage outgoing(packet::Passage passage, packet::InterfaceIndex interface) {
     passage.direction = packet::Direction::out;
@@ -202,15 +217,20 @@ bool Worker::add_plain(unsigned count, const Origin& origin, const program::Runt
     if (segments != 0 || (flags & RTE_MBUF_F_RX_VLAN_STRIPPED) != 0 ||
         (destinations & first_word(kEveryBit)) != 0)
         return false;
-    for (unsigned i = 0; i < (types != 0 ? count : 0); ++i) {
-        const auto* ethernet = rte_pktmbuf_mtod(mbufs[i], const wire::Ethernet*);
-        const unsigned type = ethernet->type.host();
-        if (type != wire::kEtherTypeIpv4 && type != wire::kEtherTypeIpv6)
-            return false;
+    unsigned versions = 4;  // of all, as bits
+    if (types != 0) {
+        versions = 0;
+        for (unsigned i = 0; i < count; ++i) {
+            const auto* ethernet = rte_pktmbuf_mtod(mbufs[i], const wire::Ethernet*);
+            const unsigned type = ethernet->type.host();
+            if (type != wire::kEtherTypeIpv4 && type != wire::kEtherTypeIpv6)
+                return false;
+            versions |= type == wire::kEtherTypeIpv4 ? 4 : 2;
+        }
     }
     bytes_ = bytes;
     routed_->all_plain_frames = true;
-    routed_->all_ipv4 = types == 0;
+    routed_->version_of_all = versions == 4 ? 4 : versions == 2 ? 6 : 0;
     return true;
 }
 
@@ -237,6 +257,7 @@ std::uint64_t Worker::receive_routed(rte_mbuf** mbufs, unsigned count, const Ori
             keep_own(origin, runtime);
         judge(runtime);
         routed_->all_plain_frames = false;
+        routed_->version_of_all = 0;
     }
     return bytes;
 }
@@ -307,96 +328,86 @@ Burst::Mask Worker::plain_frames(Burst::Mask packets) const {
 // `out` pass; the others are as they were.
 Burst::Mask Worker::route_plainly(Burst::Mask packets) {
     packets &= judgement_.accepted & ~judgement_.marked & burst_.common();
-    if (packets == burst_.all() && routed_->all_plain_frames && routed_->all_ipv4)
-        return route_whole();
-    routed_->begin(burst_.circumstances());
-    std::array<std::uint8_t, Burst::kCapacity> places4, places6;
-    std::size_t count4 = 0, count6 = 0;
-    for (Burst::Mask left = plain_frames(packets); left != 0; left &= left - 1) {
-        const auto i = static_cast<std::uint8_t>(std::countr_zero(left));
-        if (burst_.glance(i).ip_version == 4)
-            places4[count4++] = i;
-        else
-            places6[count6++] = i;
+    packets = plain_frames(packets);
+    Routed& routed = *routed_;
+    routed.plain = 0;
+    routed.other_ways_out = 0;
+    routed.next_way_out = routed.last_way_out;
+    const unsigned version = packets == burst_.all() ? routed.version_of_all : 0;
+    const auto in_order = [](std::size_t k) { return k; };
+    if (version == 4) {
+        route_together<PlainIp4>(burst_.size(), in_order);
+    } else if (version == 6) {
+        route_together<PlainIp6>(burst_.size(), in_order);
+    } else {
+        std::array<std::uint8_t, Burst::kCapacity> places4, places6;
+        std::size_t count4 = 0, count6 = 0;
+        for (; packets != 0; packets &= packets - 1) {
+            const auto i = static_cast<std::uint8_t>(std::countr_zero(packets));
+            if (burst_.glance(i).ip_version == 4)
+                places4[count4++] = i;
+            else
+                places6[count6++] = i;
+        }
+        route_together<PlainIp4>(count4, [&](std::size_t k) { return places4[k]; });
+        route_together<PlainIp6>(count6, [&](std::size_t k) { return places6[k]; });
     }
-    return route_listed(4, std::span(places4).first(count4)) |
-           route_listed(6, std::span(places6).first(count6));
+    return collect_plain(version != 0);
 }
 
-// The same for a burst of nothing but these, of IPv4.
-Burst::Mask Worker::route_whole() {
+// Packets of one version, by place in the burst.
+template <typename Ip, typename PlaceAt>
+void Worker::route_together(std::size_t count, PlaceAt place_at) {
     Routed& routed = *routed_;
-    const auto network_of = [&](std::size_t i) { return burst_.glance(i).network; };
-    Burst::Mask staying = 0;
-    const packet::InterfaceIndex expected = routed.last_way_out;
-    packet::InterfaceIndex out = expected;
-    unsigned others = 0;  // not 0: some leave by another interface
+    const packet::InterfaceIndex usual = routed.last_way_out;
+    packet::InterfaceIndex out = routed.next_way_out;
+    unsigned others = routed.other_ways_out;
+    unsigned plain = routed.plain;
+    const auto network_of = [&](std::size_t k) { return burst_.glance(place_at(k)).network; };
     router_->fib().find_each(
-        burst_.size(),
-        [&](std::size_t i) -> const Ipv4& {
-            return reinterpret_cast<const wire::Ip4*>(network_of(i))->destination;
-        },
-        [&](std::size_t i) { return flow_hash(burst_.glance(i)); },
-        [&](std::size_t i, const route::NextHop& hop) {
-            routed.hops[i] = &hop;
+        count, [&](std::size_t k) -> const auto& { return Ip::destination(network_of(k)); },
+        [&](std::size_t k) { return flow_hash(burst_.glance(place_at(k))); },
+        [&](std::size_t k, const route::NextHop& hop) {
+            const std::byte* network = network_of(k);
+            if (hop.kind != route::Kind::forward || !Ip::goes_plainly(network)) [[unlikely]]
+                return;
+            Ip::lower_hop_limit(const_cast<std::byte*>(network));
             out = hop.interface;
-            others |= static_cast<unsigned>(out) ^ expected;
-            if (hop.kind == route::Kind::forward && forward::goes_plainly4(network_of(i)))
-                [[likely]]
-                forward::lower_hop_limit4(const_cast<std::byte*>(network_of(i)));
-            else
-                staying |= Burst::Mask{1} << i;
+            others |= static_cast<unsigned>(out) ^ usual;
+            routed.places[plain] = static_cast<std::uint8_t>(place_at(k));
+            routed.hops[plain++] = &hop;
         });
-    routed.last_way_out = out;
-    if (staying == 0 && others == 0) {
+    routed.next_way_out = out;
+    routed.other_ways_out = others;
+    routed.plain = plain;
+}
+
+// Takes the packets that have been routed together into the burst of the `out` pass: the one that
+// came, if all of it goes on by one interface and in its order. Returns which they are.
+Burst::Mask Worker::collect_plain(bool in_order) {
+    Routed& routed = *routed_;
+    const packet::InterfaceIndex usual = std::exchange(routed.last_way_out, routed.next_way_out);
+    const bool together = routed.other_ways_out == 0 && burst_.has_one_passage();
+    if (in_order && together && routed.plain == burst_.size()) {
         routed.take_over(burst_, taken_);
-        burst_.redirect(outgoing(burst_.passage(0), out));
+        burst_.redirect(outgoing(burst_.passage(0), usual));
         return burst_.all();
     }
+    const auto places = std::span(routed.places).first(routed.plain);
     routed.begin(burst_.circumstances());
-    const Burst::Mask going = burst_.all() & ~staying;
-    for (Burst::Mask left = going; left != 0; left &= left - 1) {
-        const auto i = static_cast<unsigned>(std::countr_zero(left));
-        add_plain_outgoing(i, *routed.hops[i]);
+    routed.plain = static_cast<unsigned>(places.size());
+    if (together && !places.empty())
+        routed.burst->add(burst_, places, outgoing(burst_.passage(0), usual));
+    Burst::Mask going = 0;
+    for (std::size_t k = 0; k < places.size(); ++k) {
+        const std::size_t i = places[k];
+        if (!together)
+            routed.burst->add(burst_, places.subspan(k, 1),
+                              outgoing(burst_.passage(i), routed.hops[k]->interface));
+        routed.mbufs[k] = taken_[i];
+        going |= Burst::Mask{1} << i;
     }
     return going;
-}
-
-// The same for packets of one version, by place in the burst.
-Burst::Mask Worker::route_listed(unsigned ip_version, std::span<const std::uint8_t> places) {
-    const auto glance_of = [&](std::size_t k) -> const packet::Glance& {
-        return burst_.glance(places[k]);
-    };
-    const auto flow_hash_of = [&](std::size_t k) { return flow_hash(glance_of(k)); };
-    Burst::Mask going = 0;
-    const auto take = [&](std::size_t k, const route::NextHop& hop) {
-        const std::byte* network = glance_of(k).network;
-        if (hop.kind != route::Kind::forward ||
-            !(ip_version == 4 ? forward::goes_plainly4(network) : forward::goes_plainly6(network)))
-            return;
-        forward::lower_hop_limit(const_cast<std::byte*>(network), ip_version);
-        add_plain_outgoing(places[k], hop);
-        going |= Burst::Mask{1} << places[k];
-    };
-    const route::Fib& fib = router_->fib();
-    if (ip_version == 4)
-        fib.find_each(
-            places.size(),
-            [&](std::size_t k) -> const Ipv4& { return glance_of(k).ip4().destination; },
-            flow_hash_of, take);
-    else
-        fib.find_each(
-            places.size(),
-            [&](std::size_t k) -> const Ipv6& { return glance_of(k).ip6().destination; },
-            flow_hash_of, take);
-    return going;
-}
-
-void Worker::add_plain_outgoing(unsigned place, const route::NextHop& hop) {
-    Routed& routed = *routed_;
-    routed.burst->add(burst_, place, outgoing(burst_.passage(place), hop.interface));
-    routed.mbufs[routed.plain] = taken_[place];
-    routed.hops[routed.plain++] = &hop;
 }
 
 void Worker::add_outgoing(rte_mbuf* mbuf, std::span<const std::byte> frame,

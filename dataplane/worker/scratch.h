@@ -33,17 +33,24 @@ struct Worker::Handed {
 struct Worker::Routed {
     // All of the burst that comes are untagged IP frames in one buffer, for the port's address …
     bool all_plain_frames = false;
-    bool all_ipv4 = false;  // … and by their types all are IPv4
-    // By which the last burst left as a whole: the next one will as a rule.
+    // … and by their types they are of one version. 0: they are not.
+    unsigned version_of_all = 0;
+    // The interface that a packet of the last burst left by: the next ones will as a rule. Not 0 in
+    // `other_ways_out`: some of this burst do not.
     packet::InterfaceIndex last_way_out = 0;
+    packet::InterfaceIndex next_way_out = 0;
+    unsigned other_ways_out = 0;
 
     // -- the packets that have been let in and have a way on, plain ones first --
 
+    packet::Burst own_burst;
+    std::array<rte_mbuf*, packet::Burst::kCapacity> own_mbufs;
     // The burst that came, if all of it goes on by one interface; else there are copies here.
     packet::Burst* burst = &own_burst;
     rte_mbuf** mbufs = own_mbufs.data();
     program::Judgement judgement;
     unsigned plain = 0;
+    std::array<std::uint8_t, packet::Burst::kCapacity> places;         // where the plain ones came
     std::array<const route::NextHop*, packet::Burst::kCapacity> hops;  // of the plain ones …
     std::array<Router::Way, packet::Burst::kCapacity> ways;            // … and of the others
 
@@ -64,8 +71,6 @@ struct Worker::Routed {
         plain = static_cast<unsigned>(came.size());
     }
 
-    packet::Burst own_burst;
-    std::array<rte_mbuf*, packet::Burst::kCapacity> own_mbufs;
     // Of datagrams that have been put together, by place in the burst. Pages that are never used
     // cost nothing.
     std::unique_ptr<std::byte[]> frames{new std::byte[packet::Burst::kCapacity * kLongestFrame]};

@@ -147,9 +147,9 @@ class Worker {
     void carry_out_routed(const program::Runtime& runtime);
     packet::Burst::Mask plain_frames(packet::Burst::Mask packets) const;
     packet::Burst::Mask route_plainly(packet::Burst::Mask packets);
-    packet::Burst::Mask route_whole();
-    packet::Burst::Mask route_listed(unsigned ip_version, std::span<const std::uint8_t> places);
-    void add_plain_outgoing(unsigned place, const route::NextHop& hop);
+    template <typename Ip, typename PlaceAt>
+    void route_together(std::size_t count, PlaceAt place_at);
+    packet::Burst::Mask collect_plain(bool in_order);
     void act_on_routed(unsigned index, const program::Runtime& runtime);
     void act_on_outgoing(const program::Runtime& runtime);
     void act_on_special(unsigned index, const program::Runtime& runtime);

@@ -70,6 +70,39 @@ TEST(Hop, TheChecksumFollowsTheHopLimit) {
     }
 }
 
+// Any first bytes of the addresses, any checksum.
+TEST(Hop, WhatGoesPlainlyIsNoMartian) {
+    Frame frame = reference::build_frame(plan_between("192.0.2.1", "198.51.100.1"));
+    const packet::Headers was = headers_of(frame);
+    const std::span<std::byte> header = std::span(frame).subspan(was.network_offset, 20);
+    for (unsigned both = 0; both < 0x10000; ++both) {
+        header[12] = static_cast<std::byte>(both >> 8);
+        header[16] = static_cast<std::byte>(both);
+        header[10] = header[11] = std::byte{0};
+        Checksum fresh;
+        fresh.add(header);
+        const Be16 checksum = fresh.finish();
+        std::memcpy(&header[10], &checksum, sizeof checksum);
+        const packet::Headers headers = headers_of(frame);
+        ASSERT_EQ(goes_plainly4(header.data()), !is_martian(headers) && !is_group(headers)) << both;
+        header[10] ^= static_cast<std::byte>(1 + both % 255);
+        ASSERT_FALSE(goes_plainly4(header.data())) << both;
+    }
+}
+
+TEST(Hop, AWrongChecksumIsSeen) {
+    Frame frame = reference::build_frame(plan_between("192.0.2.1", "198.51.100.1"));
+    const std::span<std::byte> header =
+        std::span(frame).subspan(headers_of(frame).network_offset, 20);
+    for (unsigned checksum = 0; checksum < 0x10000; ++checksum) {
+        header[10] = static_cast<std::byte>(checksum >> 8);
+        header[11] = static_cast<std::byte>(checksum);
+        Checksum sum;
+        sum.add(header);
+        ASSERT_EQ(has_right_checksum(header.data()), sum.finish() == Be16{}) << checksum;
+    }
+}
+
 TEST(Hop, SourceRoutesAreSeen) {
     const auto asks = [](std::vector<std::uint8_t> options) {
         FramePlan plan = plan_between("192.0.2.1", "198.51.100.1");
