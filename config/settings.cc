@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fstream>
 #include <set>
@@ -397,6 +398,40 @@ void read_controlplane(TableReader reader, ControlPlane& settings) {
     reader.finish();
 }
 
+// An IPv4 address and a port. Of what is behind the last colon only digits are a port.
+std::optional<Endpoint> parse_endpoint(std::string_view text) {
+    const std::size_t colon = text.rfind(':');
+    if (colon == text.npos)
+        return std::nullopt;
+    const auto address = parse_ipv4(text.substr(0, colon));
+    const std::string_view digits = text.substr(colon + 1);
+    unsigned port = 0;
+    const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (!address || failure != std::errc() || end != digits.data() + digits.size() || port == 0 ||
+        port > 65535)
+        return std::nullopt;
+    return Endpoint{.address = *address, .port = static_cast<std::uint16_t>(port)};
+}
+
+void read_metrics(TableReader reader, Metrics& settings) {
+    if (const toml::node* node = reader.find("listen")) {
+        std::string text;
+        if (reader.read_text(*node, "listen", text)) {
+            settings.listen = text.empty() ? std::nullopt : parse_endpoint(text);
+            if (!text.empty() && !settings.listen)
+                reader.report().fail(
+                    *node,
+                    "listen must be an IPv4 address and a port, such as \"127.0.0.1:9655\", or "
+                    "empty, not " +
+                        quoted(text));
+        }
+    }
+    auto rules = static_cast<std::size_t>(settings.rules);
+    reader.choice("rules", {"auto", "all", "labelled", "none"}, rules);
+    settings.rules = static_cast<RuleMetrics>(rules);
+    reader.finish();
+}
+
 template <typename Read, typename Part>
 void section(TableReader& reader, std::string_view key, Read read, Part& part) {
     const toml::node* node = reader.find(key);
@@ -442,6 +477,7 @@ Result<Settings> parse(std::string_view text, std::string_view name) {
         read_ports(reader, settings.ports);
         section(reader, "reply", read_reply, settings.reply);
         section(reader, "controlplane", read_controlplane, settings.controlplane);
+        section(reader, "metrics", read_metrics, settings.metrics);
         reader.finish();
         check_sockets(root, settings, report);
     } catch (const toml::parse_error& error) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -84,11 +85,33 @@ struct ControlPlane {
     bool default_accept = false;  // rule 65535
 };
 
+struct Endpoint {
+    Ipv4 address;
+    std::uint16_t port = 0;
+
+    bool operator==(const Endpoint&) const = default;
+};
+
+// Which rules have series of their own.
+enum class RuleMetrics : std::uint8_t {
+    automatic,  // all, unless they are too many: then those of `labelled`
+    all,
+    labelled,  // rules that log, count, or have a comment or label; and the default rule
+    none,
+};
+
+struct Metrics {
+    // Where they are served; nothing: nowhere.
+    std::optional<Endpoint> listen = Endpoint{.address = Ipv4::from_host(0x7f000001), .port = 9655};
+    RuleMetrics rules = RuleMetrics::automatic;
+};
+
 struct Settings {
     DataPlane dataplane;
     std::vector<Port> ports;
     Reply reply;
     ControlPlane controlplane;
+    Metrics metrics;
 
     // The other port of a pair; the port itself if it is not one of a pair.
     // REQUIRES: the settings come from `load` or `parse`; then every peer exists.

@@ -204,6 +204,12 @@ def measure_tables(build):
                           capture_output=True, text=True, check=True).stdout
 
 
+def measure_scrape(build):
+    """What scrape_benchmark prints, a table."""
+    return subprocess.run(["taskset", "-c", "1", str(build / "perf/scrape_benchmark")],
+                          capture_output=True, text=True, check=True).stdout
+
+
 # ---- The report ----------------------------------------------------------------------------------
 
 
@@ -251,7 +257,8 @@ cache): {few.text("{:.0f} ns")} a packet with 1,000 states, {many.text("{:.0f} n
 """
 
 
-def report(where, commands, one_more, file_load, large_load, forwarding, engine, states, tables):
+def report(where, commands, one_more, file_load, large_load, forwarding, engine, states, tables,
+           scrape):
     base = forwarding["testpmd, macswap"].median
     empty = engine["filter/rules:0"].median
     states_text = state_section(states, engine)
@@ -298,7 +305,13 @@ rounds. On veth the kernel's share is the greatest: read the ratio, not the rate
 look-ups find something; time of one CPU. Bytes are those of nodes, entries and hit counters of one
 worker.
 
-{tables}"""
+{tables}
+## Metrics
+
+`scrape_benchmark`: collecting and writing the metrics of two workers, `rules = "all"`; all counters have
+sixteen digits. Time of one CPU, not the workers'.
+
+{scrape}"""
 
 
 def main():
@@ -316,6 +329,8 @@ def main():
     states = measure_both_pages(options.build)
     log("tables")
     tables = measure_tables(options.build)
+    log("metrics")
+    scrape = measure_scrape(options.build)
     log("commands")
     with Bed() as bed, Appliance(bed.middle, options.build,
                                  dataplane={"slot_capacity": 262144}) as appliance:
@@ -328,7 +343,7 @@ def main():
     forwarding = measure_forwarding(options.build)
     write_part(options.output, None,
                report(where, commands, one_more, file_load, large_load, forwarding, engine, states,
-                      tables))
+                      tables, scrape))
     log(f"written: {options.output}")
 
 

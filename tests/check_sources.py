@@ -12,6 +12,7 @@ FOLDERS = ("common", "config", "controlplane", "dataplane", "deploy", "perf", "r
 CPP = (".h", ".cc")
 
 # The way of the arrows (ARCHITECTURE.md): what a folder may include beside itself.
+CONTROLPLANE = ("language", "ruleset", "compiler", "log", "metrics", "service", "cli")
 DATAPLANE = ("contract", "packet", "route", "sockets", "classify", "state", "table", "program", "forward",
              "divert", "host", "worker", "app")
 
@@ -53,7 +54,10 @@ def allowed(folder, included):
     if folder.startswith("controlplane/"):
         if folder == "controlplane/cli" and top == "replay":
             return True
-        return top in ("controlplane", "config") or included.startswith("dataplane/contract/")
+        if top == "controlplane":
+            part = folder.split("/")[1]
+            return CONTROLPLANE.index(included.split("/")[1]) <= CONTROLPLANE.index(part)
+        return top == "config" or included.startswith("dataplane/contract/")
     return top not in ("dataplane", "controlplane", "replay", "tests", "perf")
 
 
@@ -79,6 +83,14 @@ def check_dpdk():
             if included.startswith("rte_") and str(path.parent.relative_to(TREE)) not in homes]
 
 
+def check_http():
+    """What listens to the network is known to one folder."""
+    return [f"{path.relative_to(TREE)} includes {included}" for path in sources(CPP)
+            for included in includes(path)
+            if included.startswith(("prometheus/", "civetweb"))
+            and str(path.parent.relative_to(TREE)) not in ("controlplane/metrics", "perf")]
+
+
 def check_open_ends():
     """Nothing is left to do without saying so where it can be found."""
     pattern = re.compile(r"\b(TODO|FIXME|XXX)\b")
@@ -97,7 +109,7 @@ def check_manual_pages():
 
 def main():
     good = True
-    for check in (check_format, check_size, check_arrows, check_dpdk, check_open_ends,
+    for check in (check_format, check_size, check_arrows, check_dpdk, check_http, check_open_ends,
                   check_manual_pages):
         wrong = check()
         for line in wrong:

@@ -34,6 +34,7 @@ std::size_t LogWriter::drain(std::span<contract::LogRing> rings, LogLimiter& lim
 }
 
 void LogWriter::write(std::string_view line, std::uint64_t time_ms, Priority priority) {
+    ++lines_;
     for (const auto& sink : sinks_)
         sink->write(line, time_ms, priority);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -32,10 +33,14 @@ class LogWriter {
 
     void reopen();
 
+    // Written since the start.
+    std::uint64_t lines() const { return lines_; }
+
   private:
     void write(std::string_view line, std::uint64_t time_ms, Priority priority);
 
     std::vector<std::unique_ptr<LogSink>> sinks_;
+    std::uint64_t lines_ = 0;
 };
 
 }  // namespace sluice::log

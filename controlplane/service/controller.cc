@@ -46,15 +46,33 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
       log_writer_(log_writer),
       report_(std::move(report)),
       link_(loop, options.dataplane_socket,
-            {.up = [this](DataplaneGreeting greeting) { on_up(std::move(greeting)); },
-             .down = [this](const std::string& reason, bool was_up) { on_down(reason, was_up); },
-             .answered = [this](Result<contract::Accepted> answer) { on_answered(answer); },
+            {.up =
+                 [this](DataplaneGreeting greeting) {
+                     on_up(std::move(greeting));
+                     show();
+                 },
+             .down =
+                 [this](const std::string& reason, bool was_up) {
+                     on_down(reason, was_up);
+                     show();
+                 },
+             .answered =
+                 [this](Result<contract::Accepted> answer) {
+                     on_answered(answer);
+                     show();
+                 },
              .states = [this](Result<StatesAnswer> answer) { on_states(answer); },
              .killed = [this](Result<std::uint64_t> answer) { on_killed(answer); },
-             .tables = [this](Result<TableReply> answer) { on_tables(std::move(answer)); }}),
+             .tables =
+                 [this](Result<TableReply> answer) {
+                     on_tables(std::move(answer));
+                     show();
+                 }}),
       clock_s_(options.clock_s),
       ruleset_(options.default_accept),
-      default_accept_(options.default_accept) {
+      default_accept_(options.default_accept),
+      observation_(options.observation),
+      size_interval_(options.size_interval) {
     link_.set_answer_timeout(options.answer_timeout);
 }
 
@@ -62,17 +80,23 @@ Controller::~Controller() {
     loop_.cancel(log_timer_);
     loop_.cancel(loss_timer_);
     loop_.cancel(expiry_timer_);
+    loop_.cancel(size_timer_);
 }
 
 void Controller::start() {
     log_timer_ = loop_.every(kLogInterval, [this] { drain_logs(); });
     loss_timer_ = loop_.every(kLossInterval, [this] { report_lost_lines(); });
     expiry_timer_ = loop_.every(kExpiryInterval, [this] { remove_expired(); });
+    if (observation_ != nullptr)
+        size_timer_ = loop_.every(size_interval_, [this] { ask_for_sizes(); });
+    show();
     link_.start();
 }
 
 void Controller::drain_logs() {
     log_writer_.drain(memory_.log_rings(), limiter_, interface_names_);
+    if (observation_ != nullptr)
+        observation_->tally.log_lines.set(log_writer_.lines());
 }
 
 std::uint64_t Controller::lost_in_rings() {
@@ -103,6 +127,10 @@ void Controller::on_up(DataplaneGreeting greeting) {
     state_capacity_ = hello.state_capacity;
     state_buckets_ = hello.state_buckets;
     cost_ = {};
+    facts_ = {.ports = greeting.interface_names,
+              .state_capacity = hello.state_capacity,
+              .state_memory = hello.state_memory,
+              .dpdk_version = hello.dpdk_version};
     limiter_ = log::LogLimiter(memory_.annotations());
     interface_names_ = std::move(greeting.interface_names);
     // A control plane that has just started says how many were lost before it came.
@@ -191,13 +219,17 @@ void Controller::on_down(const std::string& reason, bool was_up) {
     memory_ = SharedMemory();
     limiter_ = log::LogLimiter();
     state_capacity_ = state_buckets_ = 0;
+    sizing_.reset();
+    table_sizes_.clear();
     const auto refuse = [&](const Reply& reply, const char* moment) {
         if (reply)
             reply(refused({ExitStatus::unavailable, reason + moment}));
     };
-    if (pending_)
+    if (pending_) {
+        tell_applied(metrics::Tally::Outcome::failed);
         refuse(std::exchange(pending_, std::nullopt)->reply,
                " while it took the new ruleset over: nothing was changed");
+    }
     if (asking_)
         refuse(std::exchange(asking_, std::nullopt)->reply,
                " while it was asked for its states: nothing was changed");
@@ -361,6 +393,10 @@ void Controller::change_tables(ScriptOutcome outcome, const Reply& reply) {
 }
 
 void Controller::on_tables(Result<TableReply> answer) {
+    if (sizing_) {
+        take_sizes(answer);
+        return next_change();
+    }
     if (std::exchange(imaging_, false)) {
         if (answer)
             mirror_.take_image(std::move(*answer));
@@ -434,16 +470,19 @@ void Controller::restore_tables() {
 }
 
 Result<Done> Controller::offer(Pending pending) {
+    offer_began_ = EventLoop::Clock::now();
     pending.generation = last_offered_ + 1;
     const Result<std::vector<std::byte>> image =
         compiler_.compile(pending.ruleset, pending.generation);
-    if (!image)
+    if (!image) {
+        tell_applied(metrics::Tally::Outcome::failed);
         return image.error();
+    }
     // New rules begin at zero. No running rule counts in their slots, so this may be done before
     // the data plane agrees; lines that earlier owners of the slots logged are written first.
     drain_logs();
     for (const std::uint32_t slot : pending.ruleset.fresh_slots()) {
-        memory_.take_baseline(slot);
+        memory_.begin_anew(slot);
         limiter_.rearm(slot);
     }
     last_offered_ = pending.generation;
@@ -453,8 +492,10 @@ Result<Done> Controller::offer(Pending pending) {
     const Result<Done> offered =
         link_.offer(*image, pending.generation,
                     pending.table_batch.empty() ? Prepared::discard : Prepared::commit);
-    if (!offered)
+    if (!offered) {
+        tell_applied(metrics::Tally::Outcome::failed);
         return offered.error();
+    }
     pending_ = std::move(pending);
     return Done{};
 }
@@ -474,6 +515,8 @@ void Controller::warn_of_cost(std::vector<OperationResult>& results) const {
 
 void Controller::on_answered(const Result<contract::Accepted>& answer) {
     Pending done = std::move(*std::exchange(pending_, std::nullopt));
+    using Outcome = metrics::Tally::Outcome;
+    tell_applied(answer ? Outcome::applied : Outcome::failed);
     if (!answer) {
         const std::string sentence =
             "sluice-dataplane refuses the ruleset: " + answer.error().message;
@@ -550,6 +593,64 @@ void Controller::clear(const std::vector<ClearOrder>& orders) {
             memory_.take_baseline(order.slot);
         limiter_.rearm(order.slot);
     }
+}
+
+// ---- For those who only look --------------------------------------------------------------------
+
+void Controller::show() const {
+    if (observation_ == nullptr)
+        return;
+    auto view = std::make_unique<metrics::View>(ruleset_);
+    view->generation = generation_;
+    if (link_.up())
+        view->dataplane = facts_;
+    view->foreign = foreign_.has_value();
+    view->cost = cost_;
+    view->counters = memory_.counters();
+    view->tables = table_sizes_;
+    observation_->board.publish(std::move(view));
+}
+
+void Controller::tell_applied(metrics::Tally::Outcome outcome) {
+    if (observation_ == nullptr)
+        return;
+    const std::chrono::duration<double> taken = EventLoop::Clock::now() - offer_began_;
+    observation_->tally.apply(outcome, taken.count(), static_cast<double>(clock_s_()));
+}
+
+// How many entries tables have only the data plane knows. While something else is under way the
+// next time will do.
+void Controller::ask_for_sizes() {
+    if (busy() || !link_.up() || foreign_)
+        return;
+    const std::vector<contract::TableDescriptor> tables = ruleset_.tables().all();
+    if (tables.empty()) {
+        if (!std::exchange(table_sizes_, {}).empty())
+            show();
+        return;
+    }
+    std::vector<contract::TableChange> questions;
+    for (const contract::TableDescriptor& table : tables)
+        questions.push_back({.verb = contract::TableVerb::info,
+                             .flags = contract::table_change_flag::count_alone,
+                             .table = table.id,
+                             .key = {}});
+    if (link_.change_tables(batch_bytes(questions, {}, {}), questions.size(),
+                            contract::TablesMode::skip))
+        sizing_ = tables;
+}
+
+void Controller::take_sizes(const Result<TableReply>& answer) {
+    const std::vector<contract::TableDescriptor> tables =
+        std::move(*std::exchange(sizing_, std::nullopt));
+    table_sizes_.clear();
+    if (!answer)
+        return;
+    const TableAnswer sizes = answer->answer();
+    for (std::size_t i = 0; i < tables.size(); ++i)
+        if (sizes.results[i].status == contract::TableStatus::done)
+            table_sizes_.push_back(
+                {.name = ruleset::table_name(tables[i]), .entries = sizes.results[i].count});
 }
 
 Response Controller::ready(std::vector<OperationResult> results) const {

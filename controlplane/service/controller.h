@@ -29,6 +29,8 @@
 
 #include "controlplane/compiler/compile.h"
 #include "controlplane/log/log_writer.h"
+#include "controlplane/metrics/tally.h"
+#include "controlplane/metrics/view.h"
 #include "controlplane/ruleset/ruleset.h"
 #include "controlplane/service/dataplane_link.h"
 #include "controlplane/service/protocol.h"
@@ -39,11 +41,19 @@ namespace sluice::service {
 
 std::uint64_t wall_clock_s();
 
+// What the metrics are made of.
+struct Observation {
+    metrics::Board board;
+    metrics::Tally tally;
+};
+
 struct ControllerOptions {
     std::string dataplane_socket;
     bool default_accept = false;
     std::chrono::milliseconds answer_timeout{10'000};  // for an offer
-    std::uint64_t (*clock_s)() = wall_clock_s;  // since 1970; tests have a clock of their own
+    std::uint64_t (*clock_s)() = wall_clock_s;       // since 1970; tests have a clock of their own
+    std::chrono::milliseconds size_interval{5'000};  // how often tables are asked for their sizes
+    Observation* observation = nullptr;              // outlives the controller; none: nobody looks
 };
 
 class Controller {
@@ -113,7 +123,7 @@ class Controller {
     void on_states(const Result<StatesAnswer>& answer);
     void on_killed(const Result<std::uint64_t>& answer);
     bool busy() const {
-        return pending_ || asking_ || killing_ || tabling_ || imaging_ || restoring_;
+        return pending_ || asking_ || killing_ || tabling_ || imaging_ || restoring_ || sizing_;
     }
     void next_change();
     void begin(Change next);
@@ -129,6 +139,10 @@ class Controller {
     void clear(const std::vector<ClearOrder>& orders);
     std::uint64_t lost_in_rings();
     void report_lost_lines();
+    void show() const;
+    void tell_applied(metrics::Tally::Outcome outcome);
+    void ask_for_sizes();
+    void take_sizes(const Result<TableReply>& answer);
     Response ready(std::vector<OperationResult> results) const;
     Response refused(const Error& error, std::uint32_t line = 0) const;
     std::optional<Error> cannot_change() const;
@@ -140,6 +154,7 @@ class Controller {
     EventLoop::TimerId log_timer_ = 0;
     EventLoop::TimerId loss_timer_ = 0;
     EventLoop::TimerId expiry_timer_ = 0;
+    EventLoop::TimerId size_timer_ = 0;
     std::uint64_t lost_lines_ = 0;  // that the log rings had no room for, as far as reported
 
     std::uint64_t (*clock_s_)();
@@ -152,6 +167,14 @@ class Controller {
     bool greeted_ = false;  // the ruleset is the data plane's, or was given to it once
     std::optional<std::string> foreign_;  // why the running snapshot could not be read back
     std::uint64_t boot_id_ = 0;
+
+    Observation* observation_;
+    std::chrono::milliseconds size_interval_;
+    EventLoop::Clock::time_point offer_began_;
+    metrics::DataplaneFacts facts_;  // meaningful while the link is up
+    std::vector<metrics::TableSize> table_sizes_;
+    // The tables of which the sizes have been asked for; for the metrics.
+    std::optional<std::vector<contract::TableDescriptor>> sizing_;
 
     SharedMemory memory_;
     log::LogLimiter limiter_;

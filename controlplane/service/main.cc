@@ -16,10 +16,13 @@
 #include "config/settings.h"
 #include "controlplane/log/log_line.h"
 #include "controlplane/log/log_writer.h"
+#include "controlplane/metrics/collector.h"
+#include "controlplane/metrics/server.h"
 #include "controlplane/service/control_server.h"
 #include "controlplane/service/controller.h"
 #include "controlplane/service/event_loop.h"
 #include "controlplane/service/notify.h"
+#include "controlplane/service/request_kind.h"
 
 namespace {
 
@@ -29,7 +32,7 @@ constexpr char kUsage[] =
     "usage: sluice-controlplane [--config PATH]\n"
     "\n"
     "The control plane of Sluice: keeps the ruleset that ipfw(8) edits, compiles it and hands it\n"
-    "to sluice-dataplane, and writes the log.\n"
+    "to sluice-dataplane, writes the log, and serves metrics.\n"
     "\n"
     "  -c, --config PATH  settings (default /etc/sluice/sluice.toml)\n"
     "  -h, --help         this text\n"
@@ -78,17 +81,29 @@ int serve(const config::Settings& settings) {
         return fail(created.error());
     service::EventLoop& loop = **created;
     log::LogWriter log_writer = make_log_writer(settings.controlplane);
+    service::Observation observation;
     service::Controller controller(loop,
                                    {.dataplane_socket = settings.dataplane.socket,
-                                    .default_accept = settings.controlplane.default_accept},
+                                    .default_accept = settings.controlplane.default_accept,
+                                    .observation = &observation},
                                    log_writer, report);
+    metrics::Collector collector(observation.board, observation.tally,
+                                 {.rules = settings.metrics.rules, .version = SLUICE_VERSION});
+    std::unique_ptr<metrics::Server> web;  // takes a moment to stop: behind the control socket
     const auto server = service::ControlServer::listen(
         loop, settings.controlplane.control_socket, settings.controlplane.control_group,
-        [&controller](service::Request request, service::ControlServer::Reply reply) {
-            controller.submit(std::move(request), std::move(reply));
+        [&](service::Request request, service::ControlServer::Reply reply) {
+            auto counted = service::counted(request, std::move(reply), observation.tally);
+            controller.submit(std::move(request), std::move(counted));
         });
     if (!server)
         return fail(server.error());
+    if (settings.metrics.listen) {
+        auto listening = metrics::Server::listen(*settings.metrics.listen, collector);
+        if (!listening)
+            return fail(listening.error());
+        web = std::move(*listening);
+    }
 
     const int fd = signals->get();
     loop.watch(fd, EPOLLIN, [&](std::uint32_t) {

@@ -112,9 +112,10 @@ Result<SharedMemory> SharedMemory::map(const contract::Hello& hello, int counter
         return annotations.error();
     memory.annotations_ = {reinterpret_cast<SlotAnnotation*>(annotations->data()), slots};
 
-    memory.counters_map_ = std::move(*counters);
-    memory.rings_map_ = std::move(*rings);
-    memory.annotations_map_ = std::move(*annotations);
+    memory.mappings_ =
+        std::make_shared<const Mappings>(Mappings{.counters = std::move(*counters),
+                                                  .rings = std::move(*rings),
+                                                  .annotations = std::move(*annotations)});
     return memory;
 }
 
@@ -169,6 +170,20 @@ void SharedMemory::take_baseline(std::uint32_t slot) {
     SlotAnnotation& annotation = annotations_[slot];
     contract::set(annotation.zero_packets, all.packets);
     contract::set(annotation.zero_bytes, all.bytes);
+}
+
+void SharedMemory::begin_anew(std::uint32_t slot) {
+    if (slot >= annotations_.size())
+        return;
+    take_baseline(slot);
+    SlotAnnotation& annotation = annotations_[slot];
+    contract::set(annotation.first_packets, annotation.zero_packets);
+    contract::set(annotation.first_bytes, annotation.zero_bytes);
+}
+
+metrics::Counters SharedMemory::counters() const {
+    return {
+        .workers = totals_, .rules = workers_, .annotations = annotations_, .mapping = mappings_};
 }
 
 }  // namespace sluice::service

@@ -7,11 +7,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "controlplane/metrics/view.h"
 #include "controlplane/service/script.h"
 #include "dataplane/contract/annotations.h"
 #include "dataplane/contract/counters.h"
@@ -58,6 +60,11 @@ class SharedMemory {
 
     // From now on the slot reads zero.
     void take_baseline(std::uint32_t slot);
+    // The same for a slot that gets a new rule: metrics count from here on, too.
+    void begin_anew(std::uint32_t slot);
+
+    // For threads that go on reading when this is gone.
+    metrics::Counters counters() const;
 
     std::span<contract::LogRing> log_rings() { return rings_; }
     std::span<contract::SlotAnnotation> annotations() const { return annotations_; }
@@ -65,7 +72,10 @@ class SharedMemory {
   private:
     RuleTotals sum(std::uint32_t slot) const;
 
-    Mapping counters_map_, rings_map_, annotations_map_;
+    struct Mappings {
+        Mapping counters, rings, annotations;
+    };
+    std::shared_ptr<const Mappings> mappings_;
     std::vector<std::span<const contract::RuleCounters>> workers_;  // by slot
     std::vector<const contract::WorkerCounters*> totals_;           // of each worker
     std::vector<contract::LogRing> rings_;

@@ -100,6 +100,7 @@ contract::Hello describe(const config::Settings& settings, const worker::Bridge&
     hello.state_capacity = states.states();
     hello.state_memory = states.bytes();
     hello.state_buckets = states.buckets();
+    std::strncpy(hello.dpdk_version, worker::dpdk_version(), sizeof hello.dpdk_version - 1);
     for (std::size_t i = 0; i < bridge.ports().size(); ++i) {
         const worker::EthPort& port = bridge.ports()[i];
         contract::PortDescription& description = hello.ports[i];

@@ -12,14 +12,17 @@ namespace sluice::contract {
 
 inline constexpr std::uint32_t kBogusSlot = 0;
 
-struct alignas(32) SlotAnnotation {
+struct alignas(64) SlotAnnotation {
     std::uint64_t zero_packets = 0;  // counter values when the rule was added or last zeroed
     std::uint64_t zero_bytes = 0;
+    std::uint64_t first_packets =
+        0;  // counter values when the rule was added: metrics know no zero
+    std::uint64_t first_bytes = 0;
     std::uint32_t log_epoch = 0;  // +1 re-arms the log limit in every worker
     std::uint32_t logged = 0;     // lines written in this epoch
-    std::uint64_t reserved = 0;
+    std::uint64_t reserved[3] = {};
 };
 
-static_assert(sizeof(SlotAnnotation) == 32);
+static_assert(sizeof(SlotAnnotation) == 64);
 
 }  // namespace sluice::contract

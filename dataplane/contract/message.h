@@ -35,7 +35,7 @@
 namespace sluice::contract {
 
 inline constexpr std::uint32_t kMessageMagic = 0x43554c53;  // "SLUC"
-inline constexpr std::uint16_t kMessageVersion = 4;
+inline constexpr std::uint16_t kMessageVersion = 5;
 // A generation follows the running one. Near the end of the numbers there would be none to follow.
 inline constexpr std::uint64_t kGenerationLimit = std::uint64_t{1} << 63;
 inline constexpr char kDefaultContractSocket[] = "/run/sluice/dataplane.sock";
@@ -102,6 +102,7 @@ struct Hello {
     std::uint32_t state_buckets = 0;      // of the hash tables of all workers
     std::uint32_t table_count = 0;
     RulesetCost cost;  // of the running ruleset, if there is one
+    char dpdk_version[32] = {};
     PortDescription ports[kMaximumPorts];
 };
 

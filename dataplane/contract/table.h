@@ -112,7 +112,9 @@ enum class TableVerb : std::uint8_t {
 namespace table_change_flag {
 inline constexpr std::uint8_t update = 1;  // add: gives the new value to an entry that is there;
                                            // remove: an entry that is not there is no failure
-}
+inline constexpr std::uint8_t count_alone = 2;  // info: memory and hits, which take a walk through
+                                                // all entries, are of no interest
+}  // namespace table_change_flag
 
 struct TableChange {
     TableVerb verb = TableVerb::add;

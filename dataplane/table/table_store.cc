@@ -556,6 +556,8 @@ TableStatus Store::tell(const TableChange& change, std::uint32_t now_s, Answer& 
         return look_up(*table, change.key, now_s, answer, result);
     if (change.verb == TableVerb::list)
         list(*table, now_s, answer, result);
+    else if ((change.flags & contract::table_change_flag::count_alone) != 0)
+        return TableStatus::done;
     result.bytes = bytes_of(*table);
     result.hits = hits_of(*table);
     return TableStatus::done;

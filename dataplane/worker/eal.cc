@@ -3,6 +3,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_log.h>
+#include <rte_version.h>
 
 #include <cstdio>
 #include <cstring>
@@ -84,6 +85,10 @@ Result<Eal> Eal::start(const std::vector<std::string>& arguments) {
     if (const std::string detail = take_dpdk_message(); !detail.empty())
         sentence += " (" + detail + ")";
     return Error{ExitStatus::os, sentence};
+}
+
+const char* dpdk_version() {
+    return rte_version();
 }
 
 Eal::Eal(Eal&& other) noexcept : running_(std::exchange(other.running_, false)) {}

@@ -27,6 +27,8 @@ class Eal {
     bool running_ = true;
 };
 
+const char* dpdk_version();
+
 // The first line that DPDK logged since the last call; empty if there is none.
 std::string take_dpdk_message();
 

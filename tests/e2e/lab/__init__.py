@@ -4,6 +4,7 @@ network    namespaces, and the bed: host A -- appliance -- host B
 routed     the bed of a gateway
 appliance  the two daemons with their own settings, and the `ipfw` command
 control    the control socket, without `ipfw`
+metrics    what the HTTP port says, taken apart
 frames     frames as bytes into and out of a host's interface
 flows      many flows at once, as frames of hosts that do not exist
 stream     real sockets of both hosts: a conversation that is measured while it lasts

@@ -18,6 +18,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .metrics import METRICS_URL, Metrics
 from .network import eventually, stop
 
 SOURCE = Path(__file__).resolve().parents[3]
@@ -88,7 +89,7 @@ def learning_bridge_of(interfaces):
 
 class Appliance:
     def __init__(self, namespace, build, mtu=1500, ports=None, directory=None, dataplane=None,
-                 reply=None, controlplane=None):
+                 reply=None, controlplane=None, metrics=None):
         self.namespace = namespace
         self.build = Path(build)
         self.own_directory = directory is None
@@ -102,11 +103,11 @@ class Appliance:
         self.controlplane = None
         self.counter_file = None
         self._write_settings(ports or bridge_of(), mtu, dataplane or {}, reply or {},
-                             controlplane or {})
+                             controlplane or {}, metrics or {})
 
     # ---- Settings ------------------------------------------------------------------------------
 
-    def _write_settings(self, ports, mtu, dataplane, reply, controlplane):
+    def _write_settings(self, ports, mtu, dataplane, reply, controlplane, metrics):
         sections = {
             "dataplane": {"socket": self.dataplane_socket,
                           "divert_socket": self.divert_socket, "workers": 1, "idle": "backoff",
@@ -115,6 +116,7 @@ class Appliance:
             "reply": reply,
             "controlplane": {"control_socket": self.control_socket, "log_file": self.log_file,
                              "syslog": False, **controlplane},
+            "metrics": metrics,
         }
         lines = []
         for name, keys in sections.items():
@@ -268,6 +270,19 @@ class Appliance:
         self.must("-q", "zero")
         if self.log_file.exists():
             os.truncate(self.log_file, 0)
+
+    # ---- Metrics -------------------------------------------------------------------------------
+
+    def exposition(self):
+        """What Prometheus would get, as text."""
+        done = self.namespace.run("curl", "--silent", "--show-error", "--fail", "--max-time", "10",
+                                  METRICS_URL)
+        if done.returncode != 0:
+            raise RuntimeError(f"no metrics: {done.stderr.strip()}")
+        return done.stdout
+
+    def metrics(self):
+        return Metrics(self.exposition())
 
     # ---- What it counts and logs ---------------------------------------------------------------
 

@@ -69,12 +69,15 @@ TEST(SettingsTest, TheCommentedFileShowsTheDefaults) {
     EXPECT_EQ(settings->controlplane.log_file, control.log_file);
     EXPECT_EQ(settings->controlplane.syslog, control.syslog);
     EXPECT_EQ(settings->controlplane.default_accept, control.default_accept);
+    EXPECT_EQ(settings->metrics.listen, Metrics().listen);
+    EXPECT_EQ(settings->metrics.rules, Metrics().rules);
 }
 
 TEST(SettingsTest, TheCommentedFileMentionsEveryKey) {
     // The keys that messages list are the keys that exist.
     const std::string text = read_file(kDefaultFile);
-    for (const char* section : {"[dataplane]\nx=1", "[reply]\nx=1", "[controlplane]\nx=1"}) {
+    for (const char* section :
+         {"[dataplane]\nx=1", "[reply]\nx=1", "[controlplane]\nx=1", "[metrics]\nx=1"}) {
         const std::string message = error_of(section);
         std::istringstream keys(message.substr(message.find("one of ") + 7));
         for (std::string key; std::getline(keys >> std::ws, key, ',');)
@@ -239,6 +242,29 @@ TEST(SettingsTest, TheTwoSocketsAreNotTheSame) {
               "2:10: socket is the same path as control_socket in [controlplane]");
     EXPECT_EQ(error_of("[controlplane]\ncontrol_socket = \"" + DataPlane{}.socket + "\"\n"),
               "2:18: control_socket is the same path as socket in [dataplane]");
+}
+
+TEST(SettingsTest, WhereMetricsAreServed) {
+    const auto read = [](const std::string& text) { return parse("[metrics]\n" + text, "x"); };
+    EXPECT_EQ(read("listen = \"192.0.2.1:80\"")->metrics.listen,
+              (Endpoint{.address = Ipv4::from_host(0xc0000201), .port = 80}));
+    EXPECT_EQ(read("listen = \"0.0.0.0:65535\"")->metrics.listen,
+              (Endpoint{.address = {}, .port = 65535}));
+    EXPECT_EQ(read("listen = \"\"")->metrics.listen, std::nullopt);
+    EXPECT_EQ(read("rules = \"labelled\"")->metrics.rules, RuleMetrics::labelled);
+    EXPECT_EQ(read("rules = \"none\"")->metrics.rules, RuleMetrics::none);
+    for (const char* wrong :
+         {"127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:+1", ":9655",
+          "127.0.0.1:96x", "127.1:9655", "localhost:9655", "[::1]:9655", "127.0.0.1:9655 "})
+        EXPECT_EQ(error_of("[metrics]\nlisten = \"" + std::string(wrong) + "\"\n"),
+                  "2:10: listen must be an IPv4 address and a port, such as \"127.0.0.1:9655\", or "
+                  "empty, not \"" +
+                      std::string(wrong) + "\"");
+    EXPECT_EQ(error_of("[metrics]\nlisten = 9655\n"), "2:10: listen must be a text in quotes");
+    EXPECT_EQ(error_of("[metrics]\nrules = \"some\"\n"),
+              "2:9: rules is \"some\", expected one of \"auto\", \"all\", \"labelled\", \"none\"");
+    EXPECT_EQ(error_of("[metrics]\nport = 1\n"),
+              "2:1: unknown key \"port\" in [metrics], expected one of listen, rules");
 }
 
 TEST(SettingsTest, AnEmptyFileGivesTheDefaults) {

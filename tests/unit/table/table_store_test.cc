@@ -220,6 +220,27 @@ TEST(TableStore, AnUpdateGivesAnotherValue) {
     EXPECT_EQ(value4(store, 0, 0x01020304), 3);
 }
 
+TEST(TableStore, TheCountAloneIsToldWithoutAWalk) {
+    Store store({});
+    store.apply(BatchBuilder()
+                    .create(0, TableType::addr)
+                    .add(0, prefix4(0x01020304, 32), 1)
+                    .add(0, prefix4(0x01020305, 32), 1)
+                    .batch(),
+                Failures::stop, 0);
+    EXPECT_EQ(value4(store, 0, 0x01020304), 1);
+    BatchBuilder questions;
+    questions.change(TableVerb::info, 0).change(TableVerb::info, 0);
+    questions.changes[1].flags = contract::table_change_flag::count_alone;
+    const Answer answer = store.apply(questions.batch(), Failures::skip, 0);
+    EXPECT_EQ(statuses(answer), of({TableStatus::done, TableStatus::done}));
+    EXPECT_EQ(answer.results[0].count, 2u);
+    EXPECT_GT(answer.results[0].bytes, 0u);
+    EXPECT_EQ(answer.results[1].count, 2u);
+    EXPECT_EQ(answer.results[1].bytes, 0u);
+    EXPECT_EQ(answer.results[1].hits, 0u);
+}
+
 TEST(TableStore, ALimitIsKept) {
     Store store({});
     const Answer answer = store.apply(BatchBuilder()
