@@ -54,21 +54,18 @@ void write_block(Block& block, const std::array<const Item*, kBlockSize>& items,
     set_following(block.rules, following);
 }
 
-// Line 0 and those behind it stand for the empty leaf; a search fetches them, but reads nothing.
-constexpr std::uint32_t kFirstLine = 4;
-// What a search may fetch behind the last leaf.
-constexpr std::uint32_t kLinesBehind = 16;
-
 template <typename Block>
 void lay_out_as(const Growth& growth, Forest& forest) {
     constexpr std::uint32_t kNodeLines = sizeof(Node) / Arena::kLine,
                             kGridLines = sizeof(Grid) / Arena::kLine,
-                            kBlockLines = sizeof(Block) / Arena::kLine;
+                            kBlockLines = sizeof(Block) / Arena::kLine,
+                            kFirstLine = kBlockLines;  // behind the empty leaf
     const auto first_node =
         static_cast<std::uint32_t>(kFirstLine + growth.grids.size() * kGridLines);
     const auto first_block =
         static_cast<std::uint32_t>(first_node + growth.nodes.size() * kNodeLines);
-    forest.arena = Arena(first_block + growth.blocks.size() * kBlockLines + kLinesBehind);
+    forest.arena = Arena(first_block + growth.blocks.size() * kBlockLines);
+    write_block(*forest.arena.at<Block>(kEmptyLeaf / Arena::kLine), {}, 0);
     const auto reference_to = [&](Reference grown) -> Reference {
         if (grown == kGrownEmptyLeaf)
             return kEmptyLeaf;

@@ -10,11 +10,13 @@
 
 SLUICE_TARGET_BEGIN("avx2,bmi,popcnt")
 
+#include "dataplane/classify/search_lists.h"
+
 namespace sluice::classify {
 namespace {
 
 // Eight boxes at a time. Comparisons of AVX2 are signed; a minimum is unsigned if one wants.
-struct Vector {
+struct Vector : PlainLists {
     static __m256i load(const void* from) {
         return _mm256_load_si256(static_cast<const __m256i*>(from));
     }

@@ -10,6 +10,8 @@
 
 SLUICE_TARGET_BEGIN("avx2,avx512f,avx512bw,avx512vl,bmi,popcnt")
 
+#include "dataplane/classify/search_lists.h"
+
 namespace sluice::classify {
 namespace {
 
@@ -20,8 +22,8 @@ struct Vector {
     }
 
     static unsigned child(const Pivots& pivots, std::uint32_t value) {
-        const __mmask16 below = _mm512_cmplt_epu32_mask(_mm512_load_si512(pivots.data()),
-                                                        _mm512_set1_epi32(static_cast<int>(value)));
+        const __mmask16 below = _mm512_cmpgt_epu32_mask(_mm512_set1_epi32(static_cast<int>(value)),
+                                                        _mm512_load_si512(pivots.data()));
         return static_cast<unsigned>(_mm_popcnt_u32(below));
     }
 
@@ -37,6 +39,43 @@ struct Vector {
             result |= std::uint64_t{_mm512_cmpgt_epu32_mask(_mm512_load_si512(values + i), bound)}
                       << i;
         return result;
+    }
+
+    // See PlainLists.
+    static std::size_t list_keys(std::uint64_t packets, std::uint32_t* keys) {
+        const __m512i step = _mm512_set1_epi32(16 * sizeof(HeaderKey));
+        __m512i places = _mm512_mullo_epi32(
+            _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0),
+            _mm512_set1_epi32(sizeof(HeaderKey)));
+        std::size_t count = 0;
+        for (; packets != 0; packets >>= 16) {
+            const auto some = static_cast<__mmask16>(packets);
+            count += put(keys + count, some, places);
+            places = _mm512_add_epi32(places, step);
+        }
+        return count;
+    }
+    static Progress separate(const Reference* next, std::size_t count, Progress progress,
+                             Walks& walking, Walks& arrived) {
+        const std::uint32_t* keys = walking.key + progress.walking;
+        const __m512i leaf = _mm512_set1_epi32(kLeaf);
+        for (std::size_t i = 0; i < count; i += 16) {
+            const auto valid =
+                static_cast<__mmask16>(count - i < 16 ? (1u << (count - i)) - 1 : 0xffffu);
+            const __m512i at = _mm512_loadu_si512(next + i), key = _mm512_loadu_si512(keys + i);
+            const __mmask16 at_leaf = _mm512_mask_test_epi32_mask(valid, at, leaf),
+                            at_node = _mm512_mask_testn_epi32_mask(valid, at, leaf);
+            put(arrived.key + progress.arrived, at_leaf, key);
+            progress.arrived += put(arrived.at + progress.arrived, at_leaf, at);
+            put(walking.key + progress.walking, at_node, key);
+            progress.walking += put(walking.at + progress.walking, at_node, at);
+        }
+        return progress;
+    }
+    // Writes some of 16 numbers one behind the other, and anything behind them. Their number.
+    static std::size_t put(std::uint32_t* to, __mmask16 some, __m512i numbers) {
+        _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(some, numbers));
+        return static_cast<std::size_t>(_mm_popcnt_u32(some));
     }
 
     static unsigned terminal(const BoxRules& rules) {

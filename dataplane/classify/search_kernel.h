@@ -3,22 +3,17 @@
 // why everything here has internal linkage and calls nothing that another file could share.
 //
 // Packets are searched in groups. All walks of a group, one for each packet and tree that the
-// filter leaves, take their steps in turn, so that the memory that each waits for comes while the
-// others go on. Nothing depends on what is found but the loop counts: a branch that cannot be
-// foreseen costs more than a node.
+// filter leaves, take their steps in turn; the steps of one turn do not depend on each other, so
+// the CPU begins the next ones while the memory of one is still to come. Asking for that memory
+// ahead of time was measured as a loss. Nothing depends on what is found but the loop counts: a
+// branch that cannot be foreseen costs more than a node.
 
 namespace sluice::classify {
 namespace {
 
-constexpr unsigned kGroup = 64;  // packets searched at once
-constexpr unsigned kWalks = kGroup * Forest::kMaximumTrees;
 // Rules that match a packet and do not end its list, while they are being found.
 constexpr unsigned kCandidates = 16;
 constexpr std::uint32_t kNoRule = BoxRules::kIndex;
-
-// One packet in one tree: where it is, and above it the place of the packet's key among those of
-// the group, in bytes.
-using Walk = std::uint64_t;
 
 struct alignas(64) Group {
     // By packet.
@@ -27,8 +22,9 @@ struct alignas(64) Group {
     std::uint32_t candidate_count[kGroup];
     std::uint8_t trees[kGroup];                     // bit t: tree t has to be searched
     std::uint32_t candidates[kGroup][kCandidates];  // with Matches::kUnverified
-    Walk walking[kWalks + 1];                       // at a node
-    Walk arrived[kWalks + 1];                       // at a leaf with boxes
+    Walks walking;                                  // at a node
+    Walks arrived;                                  // at a leaf
+    Reference next[Walks::kRoom];                   // where walks have come to, by place in a list
 };
 
 inline std::uint32_t index_of(std::uint32_t candidate) {
@@ -112,7 +108,8 @@ void search_leaf(Group& group, unsigned packet, const Block* block,
         block = pass_blocks(block, from);
     for (;; ++block) {
         const unsigned matching = query.match(*block);
-        const bool more = (block->rules.values[0] & BoxRules::kMore) != 0;
+        const std::uint32_t more =
+            (block->rules.values.data()[0] & BoxRules::kMore) / BoxRules::kMore;
         const unsigned terminal = matching & Vector::terminal(block->rules);
         const unsigned first_terminal = terminal & (0u - terminal);
         const unsigned others = matching & (first_terminal - 1);
@@ -120,94 +117,62 @@ void search_leaf(Group& group, unsigned packet, const Block* block,
         const std::uint32_t index = block->rules.values[place] & BoxRules::kIndex;
         const std::uint32_t found = terminal != 0 ? index : kNoRule;
         if (__builtin_expect(kFrom || others != 0, 0)) {
-            if (take_matches<kFrom>(group, packet, block->rules, matching, from))
+            if (take_matches<kFrom>(group, packet, block->rules, matching, from) || more == 0)
                 return;
-        } else {
-            group.best[packet] = found < group.best[packet] ? found : group.best[packet];
-            if (terminal != 0)
-                return;
+            continue;
         }
-        if (__builtin_expect(!more, 1))
+        group.best[packet] = found < group.best[packet] ? found : group.best[packet];
+        // One branch for both reasons to stop: whether a box matches cannot be foreseen.
+        const std::uint32_t goes_on = more & (terminal - 1) >> 31;
+        if (__builtin_expect(goes_on == 0, 1))
             return;
     }
 }
 
-// Has what `child` refers to brought from memory: a node of two lines, or a block, of which in IPv6
-// the last lines are rarely read.
-template <typename Block>
-inline void fetch(const std::byte* arena, Reference child) {
-    constexpr unsigned kNodeLines = sizeof(Node) / 64,
-                       kBlockLines = sizeof(Block) / 64 < 6 ? sizeof(Block) / 64 : 6;
-    const std::byte* from = arena + (child & ~kWhat);
-    for (unsigned i = 0; i < kNodeLines; ++i)
-        __builtin_prefetch(from + i * 64);
-    // For a node the same lines again, which costs little, instead of a branch.
-    const std::byte* rest = from + (child & kLeaf) * sizeof(Node);
-    for (unsigned i = 0; i < kBlockLines - kNodeLines; ++i)
-        __builtin_prefetch(rest + i * 64);
+inline std::uint32_t value_at(const std::byte* keys, std::size_t place) {
+    return *reinterpret_cast<const std::uint32_t*>(keys + place);
 }
 
-// Lets all walks step down until they have arrived; the number of those that found boxes.
-template <typename Block>
-unsigned descend(Group& group, const std::byte* arena, const std::byte* keys, unsigned walking,
-                 unsigned arrived) {
-    while (walking != 0) {
-        unsigned left = 0;
-        for (unsigned i = 0; i < walking; ++i) {
-            const Walk walk = group.walking[i];
-            const Reference at = static_cast<Reference>(walk);
-            const Walk key = walk >> 32;
-            const std::uint32_t value =
-                *reinterpret_cast<const std::uint32_t*>(keys + key + (at & kWhat));
+// `count` walks behind those at a node have made the step to group.next. Stepping and separating
+// are loops of their own, so that no step has to wait for where another one led to.
+inline void separate(Group& group, std::size_t count, Progress& progress) {
+    progress = Vector::separate(group.next, count, progress, group.walking, group.arrived);
+}
+
+// Lets all walks step down until they have arrived.
+void descend(Group& group, const std::byte* arena, const std::byte* keys, Progress& progress) {
+    while (progress.walking != 0) {
+        const std::size_t count = progress.walking;
+        for (std::size_t i = 0; i < count; ++i) {
+            const Reference at = group.walking.at[i];
             const Node& node = *reinterpret_cast<const Node*>(arena + (at & ~kWhat));
-            const Reference child = node.children[Vector::child(node.pivots, value)];
-            fetch<Block>(arena, child);
-            const Walk next = key << 32 | child;
-            group.arrived[arrived] = next;
-            group.walking[left] = next;
-            const unsigned is_leaf = child & kLeaf;
-            arrived += is_leaf & (child != kEmptyLeaf ? 1u : 0u);
-            left += 1 - is_leaf;
+            const std::uint32_t value = value_at(keys + group.walking.key[i], at & kWhat);
+            group.next[i] = node.children.data()[Vector::child(node.pivots, value)];
         }
-        walking = left;
+        progress.walking = 0;
+        separate(group, count, progress);
     }
-    return arrived;
 }
 
 // The walks of some packets, bit by bit, in one tree: at its root, or where its grid leads to.
-template <typename Block>
 void begin_walks(Group& group, const Tree& tree, const std::byte* arena, const std::byte* keys,
-                 std::uint64_t packets, unsigned& walking, unsigned& arrived) {
-    constexpr Walk kKey = Walk{sizeof(HeaderKey)} << 32;
+                 std::uint64_t packets, Progress& progress) {
+    std::uint32_t* some = group.walking.key + progress.walking;
+    const std::size_t count = Vector::list_keys(packets, some);
     if (!tree.has_grid) {
-        const bool is_leaf = (tree.root & kLeaf) != 0;
-        Walk* list = is_leaf ? group.arrived + arrived : group.walking + walking;
-        unsigned added = 0;
-        for (; packets != 0; packets &= packets - 1)
-            list[added++] = static_cast<Walk>(__builtin_ctzll(packets)) * kKey | tree.root;
-        (is_leaf ? arrived : walking) += added;
-        return;
+        for (std::size_t i = 0; i < count; ++i)
+            group.next[i] = tree.root;
+    } else {
+        const Grid& grid = *reinterpret_cast<const Grid*>(arena + tree.root);
+        const std::byte* first = keys + tree.first_lane * sizeof(std::uint32_t);
+        const std::byte* second = keys + tree.second_lane * sizeof(std::uint32_t);
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::size_t row = Vector::child(grid.first_pivots, value_at(first, some[i])),
+                              column = Vector::child(grid.second_pivots, value_at(second, some[i]));
+            group.next[i] = grid.children.data()[row * kParts + column];
+        }
     }
-    const Grid& grid = *reinterpret_cast<const Grid*>(arena + tree.root);
-    const unsigned first_lane = tree.first_lane, second_lane = tree.second_lane;
-    unsigned at_leaf = arrived, at_node = walking;
-    for (; packets != 0; packets &= packets - 1) {
-        const auto packet = static_cast<Walk>(__builtin_ctzll(packets));
-        const auto* lanes =
-            reinterpret_cast<const std::uint32_t*>(keys + packet * sizeof(HeaderKey));
-        const unsigned row = Vector::child(grid.first_pivots, lanes[first_lane]),
-                       column = Vector::child(grid.second_pivots, lanes[second_lane]);
-        const Reference child = grid.children.data()[row * kParts + column];
-        fetch<Block>(arena, child);
-        const Walk walk = packet * kKey | child;
-        group.arrived[at_leaf] = walk;
-        group.walking[at_node] = walk;
-        const unsigned is_leaf = child & kLeaf;
-        at_leaf += is_leaf & (child != kEmptyLeaf ? 1u : 0u);
-        at_node += 1 - is_leaf;
-    }
-    arrived = at_leaf;
-    walking = at_node;
+    separate(group, count, progress);
 }
 
 template <typename Block, bool kFrom>
@@ -217,19 +182,19 @@ void search_trees(const Forest& forest, Group& group, const HeaderKey* keys, std
     const Tree* trees = forest.trees.data();
     const unsigned tree_count = static_cast<unsigned>(forest.trees.size());
     for (unsigned first = 0; first < tree_count;) {
-        unsigned walking = 0, arrived = 0, tree = first;
+        Progress progress;
+        unsigned tree = first;
         for (; tree < tree_count && trees[tree].phase == trees[first].phase; ++tree) {
             const std::uint64_t packets = Vector::having(group.trees, tree) &
                                           Vector::above(group.best, trees[tree].first_rule);
-            begin_walks<Block>(group, trees[tree], arena, key_bytes, packets, walking, arrived);
+            begin_walks(group, trees[tree], arena, key_bytes, packets, progress);
         }
         first = tree;
-        arrived = descend<Block>(group, arena, key_bytes, walking, arrived);
-        for (unsigned i = 0; i < arrived; ++i) {
-            const Walk walk = group.arrived[i];
-            const Walk key = walk >> 32;
+        descend(group, arena, key_bytes, progress);
+        for (std::size_t i = 0; i < progress.arrived; ++i) {
+            const std::uint32_t key = group.arrived.key[i];
             const auto* block =
-                reinterpret_cast<const Block*>(arena + (static_cast<Reference>(walk) & ~kWhat));
+                reinterpret_cast<const Block*>(arena + (group.arrived.at[i] & ~kWhat));
             const typename Vector::template Query<Block> query(
                 *reinterpret_cast<const HeaderKey*>(key_bytes + key));
             search_leaf<Block, kFrom>(group, static_cast<unsigned>(key / sizeof(HeaderKey)), block,

@@ -2,12 +2,13 @@
 
 #include "dataplane/classify/leaf.h"
 #include "dataplane/classify/search.h"
+#include "dataplane/classify/search_lists.h"
 
 namespace sluice::classify {
 namespace {
 
 // Plain loops, which the compiler turns into what every CPU of the family has.
-struct Vector {
+struct Vector : PlainLists {
     static unsigned child(const Pivots& pivots, std::uint32_t value) {
         unsigned below = 0;
         for (const std::uint32_t pivot : pivots)
