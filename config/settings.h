@@ -35,7 +35,7 @@ struct DataPlane {
     std::vector<unsigned> cpus;  // one per worker, or empty: any
     Idle idle = Idle::automatic;
     unsigned max_sleep_us = 500;
-    unsigned burst = 32;                   // packets
+    unsigned burst = 64;                   // packets
     unsigned receive_descriptors = 1024;   // per queue
     unsigned transmit_descriptors = 1024;  // per queue
     unsigned handover_packets = 2048;      // that wait between two workers

@@ -334,29 +334,33 @@ void Router::send_fragments(const packet::Interface& out, const Traveller& trave
 
 bool Router::look_up(const program::Runtime& runtime, const route::NextHop& hop) {
     leaving_.hop = nullptr;
-    if (hop.neighbour == route::kNoNeighbour)
-        return false;
-    const route::Neighbour& neighbour = spec_.fib->neighbour(hop.neighbour);
-    const bool is_known = leaving_.neighbour == neighbour.word() &&
-                          leaving_.interface == hop.interface && leaving_.route_mtu == hop.mtu &&
-                          leaving_.runtime == runtime.serial();
-    if ((!is_known && !find_leaving(runtime, hop, neighbour)) ||
-        !spec_.sender->link_up(leaving_.port))
+    // Nothing of this waits for anything else, as long as it is what it was.
+    const bool is_known =
+        leaving_.index == hop.neighbour && leaving_.index != route::kNoNeighbour &&
+        leaving_.word == leaving_.neighbour->word() && leaving_.interface == hop.interface &&
+        leaving_.route_mtu == hop.mtu && leaving_.runtime == runtime.serial();
+    if ((!is_known && !find_leaving(runtime, hop)) ||
+        !leaving_.link_up->load(std::memory_order_relaxed))
         return false;
     leaving_.hop = &hop;
-    neighbour.mark_used();
+    leaving_.neighbour->mark_used();
     return true;
 }
 
-bool Router::find_leaving(const program::Runtime& runtime, const route::NextHop& hop,
-                          const route::Neighbour& neighbour) {
+bool Router::find_leaving(const program::Runtime& runtime, const route::NextHop& hop) {
     leaving_ = {};
     const packet::Interface* out = interface_of(runtime, hop.interface);
+    if (hop.neighbour == route::kNoNeighbour || out == nullptr || !out->up)
+        return false;
+    const route::Neighbour& neighbour = spec_.fib->neighbour(hop.neighbour);
     const std::uint64_t word = neighbour.word();
-    if (out == nullptr || !out->up || (word & route::Neighbour::kResolved) == 0)
+    if ((word & route::Neighbour::kResolved) == 0)
         return false;
     leaving_.runtime = runtime.serial();
-    leaving_.neighbour = word;
+    leaving_.index = hop.neighbour;
+    leaving_.neighbour = &neighbour;
+    leaving_.word = word;
+    leaving_.link_up = &spec_.sender->link(out->port);
     leaving_.route_mtu = hop.mtu;
     leaving_.interface = hop.interface;
     leaving_.port = out->port;

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <span>
 
@@ -144,20 +145,22 @@ class Router {
     struct Leaving {
         const route::NextHop* hop = nullptr;  // good for one burst
         // What the rest follows from, as long as nothing of it changes.
-        std::uint64_t runtime = 0;    // its serial number
-        std::uint64_t neighbour = 0;  // its word
+        std::uint64_t runtime = 0;  // its serial number
+        route::NeighbourIndex index = route::kNoNeighbour;
+        const route::Neighbour* neighbour = nullptr;
+        std::uint64_t word = 0;  // of the neighbour
         std::uint32_t route_mtu = 0;
         packet::InterfaceIndex interface = packet::kNoInterface;
 
         std::uint16_t port = 0;
+        const std::atomic<bool>* link_up = nullptr;
         unsigned longest = 0;  // frame, in bytes; 0: they need more than another address
         std::byte addresses[2 * sizeof(MacAddress)];  // as they begin the frame
     };
 
     // False: nothing is remembered then.
     bool look_up(const program::Runtime& runtime, const route::NextHop& hop);
-    bool find_leaving(const program::Runtime& runtime, const route::NextHop& hop,
-                      const route::Neighbour& neighbour);
+    bool find_leaving(const program::Runtime& runtime, const route::NextHop& hop);
 
     struct Waiting {
         rte_mbuf* mbuf = nullptr;

@@ -57,9 +57,8 @@ class Sender {
     Sender(std::span<const WorkerPort> ports, std::uint16_t queue,
            contract::WorkerCounters& counters, forward::TokenBucket budget);
 
-    bool link_up(std::uint16_t port) const {
-        return ports_[port].link_up->load(std::memory_order_relaxed);
-    }
+    const std::atomic<bool>& link(std::uint16_t port) const { return *ports_[port].link_up; }
+    bool link_up(std::uint16_t port) const { return link(port).load(std::memory_order_relaxed); }
 
     // Takes the packet over. It is forwarded, having come in by a port; or it is one of our own.
     void forward(rte_mbuf* packet, std::uint16_t port) { transmit_[port].push(packet); }
