@@ -364,15 +364,17 @@ TEST(Keywords, Options) {
 
 TEST(Keywords, WordsInsideOptions) {
     using language::FlagField;
-    for (const auto& [option, field] :
-         std::map<std::string, FlagField>{{"tcpflags", FlagField::tcp_flags},
-                                          {"tcpoptions", FlagField::tcp_options},
-                                          {"ipoptions", FlagField::ip_options},
-                                          {"iptos", FlagField::ip_tos},
-                                          {"frag", FlagField::fragment}})
+    struct Words {
+        std::string option;
+        FlagField field;
+    };
+    for (const Words& words :
+         {Words{"tcpflags", FlagField::tcp_flags}, Words{"tcpoptions", FlagField::tcp_options},
+          Words{"ipoptions", FlagField::ip_options}, Words{"iptos", FlagField::ip_tos},
+          Words{"frag", FlagField::fragment}})
         for (const char* negation : {"", "!"})
-            walk(language::flag_keywords(field), kPlain, [&](const std::string& word) {
-                return kPlain + (" " + option + " " + negation + word);
+            walk(language::flag_keywords(words.field), kPlain, [&](const std::string& word) {
+                return kPlain + (" " + words.option + " " + negation + word);
             });
     walk(language::flag_keywords(FlagField::ext6hdr), kPlain,
          [](const std::string& word) { return kPlain + (" ext6hdr " + word); });
