@@ -198,6 +198,9 @@ Result<RuleRecord> compile_rule(const RuleInput& input, const TestContext& conte
     record.log_limit = input.log_limit;
     if (rule.log)
         record.flags |= contract::rule_flag::log;
+    // The other destinations are refused.
+    if (rule.log && !rule.log->destinations.empty())
+        record.flags |= contract::rule_flag::log_syslog;
     // Both words mean the same: making the state is all that the rule does to that packet.
     if (rule.defer != language::Defer::none)
         record.flags |= contract::rule_flag::defer;

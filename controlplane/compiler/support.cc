@@ -13,14 +13,28 @@ namespace {
 using language::Construct;
 
 // Why something is not carried out.
-constexpr std::string_view kShaping = "traffic shaping comes with a later version";
-constexpr std::string_view kGateway = "translation of addresses comes with a later version";
-constexpr std::string_view kNetgraph = "there is no netgraph(4) on Linux";
-constexpr std::string_view kJails = "there are no jails on Linux";
+struct Reason {
+    std::string_view lead;
+    std::string_view text;
+};
+
+// What is missing.
+constexpr Reason missing(std::string_view text) {
+    return {"not supported yet: ", text};
+}
+// What has no meaning on this machine and never will.
+constexpr Reason senseless(std::string_view text) {
+    return {"cannot be carried out: ", text};
+}
+
+constexpr Reason kShaping = missing("traffic shaping comes with a later version");
+constexpr Reason kGateway = missing("translation of addresses comes with a later version");
+constexpr Reason kNetgraph = senseless("there is no netgraph(4) on Linux");
+constexpr Reason kJails = senseless("there are no jails on Linux");
 
 struct Refusal {
     Construct construct;
-    std::string_view reason;
+    Reason reason;
 };
 
 // What is missing, in the order of the enumeration. Everything that is not listed is carried out: a
@@ -36,16 +50,22 @@ constexpr Refusal kNotCarriedOut[] = {
     {Construct::action_nat64stl, kGateway},
     {Construct::action_nat64clat, kGateway},
     {Construct::action_nptv6, kGateway},
-    {Construct::action_eaction, "modules of the FreeBSD kernel cannot be loaded"},
+    {Construct::action_eaction, senseless("modules of the FreeBSD kernel cannot be loaded")},
     {Construct::tablearg_pipe, kShaping},
     {Construct::tablearg_queue, kShaping},
     {Construct::tablearg_netgraph, kNetgraph},
     {Construct::tablearg_ngtee, kNetgraph},
     {Construct::tablearg_nat, kGateway},
-    {Construct::modifier_logdst, "log lines go where the settings say"},
-    {Construct::modifier_altq, "ALTQ is part of the BSD kernels"},
-    {Construct::option_ipsec, "a bridge does not see into IPsec; match the protocols esp and ah"},
-    {Construct::option_sockarg, "sockets of Linux have no number for rules"},
+    {Construct::modifier_logdst_bpf,
+     senseless(
+         "there is no interface ipfw0 for bpf(4) on Linux; log lines go to a file or to syslog")},
+    {Construct::modifier_logdst_rtsock,
+     senseless("there are no routing sockets on Linux; log lines go to a file or to syslog")},
+    {Construct::modifier_altq, senseless("ALTQ is part of the BSD kernels")},
+    {Construct::option_ipsec,
+     senseless("what the kernel takes out of IPsec does not come through the data plane; match the "
+               "protocols esp and ah")},
+    {Construct::option_sockarg, senseless("sockets of Linux have no number for rules")},
     {Construct::option_jail, kJails},
     {Construct::option_lookup_jail, kJails},
 };
@@ -71,8 +91,8 @@ bool is_carried_out(language::Construct construct) {
 std::optional<std::string> unsupported(const language::Rule& rule) {
     for (const Construct construct : language::constructs_of(rule))
         if (const Refusal* refusal = refusal_of(construct))
-            return "not supported yet: " + std::string(language::info(construct).name) + ": " +
-                   std::string(refusal->reason);
+            return std::string(refusal->reason.lead) + std::string(language::info(construct).name) +
+                   ": " + std::string(refusal->reason.text);
     return std::nullopt;
 }
 

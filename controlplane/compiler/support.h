@@ -12,8 +12,9 @@ namespace sluice::compiler {
 
 bool is_carried_out(language::Construct construct);
 
-// None: the rule is carried out. Otherwise the sentence "not supported yet: NAME: REASON" about the
-// first construct of the rule that is not.
+// None: the rule is carried out. Otherwise the sentence "not supported yet: NAME: REASON", or
+// "cannot be carried out: …" if it never will be, about the first construct of the rule that is
+// not.
 std::optional<std::string> unsupported(const language::Rule& rule);
 
 }  // namespace sluice::compiler

@@ -353,11 +353,13 @@ class MatchCompiler {
         Instruction test = simple(opcode, found->id);
         if (!reference.value)
             return test;
-        const Result<std::uint32_t> value = ruleset::parse_compared_value(*reference.value);
+        const auto value = ruleset::parse_compared_value(*found, *reference.value);
         if (!value)
             return value.error();
-        test.data = *value;
+        test.data = value->number;
         test.flags = contract::kTableValue;
+        if (value->field)
+            test.detail = static_cast<std::uint16_t>(1 + static_cast<unsigned>(*value->field));
         return test;
     }
 

@@ -192,6 +192,11 @@ bool CommandReader::read_verb() {
             return read_end();
         case Verb::not_supported:
             return read_not_supported(keyword->name);
+        case Verb::senseless:
+            return read_not_supported(
+                keyword->name,
+                "it shows structures of the FreeBSD kernel; `table all info` shows tables, "
+                "`sysctl -a` numbers, `show --cost` what the rules were made into");
     }
     return true;
 }
@@ -376,8 +381,8 @@ bool CommandReader::read_sysctl() {
     return true;
 }
 
-bool CommandReader::read_not_supported(std::string_view what) {
-    set_command(NotSupportedCommand{"command " + quote(what)});
+bool CommandReader::read_not_supported(std::string_view what, std::string_view reason) {
+    set_command(NotSupportedCommand{"command " + quote(what), std::string(reason)});
     return true;
 }
 

@@ -148,10 +148,16 @@ struct HelpCommand {
     bool operator==(const HelpCommand&) const = default;
 };
 
-// Part of ipfw, not of this appliance (yet). Exit 69 with `not supported yet: WHAT`.
+// Part of ipfw, not of this appliance (yet). Exit 69 with `not supported yet: WHAT`, or, if it has
+// no meaning here, `cannot be carried out: WHAT: REASON`.
 struct NotSupportedCommand {
     std::string what;
-    Error error() const { return {ExitStatus::unavailable, "not supported yet: " + what}; }
+    std::string reason = {};
+    Error error() const {
+        return {ExitStatus::unavailable, reason.empty()
+                                             ? "not supported yet: " + what
+                                             : "cannot be carried out: " + what + ": " + reason};
+    }
     bool operator==(const NotSupportedCommand&) const = default;
 };
 

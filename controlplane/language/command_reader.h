@@ -24,7 +24,8 @@ enum class Verb {
     table,
     sysctl,
     help,
-    not_supported
+    not_supported,
+    senseless
 };
 
 // An abbreviation means the first entry that it begins.
@@ -51,9 +52,47 @@ inline constexpr Keyword<Verb> kVerbs[] = {
     {"nat64stl", Verb::not_supported},
     {"nat64clat", Verb::not_supported},
     {"nptv6", Verb::not_supported},
-    {"internal", Verb::not_supported},
+    {"internal", Verb::senseless},
 };
 inline constexpr std::span<const Keyword<Verb>> kVerbTable(kVerbs);
+
+inline constexpr Keyword<TableCommand::Verb> kTableVerbs[] = {
+    {"add", TableCommand::Verb::add},       {"delete", TableCommand::Verb::remove},
+    {"create", TableCommand::Verb::create}, {"destroy", TableCommand::Verb::destroy},
+    {"flush", TableCommand::Verb::flush},   {"modify", TableCommand::Verb::modify},
+    {"swap", TableCommand::Verb::swap},     {"info", TableCommand::Verb::info},
+    {"detail", TableCommand::Verb::detail}, {"list", TableCommand::Verb::list},
+    {"show", TableCommand::Verb::list},     {"lookup", TableCommand::Verb::lookup},
+    {"lock", TableCommand::Verb::lock},     {"unlock", TableCommand::Verb::unlock},
+    {"load", TableCommand::Verb::load},
+};
+inline constexpr std::span<const Keyword<TableCommand::Verb>> kTableVerbTable(kTableVerbs);
+
+inline constexpr Keyword<TableType> kTableTypes[] = {
+    {"addr", TableType::addr}, {"iface", TableType::iface}, {"number", TableType::number},
+    {"flow", TableType::flow}, {"mac", TableType::mac},
+};
+inline constexpr std::span<const Keyword<TableType>> kTableTypeTable(kTableTypes);
+
+inline constexpr Keyword<TableValueType> kValueTypes[] = {
+    {"skipto", TableValueType::skipto}, {"pipe", TableValueType::pipe},
+    {"fib", TableValueType::fib},       {"nat", TableValueType::nat},
+    {"dscp", TableValueType::dscp},     {"tag", TableValueType::tag},
+    {"divert", TableValueType::divert}, {"netgraph", TableValueType::netgraph},
+    {"limit", TableValueType::limit},   {"ipv4", TableValueType::ipv4},
+    {"ipv6", TableValueType::ipv6},     {"mark", TableValueType::mark},
+};
+inline constexpr std::span<const Keyword<TableValueType>> kValueTypeTable(kValueTypes);
+
+inline constexpr std::string_view kFlowFields[] = {"src-ip", "proto", "src-port", "dst-ip",
+                                                   "dst-port"};
+
+// What `enable` and `disable` switch, and the sysctl behind it.
+inline constexpr Keyword<std::string_view> kSwitches[] = {
+    {"firewall", "enable"}, {"one_pass", "one_pass"},           {"debug", "debug"},
+    {"verbose", "verbose"}, {"dyn_keepalive", "dyn_keepalive"}, {"skipto_cache", "skipto_cache"},
+};
+inline constexpr std::span<const Keyword<std::string_view>> kSwitchTable(kSwitches);
 
 inline bool is_number(std::string_view text) {
     return !text.empty() && text.find_first_not_of("0123456789") == text.npos;
@@ -89,7 +128,7 @@ class CommandReader {
     bool read_set_swap();
     bool read_switch(bool on);
     bool read_sysctl();
-    bool read_not_supported(std::string_view what);
+    bool read_not_supported(std::string_view what, std::string_view reason = {});
     bool read_end();
 
     bool read_set_number(std::uint8_t& set);

@@ -78,6 +78,8 @@ enum class Construct : std::uint16_t {
     modifier_log,
     modifier_logamount,
     modifier_logdst,
+    modifier_logdst_bpf,
+    modifier_logdst_rtsock,
     modifier_altq,
     modifier_tag,
     modifier_untag,

@@ -2,12 +2,25 @@
 #include <algorithm>
 
 #include "controlplane/language/construct.h"
+#include "controlplane/language/keywords.h"
 
 namespace sluice::language {
 
 namespace {
 
 using C = Construct;
+
+C of_log_destination(std::string_view name) {
+    switch (find_keyword(log_destination_keywords(), name)->value) {
+        case LogDestination::syslog:
+            return C::modifier_logdst;
+        case LogDestination::bpf:
+            return C::modifier_logdst_bpf;
+        case LogDestination::rtsock:
+            break;
+    }
+    return C::modifier_logdst_rtsock;
+}
 
 C of_action(ActionKind kind) {
     switch (kind) {
@@ -255,7 +268,8 @@ void Finder::modifiers(const Rule& rule) {
     if (rule.log) {
         add(C::modifier_log);
         add_if(rule.log->amount.has_value(), C::modifier_logamount);
-        add_if(!rule.log->destinations.empty(), C::modifier_logdst);
+        for (const std::string& name : rule.log->destinations)
+            add(of_log_destination(name));
     }
     add_if(rule.altq.has_value(), C::modifier_altq);
     if (rule.tag) {

@@ -8,11 +8,6 @@ namespace sluice::language {
 
 namespace {
 
-constexpr Keyword<std::uint8_t> kLimitKeys[] = {
-    {"src-addr", 1}, {"src-port", 2}, {"dst-addr", 4}, {"dst-port", 8}, {"all", 15},
-};
-constexpr std::span<const Keyword<std::uint8_t>> kLimitKeyTable(kLimitKeys);
-
 bool is_state(Option option) {
     return option == Option::keep_state || option == Option::record_state ||
            option == Option::limit || option == Option::set_limit;

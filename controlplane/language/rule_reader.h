@@ -22,6 +22,12 @@ struct ArgumentRules {
     bool may_be_tablearg = true;
 };
 
+// What `limit` counts by: bits of a mask.
+inline constexpr Keyword<std::uint8_t> kLimitKeys[] = {
+    {"src-addr", 1}, {"src-port", 2}, {"dst-addr", 4}, {"dst-port", 8}, {"all", 15},
+};
+inline constexpr std::span<const Keyword<std::uint8_t>> kLimitKeyTable(kLimitKeys);
+
 class RuleReader {
   public:
     RuleReader(Cursor& cursor, const NameResolver& resolver)

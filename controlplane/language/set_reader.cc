@@ -7,13 +7,6 @@ namespace {
 
 constexpr std::string_view kSysctlPrefix = "net.inet.ip.fw.";
 
-// What `enable` and `disable` switch, and the sysctl behind it.
-constexpr Keyword<std::string_view> kSwitches[] = {
-    {"firewall", "enable"}, {"one_pass", "one_pass"},           {"debug", "debug"},
-    {"verbose", "verbose"}, {"dyn_keepalive", "dyn_keepalive"}, {"skipto_cache", "skipto_cache"},
-};
-constexpr std::span<const Keyword<std::string_view>> kSwitchTable(kSwitches);
-
 }  // namespace
 
 bool CommandReader::read_set() {
@@ -104,7 +97,7 @@ bool CommandReader::read_switch(bool on) {
     std::string_view word = cursor_.word();
     cursor_.advance();
     if (word == "altq")
-        return read_not_supported("altq");
+        return read_not_supported("altq", "ALTQ is part of the BSD kernels");
     SwitchCommand command;
     command.on = on;
     if (const auto* keyword = find_keyword(kSwitchTable, word)) {

@@ -10,33 +10,6 @@ namespace {
 
 using TableVerb = TableCommand::Verb;
 
-constexpr Keyword<TableVerb> kTableVerbs[] = {
-    {"add", TableVerb::add},         {"delete", TableVerb::remove}, {"create", TableVerb::create},
-    {"destroy", TableVerb::destroy}, {"flush", TableVerb::flush},   {"modify", TableVerb::modify},
-    {"swap", TableVerb::swap},       {"info", TableVerb::info},     {"detail", TableVerb::detail},
-    {"list", TableVerb::list},       {"show", TableVerb::list},     {"lookup", TableVerb::lookup},
-    {"lock", TableVerb::lock},       {"unlock", TableVerb::unlock}, {"load", TableVerb::load},
-};
-constexpr std::span<const Keyword<TableVerb>> kTableVerbTable(kTableVerbs);
-
-constexpr Keyword<TableType> kTableTypes[] = {
-    {"addr", TableType::addr}, {"iface", TableType::iface}, {"number", TableType::number},
-    {"flow", TableType::flow}, {"mac", TableType::mac},
-};
-constexpr std::span<const Keyword<TableType>> kTableTypeTable(kTableTypes);
-
-constexpr Keyword<TableValueType> kValueTypes[] = {
-    {"skipto", TableValueType::skipto}, {"pipe", TableValueType::pipe},
-    {"fib", TableValueType::fib},       {"nat", TableValueType::nat},
-    {"dscp", TableValueType::dscp},     {"tag", TableValueType::tag},
-    {"divert", TableValueType::divert}, {"netgraph", TableValueType::netgraph},
-    {"limit", TableValueType::limit},   {"ipv4", TableValueType::ipv4},
-    {"ipv6", TableValueType::ipv6},     {"mark", TableValueType::mark},
-};
-constexpr std::span<const Keyword<TableValueType>> kValueTypeTable(kValueTypes);
-
-constexpr std::string_view kFlowFields[] = {"src-ip", "proto", "src-port", "dst-ip", "dst-port"};
-
 bool may_be_all(TableVerb verb) {
     return verb == TableVerb::list || verb == TableVerb::info || verb == TableVerb::detail ||
            verb == TableVerb::flush || verb == TableVerb::destroy;

@@ -22,9 +22,9 @@ std::size_t LogWriter::drain(std::span<contract::LogRing> rings, LogLimiter& lim
             ++taken;
             const LogDecision decision = limiter.admit(record);
             if (decision.write)
-                write(format_line(record, interface_names), record.time_ms, priority_of(record));
+                write(format_line(record, interface_names), record, priority_of(record));
             if (decision.limit_reached)
-                write(format_limit_notice(record), record.time_ms, Priority::notice);
+                write(format_limit_notice(record), record, Priority::notice);
         }
     }
     if (taken != 0)
@@ -37,6 +37,13 @@ void LogWriter::write(std::string_view line, std::uint64_t time_ms, Priority pri
     ++lines_;
     for (const auto& sink : sinks_)
         sink->write(line, time_ms, priority);
+}
+
+void LogWriter::write(std::string_view line, const contract::LogRecord& cause, Priority priority) {
+    if ((cause.flags & contract::log_flag::syslog) == 0)
+        write(line, cause.time_ms, priority);
+    else if (syslog_)
+        syslog_->write(line, cause.time_ms, priority);
 }
 
 void LogWriter::note(const std::string& line, std::uint64_t time_ms) {

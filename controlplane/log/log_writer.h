@@ -22,7 +22,10 @@ inline constexpr std::size_t kMaximumPerRing = 4096;
 
 class LogWriter {
   public:
-    explicit LogWriter(std::vector<std::unique_ptr<LogSink>> sinks) : sinks_(std::move(sinks)) {}
+    // `sinks` get every line but those of rules with `logdst syslog`, which `syslog` gets.
+    explicit LogWriter(std::vector<std::unique_ptr<LogSink>> sinks,
+                       std::unique_ptr<LogSink> syslog = nullptr)
+        : sinks_(std::move(sinks)), syslog_(std::move(syslog)) {}
 
     // Returns the number of records taken out of the rings.
     std::size_t drain(std::span<contract::LogRing> rings, LogLimiter& limiter,
@@ -38,9 +41,11 @@ class LogWriter {
 
   private:
     void write(std::string_view line, std::uint64_t time_ms, Priority priority);
+    void write(std::string_view line, const contract::LogRecord& cause, Priority priority);
 
     std::vector<std::unique_ptr<LogSink>> sinks_;
     std::uint64_t lines_ = 0;
+    std::unique_ptr<LogSink> syslog_;
 };
 
 }  // namespace sluice::log

@@ -57,6 +57,8 @@ Ruleset::Ruleset(bool default_accept, std::uint32_t slot_capacity)
 Result<Ruleset> Ruleset::restore(Running running) {
     Ruleset result(running.default_accept, running.slot_capacity);
     result.sysctls_ = running.sysctls;
+    if (result.sysctls_.tables_max == 0)  // the snapshot is from before there was such a sysctl
+        result.sysctls_.tables_max = contract::Sysctls{}.tables_max;
     result.disabled_sets_ = running.disabled_sets & ~kReservedSetBit;
     result.next_id_ = running.next_id;
     std::vector<std::uint32_t> used = {running.default_slot};
@@ -113,7 +115,7 @@ Result<RulePointer> Ruleset::add(language::Rule rule) {
     if (rule.number == language::kDefaultRuleNumber)
         return Error{ExitStatus::unavailable,
                      "rule 65535 is the default rule: it cannot be added or replaced"};
-    if (Result<Done> tables = tables_.make_for(rule); !tables)
+    if (Result<Done> tables = this->tables().make_for(rule); !tables)
         return tables.error();
     if (rule.number == 0)
         rule.number = automatic_number();

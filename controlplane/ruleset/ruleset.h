@@ -83,7 +83,10 @@ class Ruleset {
 
     // Tables that exist; `add` makes those that a rule names.
     const TableCatalogue& tables() const { return tables_; }
-    TableCatalogue& tables() { return tables_; }
+    TableCatalogue& tables() {
+        tables_.set_maximum(sysctls_.tables_max);
+        return tables_;
+    }
     // How many rules ask the table.
     std::size_t table_references(std::string_view table) const;
 

@@ -27,6 +27,7 @@ constexpr Bounds kLifetime{1, kMaximumValue, true};
 constexpr Bounds kClosedLifetime{1, contract::kKeepalivePeriod - 1, true};
 constexpr Bounds kEstablishedShare{0, 90, false};
 constexpr Bounds kPercent{0, 100, false};
+constexpr Bounds kTables{1, contract::kMaximumTables - 1, false};
 
 using Fact = std::uint32_t (*)(const SysctlFacts&);
 
@@ -48,6 +49,10 @@ constexpr Entry writable(std::string_view name, std::string_view help, Field fie
 constexpr Entry read_only(std::string_view name, std::string_view help, Fact fact) {
     return {{name, kReadOnly, help}, nullptr, {}, fact};
 }
+// Of ipfw, and always 0 here.
+constexpr Entry constant(std::string_view name, std::string_view help) {
+    return read_only(name, help, [](const SysctlFacts&) { return std::uint32_t{0}; });
+}
 constexpr Entry not_yet(std::string_view name, std::string_view help) {
     return {{name, kNotYet, help}, nullptr, {}, nullptr};
 }
@@ -56,7 +61,7 @@ constexpr Entry not_yet(std::string_view name, std::string_view help) {
 constexpr std::array kTable = {
     writable("net.inet.ip.fw.autoinc_step", "distance of automatic rule numbers, 1 to 1000", &Sysctls::autoinc_step, kStep),
     read_only("net.inet.ip.fw.curr_dyn_buckets", "hash buckets of the state tables", [](const SysctlFacts& f) { return f.states.buckets; }),
-    not_yet("net.inet.ip.fw.debug", "debugging messages"),
+    constant("net.inet.ip.fw.debug", "there are no debugging messages; `ipfw replay` shows what becomes of a packet"),
     read_only("net.inet.ip.fw.default_rule", "number of the default rule", [](const SysctlFacts&) { return std::uint32_t{65535}; }),
     read_only("net.inet.ip.fw.default_to_accept", "1: the default rule allows; set default_action in sluice.toml", [](const SysctlFacts& f) { return std::uint32_t{f.default_accept}; }),
     writable("net.inet.ip.fw.dyn_ack_lifetime", "seconds that an established TCP connection may be silent", &Sysctls::dyn_ack_lifetime, kLifetime),
@@ -78,18 +83,18 @@ constexpr std::array kTable = {
     not_yet("net.inet.ip.fw.nat64_debug", "NAT64"),
     not_yet("net.inet.ip.fw.nat64_direct_output", "NAT64"),
     not_yet("net.inet.ip.fw.one_pass", "pipes and NAT"),
-    not_yet("net.inet.ip.fw.skipto_cache", "a cache that this engine does not have"),
+    constant("net.inet.ip.fw.skipto_cache", "jumps are resolved when rules change and need no cache"),
     read_only("net.inet.ip.fw.state_capacity", "states that there is memory for; set `states` in sluice.toml", [](const SysctlFacts& f) { return f.states.capacity; }),
     read_only("net.inet.ip.fw.static_count", "number of rules", [](const SysctlFacts& f) { return f.static_count; }),
-    read_only("net.inet.ip.fw.tables_max", "tables at the same time", [](const SysctlFacts&) { return contract::kMaximumTables - 1; }),
-    not_yet("net.inet.ip.fw.tables_sets", "the sets of tables"),
+    writable("net.inet.ip.fw.tables_max", "tables at the same time, 1 to 65535", &Sysctls::tables_max, kTables),
+    constant("net.inet.ip.fw.tables_sets", "the name of a table is the same in all sets"),
     writable("net.inet.ip.fw.verbose", "1: rules with `log` write log lines", &Sysctls::verbose),
     writable("net.inet.ip.fw.verbose_limit", "log limit of rules added without logamount", &Sysctls::verbose_limit),
     writable("net.inet6.ip6.fw.deny_unknown_exthdrs", "1: IPv6 packets with unknown extension headers are dropped", &Sysctls::deny_unknown_exthdrs),
     writable("net.inet6.ip6.fw.enable", "0: IPv6 packets pass without rules", &Sysctls::enable6),
     writable("net.inet6.ip6.fw.permit_single_frag6", "1: IPv6 packets that are one single fragment pass", &Sysctls::permit_single_frag6),
-    not_yet("net.link.bridge.ipfw", "the bridge always filters"),
-    not_yet("net.link.ether.ipfw", "the layer-2 pass"),
+    read_only("net.link.bridge.ipfw", "a bridge always filters", [](const SysctlFacts&) { return std::uint32_t{1}; }),
+    constant("net.link.ether.ipfw", "on a gateway there is no pass for frames; bridges see them anyway"),
 };
 // clang-format on
 

@@ -112,9 +112,9 @@ TableCatalogue::Tables& TableCatalogue::writable() {
 }
 
 Result<TableDescriptor> TableCatalogue::insert(TableDescriptor table, std::string_view name) {
-    if (tables_->size() >= contract::kMaximumTables - 1)
+    if (tables_->size() >= maximum_)
         return Error{ExitStatus::os, "there are " + std::to_string(tables_->size()) +
-                                         " tables; more are not possible"};
+                                         " tables; net.inet.ip.fw.tables_max allows no more"};
     // Ids are used again only when the numbers have gone round.
     const auto used = [&](std::uint32_t id) {
         return std::any_of(tables_->begin(), tables_->end(),

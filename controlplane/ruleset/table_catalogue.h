@@ -38,6 +38,9 @@ class TableCatalogue {
     // Null: there is none of that name.
     const contract::TableDescriptor* find(std::string_view name) const;
 
+    // Refuses more tables than that; those that are there stay.
+    void set_maximum(std::uint32_t maximum) { maximum_ = maximum; }
+
     // The new table. Its name is free; an id is found for it.
     Result<contract::TableDescriptor> create(std::string_view name, contract::TableType type);
     Result<contract::TableDescriptor> create(const language::TableCommand& command);
@@ -59,6 +62,7 @@ class TableCatalogue {
                                              std::string_view name);
 
     std::shared_ptr<Tables> tables_;
+    std::uint32_t maximum_ = contract::kMaximumTables - 1;
     std::uint32_t next_id_ = 0;
     std::vector<contract::TableDescriptor> made_;
 };

@@ -366,6 +366,30 @@ Result<std::uint32_t> parse_compared_value(std::string_view text) {
     return *value;
 }
 
+Result<ComparedValue> parse_compared_value(const TableDescriptor& table, std::string_view text) {
+    ComparedValue compared;
+    if (const std::size_t equals = text.find('='); equals != text.npos) {
+        const std::string_view name = text.substr(0, equals);
+        const auto* field =
+            std::find_if(std::begin(kFieldNames), std::end(kFieldNames),
+                         [name](const FieldName& each) { return each.name == name; });
+        if (field == std::end(kFieldNames) || name == "ipv6")
+            return bad("bad type of value " + quoted(name) +
+                       "; expected skipto, pipe, fib, nat, dscp, tag, divert, netgraph, limit, "
+                       "ipv4 or mark");
+        compared.field = static_cast<TableField>(field - std::begin(kFieldNames));
+        if ((table.value_fields & (contract::kLegacyValue | table_field_bit(*compared.field))) == 0)
+            return bad("table " + std::string(table.name) + " has no values of type " +
+                       std::string(name) + "; it has " + value_type_names(table.value_fields));
+        text.remove_prefix(equals + 1);
+    }
+    const Result<std::uint32_t> number = parse_compared_value(text);
+    if (!number)
+        return number.error();
+    compared.number = *number;
+    return compared;
+}
+
 std::string_view table_type_name(TableType type) {
     constexpr std::string_view kNames[] = {"addr", "iface", "number", "flow", "mac"};
     return kNames[static_cast<std::size_t>(type)];

@@ -2,6 +2,7 @@
 // the table.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,14 @@ std::string print_table_value(const contract::TableDescriptor& table,
 
 // The number that V of `table(T,V)` stands for.
 Result<std::uint32_t> parse_compared_value(std::string_view text);
+
+// The same with the name of a field in front, `table(T,skipto=V)`.
+struct ComparedValue {
+    std::uint32_t number = 0;
+    std::optional<contract::TableField> field;  // none: the one that the table compares
+};
+Result<ComparedValue> parse_compared_value(const contract::TableDescriptor& table,
+                                           std::string_view text);
 
 std::string_view table_type_name(contract::TableType type);
 // `legacy`, `skipto,fib`

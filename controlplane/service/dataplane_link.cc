@@ -231,6 +231,8 @@ void DataplaneLink::readable() {
             return receive_killed(received.bytes);
         case MessageType::tables_reply:
             return receive_tables(received.bytes, std::move(received.descriptors));
+        case MessageType::working:
+            return receive_working(received.bytes);
         case MessageType::offer:
         case MessageType::tables_request:
         case MessageType::states_request:
@@ -285,6 +287,12 @@ void DataplaneLink::unexpected() {
 
 void DataplaneLink::expect(MessageType request) {
     outstanding_ = request;
+    wait_for_answer();
+}
+
+void DataplaneLink::wait_for_answer() {
+    if (answer_timer_)
+        loop_.cancel(*answer_timer_);
     answer_timer_ = loop_.after(answer_timeout_, [this] {
         answer_timer_.reset();
         close("sluice-dataplane does not answer");
@@ -392,6 +400,14 @@ void DataplaneLink::receive_tables(std::span<const std::byte> message,
     if (!answer)
         return close(answer.error().message);
     callbacks_.tables(std::move(answer));
+}
+
+// A large batch takes as long as it takes; what must not last is silence.
+void DataplaneLink::receive_working(std::span<const std::byte> message) {
+    contract::Working working;
+    if (!take(message, working) || outstanding_ != MessageType::tables_request)
+        return unexpected();
+    wait_for_answer();
 }
 
 void DataplaneLink::receive_rejected(std::span<const std::byte> message) {

@@ -4,8 +4,8 @@
 // Either process may start first and either may be restarted: while there is no connection one is
 // tried every 200 ms. Messages are those of dataplane/contract/message.h; anything that does not
 // look like them closes the connection, with the reason in words. One request is outstanding at a
-// time; if its answer does not come in time the connection is closed too, because nobody knows then
-// which ruleset runs, and the next Hello tells.
+// time; if its answer does not come in time, and no word either that it is being worked on, the
+// connection is closed too, because nobody knows then which ruleset runs, and the next Hello tells.
 #pragma once
 
 #include <chrono>
@@ -106,9 +106,11 @@ class DataplaneLink {
     Result<Done> request_piece();
     void receive_killed(std::span<const std::byte> message);
     void receive_tables(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
+    void receive_working(std::span<const std::byte> message);
     void receive_rejected(std::span<const std::byte> message);
     void unexpected();
     void expect(contract::MessageType request);
+    void wait_for_answer();
     bool take_expectation(contract::MessageType request);
     void close(const std::string& reason);
 

@@ -69,7 +69,7 @@ log::LogWriter make_log_writer(const config::ControlPlane& settings) {
         sinks.push_back(log::make_file_sink(settings.log_file, report));
     if (settings.syslog)
         sinks.push_back(log::make_syslog_sink(report));
-    return log::LogWriter(std::move(sinks));
+    return log::LogWriter(std::move(sinks), log::make_syslog_sink(report));
 }
 
 int serve(const config::Settings& settings) {

@@ -265,6 +265,12 @@ class Script {
             ruleset::write_sysctl(sysctls, write.name, write.value, states_.facts);
         if (!written)
             return written.error();
+        const std::size_t tables = std::as_const(outcome_.ruleset).tables().all().size();
+        if (sysctls.tables_max < before.tables_max && sysctls.tables_max < tables)
+            return Error{ExitStatus::unavailable, "sysctl " + write.name + " cannot be " +
+                                                      std::to_string(sysctls.tables_max) +
+                                                      ": there are " + std::to_string(tables) +
+                                                      " tables; destroy some first"};
         if (std::memcmp(&before, &sysctls, sizeof before) != 0)
             outcome_.changed = true;
         if (sysctls.dyn_keep_states == 0)

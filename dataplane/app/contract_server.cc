@@ -282,7 +282,19 @@ Result<std::vector<std::byte>> ContractServer::carry_out(const contract::TablesR
     if (!mapping)
         return Error{ExitStatus::os,
                      std::string("the batch cannot be mapped: ") + std::strerror(errno)};
-    return callbacks_.change_tables(mapping.bytes(), request.mode);
+    spoke_ = std::chrono::steady_clock::now();
+    return callbacks_.change_tables(mapping.bytes(), request.mode, [this] { say_working(); });
+}
+
+// A client that has gone is noticed when the answer is sent.
+void ContractServer::say_working() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - spoke_ < std::chrono::milliseconds(contract::kWorkingIntervalMs))
+        return;
+    spoke_ = now;
+    contract::Working working;
+    working.header.length = sizeof working;
+    send_message(client_.get(), &working, sizeof working);
 }
 
 bool ContractServer::answer(const contract::TablesRequest& request, UniqueFd batch) {

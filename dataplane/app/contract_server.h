@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <chrono>
 #include <functional>
 #include <span>
 #include <string>
@@ -40,9 +41,11 @@ class ContractServer {
         std::function<StatesPiece(const contract::StatesRequest&)> list_states;
         // Kills them and returns how many they were.
         std::function<Result<std::uint64_t>(const contract::StateFilter&)> kill_states;
-        // Carries a batch of changes to tables out and returns the answer as bytes.
+        // Carries a batch of changes to tables out and returns the answer as bytes. It calls
+        // `working` now and then while it does.
         std::function<Result<std::vector<std::byte>>(std::span<const std::byte> batch,
-                                                     contract::TablesMode mode)>
+                                                     contract::TablesMode mode,
+                                                     const std::function<void()>& working)>
             change_tables;
         std::function<std::vector<contract::TableDescriptor>()> list_tables;
     };
@@ -81,6 +84,7 @@ class ContractServer {
     bool answer(const contract::TablesRequest& request, UniqueFd batch);
     Result<std::vector<std::byte>> carry_out(const contract::TablesRequest& request,
                                              UniqueFd batch);
+    void say_working();
     bool refuse(std::uint64_t generation, const Error& error);
 
     LocalListener listener_;
@@ -88,7 +92,8 @@ class ContractServer {
     int client_process_ = 0;
     Descriptors descriptors_;
     Callbacks callbacks_;
-    UniqueFd image_;  // of the running ruleset
+    std::chrono::steady_clock::time_point spoke_;  // while a batch is carried out
+    UniqueFd image_;                               // of the running ruleset
     std::uint64_t generation_ = 0;
     contract::RulesetCost cost_;
 };

@@ -29,6 +29,8 @@ namespace {
 
 // How often links are looked at.
 constexpr int kTickMs = 250;
+// And how often at most.
+constexpr std::uint64_t kChoreMs = 20;
 
 std::uint64_t random_number() {
     std::uint64_t number = 0;
@@ -169,6 +171,34 @@ bool renew_environment(Gateway& gateway, worker::Bridge& bridge, packet::Environ
     return static_cast<bool>(replaced);
 }
 
+// What must not wait while a large batch of changes to tables is carried out.
+class Chores final : public table::Meanwhile {
+  public:
+    void look_after(worker::Bridge& bridge, Gateway* gateway) {
+        bridge_ = &bridge;
+        gateway_ = gateway;
+    }
+    void set_working(const std::function<void()>* working) { working_ = working; }
+
+    void step() override {
+        (*working_)();
+        const std::uint64_t now_ms = worker::uptime_ms();
+        if (bridge_ == nullptr || now_ms - last_ms_ < kChoreMs)
+            return;
+        last_ms_ = now_ms;
+        bridge_->refresh_links();
+        bridge_->refresh_sockets();
+        if (gateway_ != nullptr)
+            gateway_->tend(now_ms);
+    }
+
+  private:
+    const std::function<void()>* working_ = nullptr;
+    worker::Bridge* bridge_ = nullptr;
+    Gateway* gateway_ = nullptr;
+    std::uint64_t last_ms_ = 0;
+};
+
 // What the main thread looks after.
 struct Duties {
     ContractServer& server;
@@ -188,6 +218,7 @@ void serve(const Duties& duties, int signals) {
             sources.push_back({.fd = descriptor, .events = POLLIN, .revents = 0});
     bool more = false;
     bool renew = false;
+    std::uint64_t looked_ms = 0;
     for (;;) {
         sources[2].fd = duties.server.client();
         if (poll(sources.data(), sources.size(), more ? 0 : kTickMs) < 0 && errno != EINTR)
@@ -200,8 +231,12 @@ void serve(const Duties& duties, int signals) {
             duties.server.on_client();
         if (sources[1].revents != 0)
             duties.server.on_listener();
-        duties.bridge.refresh_links();
-        duties.bridge.refresh_sockets();
+        // A flood of requests shall not pay for it each time.
+        if (const std::uint64_t now_ms = worker::uptime_ms(); now_ms - looked_ms >= kChoreMs) {
+            looked_ms = now_ms;
+            duties.bridge.refresh_links();
+            duties.bridge.refresh_sockets();
+        }
         duties.bridge.runtime().collect();
         duties.tables.tend(worker::uptime_s());
         if (duties.gateway == nullptr)
@@ -218,7 +253,8 @@ void serve(const Duties& duties, int signals) {
 // What is named here outlives the server.
 Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& bridge,
                               const ContractMemory& memory, const StateMemory& states,
-                              TableMemory& tables, const packet::Environment& environment) {
+                              TableMemory& tables, const packet::Environment& environment,
+                              Chores& chores) {
     const config::DataPlane& dataplane = settings.dataplane;
     const std::uint64_t boot_id = random_number();
     ContractServer::Callbacks callbacks;
@@ -250,8 +286,10 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
     callbacks.kill_states = [&](const contract::StateFilter& filter) {
         return bridge.kill_orders().kill(filter, dataplane.reload_timeout_ms);
     };
-    callbacks.change_tables = [&](std::span<const std::byte> batch, contract::TablesMode mode) {
-        return tables.change(batch, mode, worker::uptime_s());
+    callbacks.change_tables = [&](std::span<const std::byte> batch, contract::TablesMode mode,
+                                  const std::function<void()>& working) {
+        chores.set_working(&working);
+        return tables.change(batch, mode, worker::uptime_s(), &chores);
     };
     callbacks.list_tables = [&] { return tables.descriptors(); };
     return ContractServer::listen(dataplane.socket,
@@ -290,7 +328,8 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
         worker_memory[i].outputs.tables = &tables.store();
         worker_memory[i].outputs.worker = static_cast<unsigned>(i);
     }
-    auto server = listen(settings, bridge, *memory, *states, tables, environment);
+    Chores chores;
+    auto server = listen(settings, bridge, *memory, *states, tables, environment, chores);
     if (!server)
         return server.error();
     if (auto started = bridge.start(worker_memory); !started)
@@ -300,6 +339,7 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
         return gateway.error();
     if (*gateway != nullptr)
         environment = (*gateway)->environment();
+    chores.look_after(bridge, gateway->get());
     for (const std::string& note : bridge.spreading_notes())
         std::fprintf(stderr, "sluice-dataplane: %s\n", note.c_str());
     std::fprintf(stderr, "sluice-dataplane: memory for %u states: %llu MB\n", states->states(),

@@ -130,6 +130,7 @@ Result<Request> read_request(std::span<const std::byte> message, std::size_t des
             return read_tables_request(message, descriptors);
         case contract::MessageType::hello:
         case contract::MessageType::tables_reply:
+        case contract::MessageType::working:
         case contract::MessageType::accepted:
         case contract::MessageType::rejected:
         case contract::MessageType::states_reply:

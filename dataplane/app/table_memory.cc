@@ -14,13 +14,14 @@ TableMemory::TableMemory(const worker::ActiveRuntime& runtime, std::vector<std::
 
 Result<std::vector<std::byte>> TableMemory::change(std::span<const std::byte> bytes,
                                                    contract::TablesMode mode,
-                                                   std::uint32_t uptime_s) {
+                                                   std::uint32_t uptime_s,
+                                                   table::Meanwhile* meanwhile) {
     const Result<table::Batch> batch = table::read_batch(bytes);
     if (!batch)
         return batch.error();
     const auto failures =
         mode == contract::TablesMode::skip ? table::Failures::skip : table::Failures::stop;
-    const table::Answer answer = store_.prepare(*batch, failures, uptime_s);
+    const table::Answer answer = store_.prepare(*batch, failures, uptime_s, meanwhile);
     prepared_at_s_ = uptime_s;
     if (!answer.failed && mode != contract::TablesMode::prepare)
         store_.commit();

@@ -29,7 +29,8 @@ class TableMemory {
     std::vector<contract::TableDescriptor> descriptors() const { return store_.descriptors(); }
 
     Result<std::vector<std::byte>> change(std::span<const std::byte> batch,
-                                          contract::TablesMode mode, std::uint32_t uptime_s);
+                                          contract::TablesMode mode, std::uint32_t uptime_s,
+                                          table::Meanwhile* meanwhile = nullptr);
     bool prepared() const { return store_.prepared(); }
     void commit() { store_.commit(); }
     void discard();

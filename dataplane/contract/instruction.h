@@ -75,7 +75,7 @@ enum class Opcode : std::uint8_t {
     mark,                         // argument: value, data: mask
     fib,                          // argument: value
     not_expired,                  // argument: the first second since 1970 that does not match
-    // Of tables. argument: id of the table; flag kTableValue: data: the value that it must have.
+    // Of tables. argument: table; flag kTableValue: data: the value, detail: its field + 1 or 0.
     table_source,                 // address
     table_destination,            //
     table_source_mac,             //

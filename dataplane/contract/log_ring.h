@@ -38,6 +38,7 @@ inline constexpr std::uint8_t icmp = 4;      // icmp_type and icmp_code are vali
 inline constexpr std::uint8_t fragment = 8;  // fragment_* are valid
 inline constexpr std::uint8_t more_fragments = 16;
 inline constexpr std::uint8_t reject = 32;  // the rule was written `reject`
+inline constexpr std::uint8_t syslog = 64;  // the line goes to syslog alone: `logdst syslog`
 }  // namespace log_flag
 
 struct LogRecord {

@@ -19,7 +19,8 @@
 //     data plane → KillReply    the states are gone
 //                | Rejected
 //     control plane → TablesRequest  descriptor: sealed memfd with a batch of changes (table.h)
-//     data plane → TablesReply       descriptor: memfd with the answer
+//     data plane → Working           while it takes long, at least every kWorkingInterval
+//                  TablesReply       descriptor: memfd with the answer
 //                | Rejected
 //
 // One request is outstanding at a time. Strings are NUL-terminated inside their arrays.
@@ -51,6 +52,7 @@ enum class MessageType : std::uint16_t {
     kill_reply = 8,
     tables_request = 9,
     tables_reply = 10,
+    working = 11,
 };
 
 struct MessageHeader {
@@ -219,6 +221,12 @@ struct TablesReply {
     MessageHeader header{.type = MessageType::tables_reply, .length = 0};
     std::uint64_t size = 0;  // of the answer in bytes
 };
+
+// The batch is large and not done yet: wait.
+struct Working {
+    MessageHeader header{.type = MessageType::working, .length = 0};
+};
+inline constexpr std::uint32_t kWorkingIntervalMs = 500;
 
 inline constexpr std::uint64_t kMaximumTableBatch = std::uint64_t{1} << 31;
 

@@ -80,6 +80,8 @@ inline constexpr std::uint16_t expires = 256;  // a residual test says when; so 
 inline constexpr std::uint16_t table_argument = 512;
 inline constexpr std::uint16_t table_limit = 1024;
 inline constexpr std::uint16_t table_tag = 2048;  // so is the tag
+// With log. `logdst syslog`: its lines go there and nowhere else, whatever `verbose` says.
+inline constexpr std::uint16_t log_syslog = 4096;
 }  // namespace rule_flag
 
 struct RuleRecord {
@@ -147,7 +149,8 @@ struct Sysctls {
     // Ours. Percent of dyn_max from which on the lifetime of unanswered TCP states shrinks in
     // proportion, to a third when the table is full; 0: never.
     std::uint32_t dyn_adaptive_start = 60;
-    std::uint32_t reserved[5] = {};
+    std::uint32_t tables_max = 65535;  // tables at the same time; the control plane's matter
+    std::uint32_t reserved[4] = {};
 };
 
 // ip_fw_dynamic.c: states of established connections that end within the interval are asked for a

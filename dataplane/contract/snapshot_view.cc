@@ -95,8 +95,9 @@ bool valid_table_test(const SnapshotView& view, const Instruction& instruction) 
     if (instruction.argument >= kMaximumTables)
         return false;
     if (instruction.opcode != Opcode::table_lookup)
-        return instruction.detail == 0 && instruction.count == 0 &&
-               (instruction.data == 0 || (instruction.flags & kTableValue) != 0);
+        return instruction.count == 0 && instruction.detail <= kTableFields &&
+               ((instruction.data == 0 && instruction.detail == 0) ||
+                (instruction.flags & kTableValue) != 0);
     return instruction.detail < static_cast<std::uint16_t>(LookupField::count_) &&
            (instruction.flags & kTableValue) == 0 &&
            (instruction.count == 0

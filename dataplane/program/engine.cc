@@ -110,6 +110,7 @@ struct Engine::Impl {
         }
         runtime.classifier().read_keys(burst, {places.data(), count}, header_keys);
         runtime.classifier().classify({header_keys.data(), count}, 0, matches);
+        walker.look_ahead({header_keys.data(), count});
         if (count == burst.size())
             return;
         // From the back: places are never before what moves there.

@@ -79,6 +79,8 @@ contract::LogRecord log_record(const packet::Packet& packet, const contract::Rul
     record.mark = rule.mark;
     if ((rule.flags & contract::rule_flag::reject) != 0)
         record.flags |= contract::log_flag::reject;
+    if ((rule.flags & contract::rule_flag::log_syslog) != 0)
+        record.flags |= contract::log_flag::syslog;
     return record;
 }
 

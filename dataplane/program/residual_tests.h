@@ -39,6 +39,7 @@ class ResidualTests {
 
     // What tables answer is kept for a packet, and they themselves do not change within a burst.
     void begin_burst() { tables_.begin_burst(); }
+    void look_ahead(std::span<const classify::HeaderKey> keys) { tables_.look_ahead(keys); }
     void begin_packet() {
         tables_.begin_packet();
         sockets_.begin_packet();

@@ -11,7 +11,7 @@ RuleLog::RuleLog(const contract::LogRing& ring, const contract::SlotAnnotation* 
 
 void RuleLog::matched(const contract::Sysctls& sysctls, const packet::Packet& packet,
                       const contract::RuleRecord& rule) {
-    if (sysctls.verbose != 0)
+    if (sysctls.verbose != 0 || (rule.flags & contract::rule_flag::log_syslog) != 0)
         push(log_record(packet, rule), rule.log_limit);
 }
 

@@ -194,14 +194,97 @@ bool TableTests::matches(const Instruction& test, const Subject& subject, TableA
     if (answer.entry == 0)
         return false;
     const contract::TableValue& value = store_->value(answer.entry);
-    if ((test.flags & contract::kTableValue) != 0 && value.of(table->compared) != test.data)
+    const TableField compared =
+        test.detail == 0 ? table->compared : static_cast<TableField>(test.detail - 1);
+    if ((test.flags & contract::kTableValue) != 0 && value.of(compared) != test.data)
         return false;
     argument.value = &value;
     return true;
 }
 
+std::size_t TableTests::place_of(const Ipv6& address) {
+    std::uint64_t words[2];
+    std::memcpy(words, address.bytes.data(), sizeof words);
+    return ((words[0] + words[1] * 3) * 0x9e3779b97f4a7c15) >> 57;
+}
+
+table::Reference TableTests::find_address(Ahead& ahead, const Instruction& test,
+                                          const table::View& table, std::uint8_t version,
+                                          const Ipv6& address) {
+    if (test.count != 0)
+        return program::find_address(*store_, table, version, address);
+    if (ahead.known != 0 && ahead.table == test.argument) {
+        const std::uint8_t place = ahead.places[place_of(address)];
+        const Ahead::Found& found = ahead.found[place];
+        if (place < ahead.known && found.ip_version == version && found.address == address) {
+            ++ahead.asked;
+            return found.entry;
+        }
+    }
+    // Of several tables the first one is looked ahead for, from the next burst on.
+    if (ahead.asked == 0 && ahead.known == 0)
+        ahead.table = test.argument;
+    ahead.asked += ahead.table == test.argument ? 1 : 0;
+    return program::find_address(*store_, table, version, address);
+}
+
+void TableTests::look_ahead(std::span<const classify::HeaderKey> keys) {
+    if (directory_ == nullptr || keys.size() < kWorthwhile)
+        return;
+    constexpr unsigned kLanes[] = {classify::lane::source, classify::lane::destination};
+    for (std::size_t side = 0; side < ahead_.size(); ++side)
+        if (ahead_[side].worthwhile && ahead_[side].known == 0)
+            look_ahead(ahead_[side], kLanes[side], keys);
+}
+
+void TableTests::look_ahead(Ahead& ahead, unsigned lane,
+                            std::span<const classify::HeaderKey> keys) {
+    const table::View* table = directory_->find(ahead.table);
+    if (table == nullptr || table->type != TableType::addr)
+        return;
+    // Those of IPv4 first.
+    std::array<std::uint32_t, table::Store::kMany> v4;
+    std::array<Ipv6, table::Store::kMany> v6;
+    std::array<table::Reference, table::Store::kMany> entries;
+    std::size_t count4 = 0, count6 = 0;
+    for (const classify::HeaderKey& key : keys.first(std::min(keys.size(), v4.size()))) {
+        if (key.family() == classify::Family::v4 && key.lanes[lane] != UINT32_MAX)
+            v4[count4++] = key.lanes[lane];
+        if (key.family() != classify::Family::v6)
+            continue;
+        std::uint32_t words[4];
+        bool ones = true;
+        for (unsigned i = 0; i < 4; ++i) {
+            words[i] = __builtin_bswap32(key.lanes[lane + i]);
+            ones = ones && words[i] == UINT32_MAX;
+        }
+        // The last address is another matter, see find_address.
+        if (!ones)
+            std::memcpy(v6[count6++].bytes.data(), words, sizeof words);
+    }
+    const std::span found(entries);
+    store_->find_addresses4(*table, {v4.data(), count4}, found.first(count4));
+    store_->find_addresses6(*table, {v6.data(), count6}, found.subspan(count4, count6));
+    for (std::size_t i = 0; i < count4 + count6; ++i) {
+        Ahead::Found& one = ahead.found[i];
+        one = {.address = {},
+               .entry = entries[i],
+               .ip_version = static_cast<std::uint8_t>(i < count4 ? 4 : 6)};
+        if (i < count4) {
+            const std::uint32_t word = __builtin_bswap32(v4[i]);
+            std::memcpy(one.address.bytes.data(), &word, sizeof word);
+        } else {
+            one.address = v6[i - count4];
+        }
+        ahead.places[place_of(one.address)] = static_cast<std::uint8_t>(i);
+        if (one.entry != 0)
+            store_->prefetch(worker_, one.entry);
+    }
+    ahead.known = static_cast<std::uint32_t>(count4 + count6);
+}
+
 table::Reference TableTests::find(const Instruction& test, const table::View& table,
-                                  const Subject& subject) const {
+                                  const Subject& subject) {
     const SnapshotView& view = subject.view;
     const Packet& packet = subject.packet;
     const Headers& h = packet.headers;
@@ -237,7 +320,7 @@ table::Reference TableTests::find(const Instruction& test, const table::View& ta
             const bool source = field == LookupField::source_address ||
                                 field == LookupField::source_address4 ||
                                 field == LookupField::source_address6;
-            return find_address(store, table, h.ip_version,
+            return find_address(ahead_[source ? 0 : 1], test, table, h.ip_version,
                                 masked(view, test, source ? h.source : h.destination));
         }
         case LookupField::source_port:

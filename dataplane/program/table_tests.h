@@ -9,7 +9,9 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 
+#include "dataplane/classify/header_key.h"
 #include "dataplane/contract/snapshot_view.h"
 #include "dataplane/contract/table.h"
 #include "dataplane/packet/packet.h"
@@ -49,7 +51,17 @@ class TableTests {
     void begin_burst() {
         if (store_ != nullptr)
             directory_ = &store_->load();
+        for (Ahead& side : ahead_) {
+            side.worthwhile = side.asked >= kWorthwhile;
+            side.asked = 0;
+            side.known = 0;
+        }
     }
+
+    // Looks for the addresses of many packets at once, in the tables that the packets before asked
+    // for theirs. Only a help: nothing depends on it.
+    void look_ahead(std::span<const classify::HeaderKey> keys);
+
     void begin_packet() { ++packet_; }
 
     // What there is to look for.
@@ -74,14 +86,39 @@ class TableTests {
         table::Reference entry = 0;
     };
 
+    // What `look_ahead` found of sources or destinations, by a hash of the address.
+    struct Ahead {
+        struct Found {
+            Ipv6 address;  // as in packet::Headers
+            table::Reference entry;
+            std::uint8_t ip_version;
+        };
+        static constexpr std::size_t kPlaces = 128;
+
+        std::uint32_t table = 0;                     // that was asked last
+        std::uint32_t asked = 0;                     // in this burst
+        std::uint32_t known = 0;                     // entries of `found` that hold
+        bool worthwhile = false;                     // it was asked often in the burst before
+        std::array<std::uint8_t, kPlaces> places{};  // in `found`; checked, so it may be stale
+        std::array<Found, table::Store::kMany> found{};
+    };
+    static constexpr std::uint32_t kWorthwhile = 8;  // fewer gain little from each other
+
+    static std::size_t place_of(const Ipv6& address);
+    table::Reference find_address(Ahead& ahead, const contract::Instruction& test,
+                                  const table::View& table, std::uint8_t version,
+                                  const Ipv6& address);
+    void look_ahead(Ahead& ahead, unsigned lane, std::span<const classify::HeaderKey> keys);
+
     table::Reference find(const contract::Instruction& test, const table::View& table,
-                          const Subject& subject) const;
+                          const Subject& subject);
 
     const table::Store* store_;
     unsigned worker_;
     const table::Directory* directory_ = nullptr;
     std::uint64_t packet_ = 0;
     std::array<Answer, 32> answers_{};
+    std::array<Ahead, 2> ahead_{};  // sources, destinations
 };
 
 }  // namespace sluice::program

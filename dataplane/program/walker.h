@@ -35,6 +35,8 @@ class Walker {
     }
     // … and tables are asked anew when a packet of it comes back.
     void begin_again() { tests_.begin_burst(); }
+    // The packets that come next, for what is better looked up for all of them at once.
+    void look_ahead(std::span<const classify::HeaderKey> keys) { tests_.look_ahead(keys); }
 
     // From the rule `from` on. REQUIRES: begin_burst was called with the walk's ruleset.
     Verdict walk(Walk& walk, std::uint32_t from);

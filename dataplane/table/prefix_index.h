@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <vector>
 
 #include "dataplane/table/prefix_trie.h"
@@ -36,6 +37,38 @@ class PrefixIndex {
         const Top& top = top_at(memory, root);
         const Reference found = Trie::find(memory, trie_of(memory, top, index_of(key)), key);
         return found != 0 || top.shorter == 0 ? found : Trie::find(memory, top.shorter, key);
+    }
+
+    static constexpr std::size_t kMany = 64;
+
+    // The same for many keys: they go down side by side, so that the memory that one waits for
+    // comes while others are looked at. REQUIRES: keys.size() <= kMany, as long as `found`.
+    static void find_many(const BlockMemory& memory, Reference root, std::span<const Key> keys,
+                          std::span<Reference> found) {
+        using Search = typename Trie::Search;
+        const std::size_t count = keys.size();
+        Search searches[kMany];
+        Reference shorter = 0;
+        if (is_large(root)) {
+            const Top& top = top_at(memory, root);
+            shorter = top.shorter;
+            for (std::size_t i = 0; i < count; ++i) {
+                const unsigned index = index_of(keys[i]);
+                if (const Reference page = top.pages[index >> kPageBits]; page != 0)
+                    __builtin_prefetch(&page_at(memory, page).tries[index & (kPages - 1)]);
+            }
+            for (std::size_t i = 0; i < count; ++i)
+                searches[i].next = trie_of(memory, top, index_of(keys[i]));
+        } else {
+            for (std::size_t i = 0; i < count; ++i)
+                searches[i].next = root;
+        }
+        walk_down(memory, keys, searches);
+        for (std::size_t i = 0; i < count; ++i) {
+            found[i] = searches[i].best;
+            if (found[i] == 0 && shorter != 0)
+                found[i] = Trie::find(memory, shorter, keys[i]);
+        }
     }
 
     static Reference get(const BlockMemory& memory, Reference root, Key key, unsigned length) {
@@ -152,6 +185,26 @@ class PrefixIndex {
         if constexpr (kLong <= kIndexBits)
             return static_cast<unsigned>(upper << (kIndexBits - kLong));
         return static_cast<unsigned>((upper * 0x9e3779b97f4a7c15) >> (64 - kIndexBits));
+    }
+
+    // Ends when the longest way has ended: a node for every six bits at most.
+    static void walk_down(const BlockMemory& memory, std::span<const Key> keys,
+                          typename Trie::Search* searches) {
+        for (std::size_t i = 0; i < keys.size(); ++i)
+            if (searches[i].next != 0)
+                Trie::prefetch(memory, searches[i].next);
+        for (bool more = true; more;) {
+            more = false;
+            for (std::size_t i = 0; i < keys.size(); ++i) {
+                if (searches[i].next == 0)
+                    continue;
+                Trie::step(memory, searches[i], keys[i]);
+                if (searches[i].next == 0)
+                    continue;
+                Trie::prefetch(memory, searches[i].next);
+                more = true;
+            }
+        }
     }
 
     static Top& top_at(const BlockMemory& memory, Reference root) {

@@ -42,30 +42,51 @@ class PrefixTrie {
   public:
     static constexpr unsigned kBits = sizeof(Key) * 8;
 
+    // A look-up on its way down.
+    struct Search {
+        Reference next = 0;  // what to look at; 0: it has ended
+        Reference best = 0;  // entry of the longest prefix so far that covers the key; 0: none
+    };
+
+    // Looks at one node. REQUIRES: search.next is not 0.
+    static void step(const BlockMemory& memory, Search& search, Key key) {
+        if (is_leaf(search.next)) {
+            const Leaf& leaf = leaf_at(memory, search.next);
+            if (((key ^ leaf.bits()) & mask(leaf.length)) == 0)
+                search.best = leaf.entry;
+            search.next = 0;
+            return;
+        }
+        const Node& node = at(memory, search.next);
+        search.next = 0;
+        if (((key ^ node.bits()) & mask(node.depth)) != 0)
+            return;
+        const unsigned chunk = chunk_of(key, node.depth);
+        if ((node.has.exact >> chunk & 1) != 0) {
+            search.best = node.slots()[node.has.slot({.kind = Kind::exact, .at = chunk})];
+        } else if (const std::uint64_t fitting = node.has.prefixes & kFitting[chunk];
+                   fitting != 0) {
+            const auto longest = static_cast<unsigned>(63 - std::countl_zero(fitting));
+            search.best = node.slots()[node.has.slot({.kind = Kind::prefix, .at = longest})];
+        }
+        if ((node.has.children >> chunk & 1) != 0)
+            search.next = node.slots()[rank(node.has.children, chunk)];
+    }
+
     // The entry of the longest prefix that covers the key; 0: none does.
     static Reference find(const BlockMemory& memory, Reference root, Key key) {
-        Reference best = 0;
-        while (root != 0) {
-            if (is_leaf(root)) {
-                const Leaf& leaf = leaf_at(memory, root);
-                return ((key ^ leaf.bits()) & mask(leaf.length)) == 0 ? leaf.entry : best;
-            }
-            const Node& node = at(memory, root);
-            if (((key ^ node.bits()) & mask(node.depth)) != 0)
-                break;
-            const unsigned chunk = chunk_of(key, node.depth);
-            if ((node.has.exact >> chunk & 1) != 0) {
-                best = node.slots()[node.has.slot({.kind = Kind::exact, .at = chunk})];
-            } else if (const std::uint64_t fitting = node.has.prefixes & kFitting[chunk];
-                       fitting != 0) {
-                const auto longest = static_cast<unsigned>(63 - std::countl_zero(fitting));
-                best = node.slots()[node.has.slot({.kind = Kind::prefix, .at = longest})];
-            }
-            if ((node.has.children >> chunk & 1) == 0)
-                break;
-            root = node.slots()[rank(node.has.children, chunk)];
-        }
-        return best;
+        Search search{.next = root};
+        while (search.next != 0)
+            step(memory, search, key);
+        return search.best;
+    }
+
+    // Most nodes begin a cache line and end in the next one.
+    static void prefetch(const BlockMemory& memory, Reference node) {
+        const auto* begin = static_cast<const std::byte*>(memory.at(node & ~kLeaf));
+        __builtin_prefetch(begin);
+        if (!is_leaf(node))
+            __builtin_prefetch(begin + 64);
     }
 
     // The entry of exactly this prefix.

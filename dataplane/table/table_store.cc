@@ -82,33 +82,6 @@ Store::Store(const Spec& spec)
 
 Store::~Store() = default;
 
-// ---- Readers -----------------------------------------------------------------------------------
-
-Reference Store::find_address6(const View& view, const Ipv6& address) const {
-    return AddressIndex6::find(heap_.memory(), view.root6, bits_of(address));
-}
-
-Reference Store::find_last_address(const View& view, std::uint8_t version) const {
-    return version == 4 ? AddressIndex4::get(heap_.memory(), view.root, ~std::uint32_t{0}, 32)
-                        : AddressIndex6::get(heap_.memory(), view.root6, ~Bits128{0}, 128);
-}
-
-Reference Store::find_mac(const View& view, const MacAddress& address) const {
-    return MacIndex::find(heap_.memory(), view.root, bits_of(address));
-}
-
-Reference Store::find_flow(const View& view, TableKey key) const {
-    keep_parts(key, view.flow_parts);
-    const Reference entry = FlowIndex::find(heap_.memory(), view.root, flow_hash(key));
-    return entry != 0 && flows_.at(entries_.at(entry).flow) == key ? entry : 0;
-}
-
-void Store::count_hit(unsigned worker, Reference entry) const {
-    std::uint64_t* chunk =
-        hit_chunks_[worker][entry >> kEntryShift].load(std::memory_order_acquire);
-    contract::add(chunk[entry & (CellMemory<Entry, kEntryShift>::kChunkSize - 1)], 1);
-}
-
 // ---- Entries -----------------------------------------------------------------------------------
 
 std::uint64_t Store::flow_hash(const TableKey& key) const {
@@ -327,6 +300,13 @@ const Store::Table* Store::look_at(std::uint32_t id) const {
     return found == tables_.end() ? nullptr : &found->second;
 }
 
+// One entry more has been dealt with.
+void Store::tick() const {
+    constexpr std::uint32_t kEntriesInAStep = 4096;
+    if (++ticks_ % kEntriesInAStep == 0 && meanwhile_ != nullptr)
+        meanwhile_->step();
+}
+
 // The transaction's own copy of the table.
 Store::Table* Store::touch(std::uint32_t id) {
     auto found = touched_.find(id);
@@ -408,7 +388,10 @@ TableStatus Store::swap(Table& first, Table& second) {
 }
 
 void Store::flush(Table& table) {
-    const auto removed = [&](Reference entry) { removed_entries_.push_back(entry); };
+    const auto removed = [&](Reference entry) {
+        tick();
+        removed_entries_.push_back(entry);
+    };
     if (table.descriptor.type == TableType::iface) {
         for (const auto& [name, entry] : table.interfaces)
             removed(entry);
@@ -431,6 +414,7 @@ TableStatus Store::load(Table& table, const Batch& batch, std::size_t first, std
     fresh.interfaces.clear();
     fresh.count = 0;
     for (std::size_t i = first; i < first + count; ++i) {
+        tick();
         const TableChange& change = batch.changes[i];
         TableKey key = change.key;
         if (change.verb != TableVerb::add || change.argument >= batch.values.size() ||
@@ -495,6 +479,7 @@ void Store::renew_interfaces(Table& table) {
 
 void Store::append(const TableKey& key, Reference entry, std::uint32_t now_s, Answer& answer,
                    TableResult& result) const {
+    tick();
     const Entry& cell = entries_.at(entry);
     const TableValue& value = values_.at(cell.value);
     // Equal values stand beside each other more often than not.
@@ -626,13 +611,16 @@ TableStatus Store::carry_out(const Batch& batch, std::size_t at, std::uint32_t n
 
 // ---- Transactions ------------------------------------------------------------------------------
 
-Answer Store::prepare(const Batch& batch, Failures failures, std::uint32_t now_s) {
+Answer Store::prepare(const Batch& batch, Failures failures, std::uint32_t now_s,
+                      Meanwhile* meanwhile) {
+    meanwhile_ = meanwhile;
     Answer answer;
     answer.results.resize(batch.changes.size());
     if (in_transaction_)
         discard();
     in_transaction_ = true;
     for (std::size_t i = 0; i < batch.changes.size() && !answer.failed; ++i) {
+        tick();
         const TableChange& change = batch.changes[i];
         TableResult& result = answer.results[i];
         result.status = carry_out(batch, i, now_s, answer, result);
@@ -653,6 +641,7 @@ Answer Store::prepare(const Batch& batch, Failures failures, std::uint32_t now_s
     answer.failed |= out_of_memory_;
     if (answer.failed)
         discard();
+    meanwhile_ = nullptr;
     return answer;
 }
 

@@ -50,6 +50,13 @@ class GracePeriods {
     virtual bool over(std::uint64_t period) = 0;
 };
 
+// Called while a large batch is carried out, every few milliseconds.
+class Meanwhile {
+  public:
+    virtual ~Meanwhile() = default;
+    virtual void step() = 0;
+};
+
 struct View {
     bool exists = false;
     contract::TableType type = contract::TableType::addr;
@@ -108,6 +115,17 @@ class Store {
         return AddressIndex4::find(heap_.memory(), view.root, address4);
     }
     Reference find_address6(const View& view, const Ipv6& address) const;
+    // Many at once cost much less than one by one where the table is large. REQUIRES: at most
+    // kMany, and as many places in `found`.
+    static constexpr std::size_t kMany = AddressIndex4::kMany;
+    void find_addresses4(const View& view, std::span<const std::uint32_t> addresses,
+                         std::span<Reference> found) const {
+        AddressIndex4::find_many(heap_.memory(), view.root, addresses, found);
+    }
+    void find_addresses6(const View& view, std::span<const Ipv6> addresses,
+                         std::span<Reference> found) const;
+    // What `value` and `count_hit` will touch.
+    void prefetch(unsigned worker, Reference entry) const;
     // The entry of 255.255.255.255/32 or ffff:…:ffff/128 alone.
     Reference find_last_address(const View& view, std::uint8_t version) const;
     Reference find_number(const View& view, std::uint32_t number) const {
@@ -130,8 +148,10 @@ class Store {
     // -- main thread --
     // Carries the batch out. Results of `list` and `lookup` are those of their place in the batch.
     Answer apply(const Batch& batch, Failures failures, std::uint32_t uptime_s);
-    // The same in two steps: nobody sees anything before `commit`.
-    Answer prepare(const Batch& batch, Failures failures, std::uint32_t uptime_s);
+    // The same in two steps: nobody sees anything before `commit`. `meanwhile` may be null; it must
+    // leave the store alone.
+    Answer prepare(const Batch& batch, Failures failures, std::uint32_t uptime_s,
+                   Meanwhile* meanwhile = nullptr);
     void commit();
     void discard();
     bool prepared() const { return in_transaction_; }
@@ -184,6 +204,7 @@ class Store {
     };
     static constexpr unsigned kEntryShift = 17;
 
+    void tick() const;
     Table* touch(std::uint32_t id);
     const Table* look_at(std::uint32_t id) const;
     contract::TableStatus carry_out(const Batch& batch, std::size_t at, std::uint32_t now_s,
@@ -249,6 +270,9 @@ class Store {
     std::deque<Retired> retired_;
     std::uint64_t next_content_ = 1;
     std::uint32_t next_mark_ = 1;
+
+    Meanwhile* meanwhile_ = nullptr;
+    mutable std::uint32_t ticks_ = 0;
 
     // The transaction.
     bool in_transaction_ = false;

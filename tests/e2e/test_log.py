@@ -3,8 +3,10 @@
 import os
 import re
 import signal
+import socket
 import time
 
+import pytest
 from lab.network import eventually
 
 PING = "add 100 allow icmp from any to any icmptypes 8\nadd 200 allow icmp from any to any\n"
@@ -51,6 +53,29 @@ def test_limit_notice_and_resetlog(bed, appliance):
     lines_become(appliance, [line] * 3 + [notice] + [line] * 2)
     assert settled(appliance) == [line] * 3 + [notice] + [line] * 2
     assert appliance.counters(100)[0] == 7
+
+
+def test_syslog_alone(bed, appliance):
+    """`logdst syslog`: there and not in the file, whatever the switch says."""
+    if os.path.exists("/dev/log"):
+        pytest.skip("there is a syslogd already")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslogd:
+        syslogd.bind("/dev/log")
+        try:
+            syslogd.settimeout(5)
+            appliance.load("add 4711 count log logdst syslog icmp from any to any icmptypes 8\n"
+                           "add 4712 count log icmp from any to any icmptypes 8\n"
+                           "add 4713 allow icmp from any to any\n")
+            for switch in ("enable", "disable"):
+                appliance.must(switch, "verbose")
+                assert bed.a.ping(bed.b.ipv4)
+                expected = f"ipfw: 4711 Count ICMP:8.0 {bed.a.ipv4} {bed.b.ipv4} in via em0"
+                while not syslogd.recv(4096).decode().endswith(expected):
+                    pass
+            lines = settled(appliance)
+            assert len(lines) == 1 and lines[0].startswith("ipfw: 4712 ")
+        finally:
+            os.unlink("/dev/log")
 
 
 def test_zero_arms_the_limit_again(bed, appliance):

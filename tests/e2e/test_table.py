@@ -195,6 +195,31 @@ def test_what_users_get_wrong(bed, tables):
     assert bed.a.ping(bed.b.ipv4)
 
 
+def test_how_many_tables_there_may_be(tables):
+    appliance = tables
+    name = "net.inet.ip.fw.tables_max"
+    default = appliance.must("sysctl", "-n", name)
+    assert default == "65535\n"
+    for number in range(3):
+        table(appliance, f"t{number}", "create")
+    done = appliance.ipfw("sysctl", f"{name}=2")
+    assert done.status == 69 and "there are 3 tables" in done.err
+    try:
+        appliance.must("sysctl", f"{name}=3")
+        for command in ("table one create", "add deny ip from table(new) to any"):
+            done = appliance.ipfw(*command.split())
+            assert done.status == 71 and f"{name} allows no more" in done.err, done
+        table(appliance, "t2", "destroy")
+        table(appliance, "one", "create")
+        appliance.stop_controlplane()
+        appliance.start_controlplane()
+        appliance.await_connection()
+        assert appliance.must("sysctl", "-n", name) == "3\n"
+        assert appliance.ipfw("table", "two", "create").status == 71
+    finally:
+        appliance.must("sysctl", f"{name}=65535")
+
+
 def test_rule_test_of_dummynet(tables):
     """Scenario 28: sets and tables of the upstream script."""
     appliance = tables

@@ -200,7 +200,7 @@ TEST_F(CliTest, ExitStatuses) {
     EXPECT_EQ(status("sysctl net.inet.ip.fw.verbos=1"), 65);
     EXPECT_EQ(status("sysctl net.inet.ip.fw.dyn_max=200000"), 69);
     EXPECT_EQ(status("sysctl net.inet.ip.fw.dyn_buckets=1"), 69);
-    EXPECT_EQ(status("sysctl net.inet.ip.fw.tables_max=1"), 69);
+    EXPECT_EQ(status("sysctl net.inet.ip.fw.tables_sets=1"), 69);
     EXPECT_EQ(status("sysctl net.inet.ip.fw.static_count=1"), 69);
     EXPECT_EQ(list(), kDefault);
 }
@@ -257,7 +257,7 @@ TEST_F(CliTest, AFileWithABadLineChangesNothing) {
                            Bad{"add 65535 allow ip from any to any", 69},  // the ruleset
                            Bad{"add pipe 1 ip from any to any", 69},       // not carried out
                            Bad{"set move rule 777 to 5", 69}, Bad{"delete 777", 69},
-                           Bad{"sysctl net.inet.ip.fw.tables_max=5", 69}}) {
+                           Bad{"sysctl net.inet.ip.fw.tables_sets=5", 69}}) {
         const Output output =
             ipfw(file("add allow ip from any to any\nadd deny ip from any to any\n" +
                       std::string(bad.line) + "\nadd count ip from any to any\n"));

@@ -235,7 +235,9 @@ void Generator::modifiers(Rule& rule) {
         if (chance(40))
             rule.log->amount = below(6);
         if (chance(10))
-            rule.log->destinations = {"syslog", "bpf"};
+            rule.log->destinations = chance(60)   ? std::vector<std::string>{"syslog"}
+                                     : chance(50) ? std::vector<std::string>{"syslog", "bpf"}
+                                                  : std::vector<std::string>{"rtsock"};
     }
     if (chance(3))
         rule.altq = "fast";

@@ -98,6 +98,26 @@ TEST(LogWriter, ALimitHoldsOverAllWorkers) {
     EXPECT_EQ(writer.drain(rings, limiter, names), 0u);
 }
 
+// `logdst syslog`
+TEST(LogWriter, WhatIsForSyslogGoesNowhereElse) {
+    std::vector<contract::SlotAnnotation> annotations(4);
+    LogLimiter limiter(annotations);
+    std::vector<std::string> usual, syslog;
+    std::vector<std::unique_ptr<LogSink>> sinks;
+    sinks.push_back(std::make_unique<CollectingSink>(usual));
+    LogWriter writer(std::move(sinks), std::make_unique<CollectingSink>(syslog));
+    alignas(64) static std::byte memory[contract::log_ring_stride(4)];
+    std::vector<contract::LogRing> rings = {contract::LogRing::create(memory, 4)};
+    contract::LogRecord to_syslog = record(1, 1);
+    to_syslog.flags |= contract::log_flag::syslog;
+    rings[0].push(to_syslog);
+    rings[0].push(record(2, 0));
+    writer.drain(rings, limiter, {});
+    ASSERT_EQ(syslog.size(), 2u);
+    EXPECT_EQ(syslog[1], "notice ipfw: limit 1 reached on entry 100");
+    ASSERT_EQ(usual.size(), 1u);
+}
+
 contract::LogRecord state_record(contract::LogKind kind, std::uint64_t time_ms) {
     contract::LogRecord r = record(1, 1);
     r.kind = kind;

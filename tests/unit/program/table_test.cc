@@ -63,6 +63,18 @@ TEST(Tables, TheValueOfTheLongestPrefixCounts) {
     EXPECT_EQ(bench.pass("11.1.0.1"), "deny 65535");
 }
 
+TEST(Tables, AnyFieldOfAValueCanBeCompared) {
+    TableBench bench(
+        "table T create valtype skipto,tag\n"
+        "table T add 10.1.0.0/16 400,7 10.2.0.0/16 300,8\n"
+        "add 100 allow ip from table(T,skipto=300) to any\n"
+        "add 200 reject ip from table(T,tag=7) to any\n"
+        "add 300 unreach port ip from table(T,8) to any\n");
+    EXPECT_EQ(bench.pass("10.2.0.1"), "accept 100");
+    EXPECT_EQ(bench.pass("10.1.0.1"), "unreach:1 200");
+    EXPECT_EQ(bench.pass("10.3.0.1"), "deny 65535");
+}
+
 TEST(Tables, ALookUpIsMadeOnceForAPacketAndAKey) {
     TableBench bench(
         "table 1 add 10.0.0.0/8 1\n"

@@ -123,7 +123,7 @@ TEST(Simulation, RefusesWhatIsNotCarriedOut) {
                                                one_interface(), 1, 0);
     ASSERT_FALSE(simulation);
     EXPECT_EQ(simulation.error().status, ExitStatus::unavailable);
-    EXPECT_EQ(simulation.error().message.rfind("not supported yet: ", 0), 0u);
+    EXPECT_EQ(simulation.error().message.rfind("cannot be carried out: ", 0), 0u);
 }
 
 }  // namespace

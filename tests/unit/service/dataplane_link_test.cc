@@ -8,6 +8,7 @@
 
 #include <cstring>
 
+#include "controlplane/service/table_mirror.h"
 #include "tests/unit/service/fake_dataplane.h"
 
 namespace sluice::service {
@@ -189,6 +190,21 @@ TEST_F(DataplaneLinkTest, NoAnswerEndsTheConnection) {
     EXPECT_EQ(reasons_[0], "sluice-dataplane does not answer");
     EXPECT_TRUE(wait([&] { return link_->up(); }));  // and it is tried again
     EXPECT_TRUE(answers_.empty());
+}
+
+// A batch of a million entries takes longer than an answer may, on a busy machine.
+TEST_F(DataplaneLinkTest, WhoSaysThatItWorksIsWaitedFor) {
+    FakeDataplane dataplane(*loop_, path_);
+    dataplane.behaviour.working = 30;
+    link_->set_answer_timeout(milliseconds(400));
+    link_->start();
+    ASSERT_TRUE(wait([&] { return link_->up(); }));
+    const auto batch = batch_bytes({}, {}, {});
+    ASSERT_TRUE(link_->change_tables(batch, 0, contract::TablesMode::stop));
+    ASSERT_TRUE(wait([&] { return !answers_.empty(); }));
+    EXPECT_EQ(answers_[0], "0 results");
+    EXPECT_TRUE(reasons_.empty());
+    EXPECT_TRUE(link_->up());
 }
 
 TEST_F(DataplaneLinkTest, AsksForStatesAndKillsThem) {

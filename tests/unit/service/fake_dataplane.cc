@@ -175,7 +175,7 @@ void FakeDataplane::readable() {
     if (message.header.type == contract::MessageType::tables_request && head != nullptr) {
         int fd = -1;
         std::memcpy(&fd, CMSG_DATA(head), sizeof fd);
-        return change_tables(message.tables, UniqueFd(fd));
+        return work(message.tables, std::make_shared<UniqueFd>(fd), behaviour.working);
     }
     if (size != sizeof message.offer || head == nullptr ||
         message.header.type != contract::MessageType::offer)
@@ -232,6 +232,15 @@ void FakeDataplane::kill_states(const contract::StateFilter& filter) {
                (filter.rule_number == 0 || filter.rule_number == state.rule_number);
     });
     send(reply, {});
+}
+
+void FakeDataplane::work(const contract::TablesRequest& request, std::shared_ptr<UniqueFd> file,
+                         unsigned words) {
+    if (words == 0)
+        return change_tables(request, *file);
+    send(contract::Working{}, {});
+    loop_.after(std::chrono::milliseconds(20),
+                [this, request, file, words] { work(request, file, words - 1); });
 }
 
 void FakeDataplane::change_tables(const contract::TablesRequest& request, const UniqueFd& file) {

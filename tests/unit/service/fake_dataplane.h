@@ -36,6 +36,7 @@ class FakeDataplane {
         std::uint32_t states_at_once = 100;
         bool stuck_states = false;  // the next piece begins where this one did
         bool hang_up_on_tables = false;
+        unsigned working = 0;  // words that it works on a batch, 20 ms apart, before the answer
         std::string refuse_tables_with;
         contract::RulesetCost cost;  // of whatever it runs
     };
@@ -89,6 +90,8 @@ class FakeDataplane {
     void tell_states(const contract::StatesRequest& request);
     void kill_states(const contract::StateFilter& filter);
     void change_tables(const contract::TablesRequest& request, const UniqueFd& file);
+    void work(const contract::TablesRequest& request, std::shared_ptr<UniqueFd> file,
+              unsigned words);
     std::byte* worker_block(std::uint32_t worker) const;
     template <typename Message>
     void send(Message message, const std::vector<int>& descriptors);

@@ -361,6 +361,71 @@ TEST(TableStore, FlowsAreComparedInTheirParts) {
     EXPECT_EQ(store.find_flow(view, packet), 0u);
 }
 
+TEST(TableStore, ManyAddressesAtOnceFindWhatOneFinds) {
+    std::mt19937_64 random(3);
+    for (const std::uint32_t entries : {0u, 3u, 300u, 60'000u}) {
+        Store store({});
+        BatchBuilder builder;
+        builder.create(1, TableType::addr);
+        std::vector<std::uint32_t> known4;
+        std::vector<Bytes16> known6;
+        for (std::uint32_t i = 0; i < entries; ++i) {
+            known4.push_back(static_cast<std::uint32_t>(random()));
+            known6.push_back(random6(random));
+            const auto length4 = static_cast<unsigned>(8 + random() % 25);
+            const auto length6 = static_cast<unsigned>(16 + random() % 113);
+            builder.add(1, prefix4(cut4(known4.back(), length4), length4), i);
+            builder.add(1, prefix6(Ipv6{cut6(known6.back(), length6)}, length6), i);
+        }
+        store.apply(builder.batch(), Failures::skip, 0);
+        const View& view = *store.load().find(1);
+        for (std::size_t size = 0; size <= Store::kMany; ++size) {
+            std::vector<std::uint32_t> four(size);
+            std::vector<Ipv6> six(size);
+            std::vector<Reference> found4(size), found6(size);
+            for (std::size_t i = 0; i < size; ++i) {
+                const bool near = entries != 0 && i % 4 != 0;
+                four[i] = near ? known4[random() % entries] ^ static_cast<unsigned>(random() % 64)
+                               : static_cast<std::uint32_t>(random());
+                six[i] = Ipv6{near ? known6[random() % entries] : random6(random)};
+            }
+            store.find_addresses4(view, four, found4);
+            store.find_addresses6(view, six, found6);
+            for (std::size_t i = 0; i < size; ++i) {
+                ASSERT_EQ(found4[i], store.find_address4(view, four[i]));
+                ASSERT_EQ(found6[i], store.find_address6(view, six[i]));
+            }
+        }
+    }
+}
+
+// Else whoever waits for the answer cannot know that it will come, and nothing else is done.
+TEST(TableStore, ALargeBatchLeavesTimeForOtherThings) {
+    class Counter final : public Meanwhile {
+      public:
+        void step() override { ++steps; }
+        unsigned steps = 0;
+    };
+    constexpr std::uint32_t kEntries = 100'000;
+    Store store({});
+    BatchBuilder builder;
+    builder.create(1, contract::TableType::addr).change(contract::TableVerb::load, 1, kEntries);
+    for (std::uint32_t i = 0; i < kEntries; ++i)
+        builder.add(1, prefix4(i << 8, 24), 7);
+    const auto steps_of = [&](const Batch& batch) {
+        Counter counter;
+        EXPECT_FALSE(store.prepare(batch, Failures::stop, 0, &counter).failed);
+        store.commit();
+        return counter.steps;
+    };
+    EXPECT_GE(steps_of(builder.batch()), 20u);
+    BatchBuilder list, flush;
+    list.change(contract::TableVerb::list, 1);
+    flush.change(contract::TableVerb::flush, 1);
+    EXPECT_GE(steps_of(list.batch()), 20u);
+    EXPECT_GE(steps_of(flush.batch()), 20u);
+}
+
 TEST(TableStore, OutOfMemoryChangesNothing) {
     Store store({.maximum_node_bytes = 2 << 20});
     store.apply(BatchBuilder().create(1, TableType::addr).add(1, prefix4(0, 0), 7).batch(),

@@ -66,8 +66,13 @@ class ContractServerTest : public testing::Test {
                      return Error{ExitStatus::unavailable, refusal_};
                  return records_.size();
              },
-             .change_tables = [this](std::span<const std::byte> batch,
-                                     contract::TablesMode) -> Result<std::vector<std::byte>> {
+             .change_tables =
+                 [this](std::span<const std::byte> batch, contract::TablesMode,
+                        const std::function<void()>& working) -> Result<std::vector<std::byte>> {
+                 for (; slow_steps_ != 0; --slow_steps_) {
+                     usleep(contract::kWorkingIntervalMs * 1000 / 10);
+                     working();
+                 }
                  if (!refusal_.empty())
                      return Error{ExitStatus::data, refusal_};
                  return std::vector<std::byte>(batch.begin(), batch.end());
@@ -101,6 +106,7 @@ class ContractServerTest : public testing::Test {
     std::vector<contract::StateFilter> filters_;
     std::vector<contract::TableDescriptor> tables_;
     bool with_tables_ = false;
+    unsigned slow_steps_ = 0;  // of the next batch, each a tenth of the interval of Working
 };
 
 class Client {
@@ -431,6 +437,33 @@ TEST_F(ContractServerTest, AFolderThatIsNotThereIsASentence) {
     ASSERT_FALSE(server);
     EXPECT_NE(server.error().message.find("No such file or directory"), std::string::npos);
     EXPECT_EQ(server.error().status, ExitStatus::os);
+}
+
+TEST_F(ContractServerTest, SaysThatItWorksOnALargeBatch) {
+    auto server = listen();
+    ASSERT_TRUE(server);
+    Client client(path());
+    server->on_listener();
+    client.read<contract::Hello>();
+    const std::vector<std::byte> batch(64);
+    const UniqueFd file(memfd_create("batch", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    ASSERT_EQ(write(file.get(), batch.data(), batch.size()), 64);
+    ASSERT_EQ(
+        fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL),
+        0);
+    slow_steps_ = 25;
+    contract::TablesRequest request;
+    request.header.length = sizeof request;
+    request.size = batch.size();
+    client.send(&request, sizeof request, file.get());
+    server->on_client();
+    for (int i = 0; i < 2; ++i) {
+        const auto working = client.read<contract::Working>();
+        EXPECT_EQ(working.header.type, contract::MessageType::working);
+        EXPECT_EQ(working.header.length, sizeof working);
+    }
+    EXPECT_EQ(client.read<contract::TablesReply>().header.type,
+              contract::MessageType::tables_reply);
 }
 
 }  // namespace
