@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lab import Appliance, Bed, namespaces_work, twins_work  # noqa: E402
+from lab import ALLOW, Appliance, Bed, RoutedBed, namespaces_work, twins_work  # noqa: E402
 from lab.network import eventually  # noqa: E402
 
 
@@ -117,3 +117,40 @@ def stateful(shared_stateful):
     assert appliance.running(), (appliance.output("dataplane") + appliance.output("controlplane"))
     if appliance.workers == 1:
         assert appliance.dataplane_counters()["handed_over"] == handed_over
+
+
+# ---- Gateways ------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def routed():
+    """The bed of a gateway, one for each module."""
+    with RoutedBed() as bed:
+        yield bed
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["1-worker", "2-workers"])
+def gateway_settings(request):
+    """What the module's gateway is started with: arguments of Appliance. Modules that want something
+    else have a fixture of this name."""
+    return {"dataplane": {"workers": request.param}}
+
+
+@pytest.fixture(scope="module")
+def shared_gateway(routed, build, gateway_settings):
+    with Appliance(routed.middle, build, ports=routed.ports(), **gateway_settings) as appliance:
+        appliance.start()
+        appliance.load(ALLOW)
+        # The kernel makes sure first that nobody else has the addresses of its twins.
+        assert eventually(lambda: routed.a.ping(routed.b.ipv4, seconds=1), 15)
+        assert eventually(lambda: routed.a.ping(routed.b.ipv6, seconds=1), 15)
+        yield appliance
+
+
+@pytest.fixture
+def gateway(shared_gateway):
+    """A running gateway that lets everything pass. The test must leave both daemons alive."""
+    shared_gateway.reset()
+    shared_gateway.load(ALLOW)
+    yield shared_gateway
+    assert shared_gateway.running(), (shared_gateway.output("dataplane") +
+                                      shared_gateway.output("controlplane"))

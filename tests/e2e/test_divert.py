@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from lab import Appliance, RoutedBed, Wire
+from lab import ALLOW, Wire
 from lab.network import eventually
 from scapy.all import ICMP, IP, Ether, raw
 
@@ -13,8 +13,6 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "deploy/examples"
 HEADERS = Path(__file__).resolve().parents[2] / "dataplane/divert"
 sys.path.insert(0, str(EXAMPLES))
 from divert_echo import IN, OUT, Divert  # noqa: E402
-
-ALLOW = "add 65000 allow ip from any to any\n"
 
 
 class Echo:
@@ -43,29 +41,6 @@ class Echo:
         """Ends the program; the lines that it has printed."""
         self.process.kill()
         return self.process.communicate()[0].splitlines()
-
-
-@pytest.fixture(scope="module")
-def routed():
-    with RoutedBed() as bed:
-        yield bed
-
-
-@pytest.fixture(scope="module", params=[1, 2], ids=["1-worker", "2-workers"])
-def shared_gateway(request, routed, build):
-    with Appliance(routed.middle, build, ports=routed.ports(),
-                   dataplane={"workers": request.param}) as appliance:
-        appliance.start()
-        yield appliance
-
-
-@pytest.fixture
-def gateway(routed, shared_gateway):
-    shared_gateway.reset()
-    shared_gateway.load(ALLOW)
-    assert eventually(lambda: routed.a.ping(routed.b.ipv4, seconds=1))
-    yield shared_gateway
-    assert shared_gateway.running(), shared_gateway.output("dataplane")
 
 
 # ---- The bridge ----------------------------------------------------------------------------------

@@ -4,36 +4,8 @@ are forwarded: they are seen twice, `in` and `out`."""
 import re
 
 import pytest
-from lab import Appliance, RoutedBed
+from lab import ALLOW
 from lab.network import eventually
-
-ALLOW = "add 65000 allow ip from any to any\n"
-
-
-@pytest.fixture(scope="module")
-def routed():
-    with RoutedBed() as bed:
-        yield bed
-
-
-@pytest.fixture(scope="module", params=[1, 2], ids=["1-worker", "2-workers"])
-def shared_gateway(request, routed, build):
-    with Appliance(routed.middle, build, ports=routed.ports(),
-                   dataplane={"workers": request.param}) as appliance:
-        appliance.start()
-        appliance.load(ALLOW)
-        # The kernel makes sure first that nobody else has the addresses of its twins.
-        assert eventually(lambda: routed.a.ping(routed.b.ipv6, seconds=1), 15)
-        yield appliance
-
-
-@pytest.fixture
-def gateway(shared_gateway):
-    shared_gateway.reset()
-    shared_gateway.load(ALLOW)
-    yield shared_gateway
-    assert shared_gateway.running(), (shared_gateway.output("dataplane") +
-                                      shared_gateway.output("controlplane"))
 
 
 def test_forwards_between_two_networks(routed, gateway):

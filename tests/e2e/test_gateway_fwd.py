@@ -5,40 +5,22 @@ import contextlib
 import socket
 
 import pytest
-from lab import Appliance, RoutedBed, Wire, connect
+from lab import ALLOW, Appliance, RoutedBed, Wire, connect
 from lab.network import eventually
 from lab.proxy import transparent_datagrams, transparent_proxy, web_server
 from scapy.all import UDP, Ether
 
-ALLOW = "add 65000 allow ip from any to any\n"
 FOREIGN4, FOREIGN6 = "203.0.113.9", "2001:db8:9::9"  # nobody has them
 OTHER_MAC = "02:00:00:00:00:77"  # of a next hop beside host B
 OTHER4, OTHER6 = RoutedBed.B4 + "77", RoutedBed.B6 + "77"
 
 
 @pytest.fixture(scope="module")
-def routed():
-    with RoutedBed() as bed:
-        yield bed
-
-
-@pytest.fixture(scope="module", params=[1, 2], ids=["1-worker", "2-workers"])
-def shared_gateway(request, routed, build):
-    with Appliance(routed.middle, build, ports=routed.ports(),
-                   dataplane={"workers": request.param}) as appliance:
-        appliance.start()
-        routed.middle.ip("neighbour", "replace", OTHER4, "lladdr", OTHER_MAC, "dev", "em1")
-        routed.middle.ip("neighbour", "replace", OTHER6, "lladdr", OTHER_MAC, "dev", "em1")
-        yield appliance
-
-
-@pytest.fixture
-def gateway(shared_gateway):
-    shared_gateway.reset()
-    shared_gateway.load(ALLOW)
-    yield shared_gateway
-    assert shared_gateway.running(), (shared_gateway.output("dataplane") +
-                                      shared_gateway.output("controlplane"))
+def shared_gateway(shared_gateway, gateway_settings, routed):
+    """With next hops. It names the settings itself, else pytest does not see their parameters."""
+    for other in (OTHER4, OTHER6):
+        routed.middle.ip("neighbour", "replace", other, "lladdr", OTHER_MAC, "dev", "em1")
+    return shared_gateway
 
 
 def drops(gateway, reason):

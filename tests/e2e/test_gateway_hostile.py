@@ -1,35 +1,16 @@
 """What a gateway does with frames that are made to break it, and with odd settings of the kernel."""
 
 import pytest
-from lab import Appliance, RoutedBed, Wire
+from lab import Wire
 from lab.network import eventually
 from scapy.all import (ICMP, IP, UDP, Dot1AD, Dot1Q, Ether, IPv6, ICMPv6EchoRequest, Raw)
 
-ALLOW = "add 65000 allow ip from any to any\n"
 STATION = "02:00:00:00:00:0a"
 
 
 @pytest.fixture(scope="module")
-def routed():
-    with RoutedBed() as bed:
-        yield bed
-
-
-@pytest.fixture(scope="module")
-def shared_gateway(routed, build):
-    with Appliance(routed.middle, build, ports=routed.ports(),
-                   reply={"rate": 10000, "burst": 1000}) as appliance:
-        appliance.start()
-        appliance.load(ALLOW)
-        assert eventually(lambda: routed.a.ping(routed.b.ipv6, seconds=1), 15)
-        yield appliance
-
-
-@pytest.fixture
-def gateway(shared_gateway):
-    shared_gateway.load(ALLOW)
-    yield shared_gateway
-    assert shared_gateway.running(), shared_gateway.output("dataplane")
+def gateway_settings():
+    return {"reply": {"rate": 10000, "burst": 1000}}
 
 
 @pytest.fixture

@@ -5,33 +5,14 @@ import re
 import time
 
 import pytest
-from lab import Appliance, RoutedBed, Wire
+from lab import ALLOW, Appliance, RoutedBed, Wire
 from lab.appliance import bridge_of
 from lab.network import Host, eventually
 
-ALLOW = "add 65000 allow ip from any to any\n"
-
 
 @pytest.fixture(scope="module")
-def routed():
-    with RoutedBed() as bed:
-        yield bed
-
-
-@pytest.fixture(scope="module")
-def shared_gateway(routed, build):
-    with Appliance(routed.middle, build, ports=routed.ports()) as appliance:
-        appliance.start()
-        appliance.load(ALLOW)
-        assert eventually(lambda: routed.a.ping(routed.b.ipv6, seconds=1), 15)
-        yield appliance
-
-
-@pytest.fixture
-def gateway(shared_gateway):
-    shared_gateway.load(ALLOW)
-    yield shared_gateway
-    assert shared_gateway.running(), shared_gateway.output("dataplane")
+def gateway_settings():
+    return {}
 
 
 def test_iperf3_both_ways(routed, gateway):

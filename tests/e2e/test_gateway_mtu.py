@@ -5,10 +5,8 @@ import re
 import socket
 
 import pytest
-from lab import Appliance, RoutedBed, Wire
+from lab import ALLOW, Appliance, RoutedBed, Wire
 from lab.network import eventually
-
-ALLOW = "add 65000 allow ip from any to any\n"
 
 
 @pytest.fixture(scope="module", params=[200, 1300])

@@ -6,39 +6,19 @@ import socket
 import time
 
 import pytest
-from lab import Appliance, RoutedBed
+from lab import ALLOW
 from lab.network import eventually, stop
 
 NOBODY, NOGROUP = 65534, 65534  # in /etc/passwd of any machine
 USER, OTHER = 1234, 1235
 PORT = 8090
-ALLOW = "add 65000 allow ip from any to any\n"
 # A listener is known a quarter of a second after its start; this machine may be busy.
 KNOWN_S = 0.6
 
 
 @pytest.fixture(scope="module")
-def routed():
-    with RoutedBed() as bed:
-        yield bed
-
-
-@pytest.fixture(scope="module")
-def shared_gateway(routed, build):
-    with Appliance(routed.middle, build, ports=routed.ports(),
-                   dataplane={"workers": 1}) as appliance:
-        appliance.start()
-        appliance.load(ALLOW)
-        assert eventually(lambda: routed.a.ping(routed.b.ipv6, seconds=1), 15)
-        yield appliance
-
-
-@pytest.fixture
-def gateway(shared_gateway):
-    shared_gateway.reset()
-    yield shared_gateway
-    assert shared_gateway.running(), (shared_gateway.output("dataplane") +
-                                      shared_gateway.output("controlplane"))
+def gateway_settings():
+    return {"dataplane": {"workers": 1}}
 
 
 @pytest.fixture(scope="module")

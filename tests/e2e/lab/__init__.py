@@ -19,10 +19,10 @@ from .control import ControlSocket
 from .flows import Flood, flow_frames, passes, syn_frames
 from .frames import Wire
 from .network import Bed, Namespace, namespaces_work, twins_work
-from .routed import RoutedBed
+from .routed import ALLOW, RoutedBed
 from .stream import Stream, connect, echo_server
 
-__all__ = ["Appliance", "Bed", "ControlSocket", "Finished", "Flood", "Namespace", "PortSettings",
-           "RoutedBed", "Stream", "Wire",
+__all__ = ["ALLOW", "Appliance", "Bed", "ControlSocket", "Finished", "Flood", "Namespace",
+           "PortSettings", "RoutedBed", "Stream", "Wire",
            "connect", "echo_server", "flow_frames", "namespaces_work", "passes", "syn_frames",
            "twins_work"]

@@ -206,8 +206,17 @@ class Appliance:
         for daemon in (self.controlplane, self.dataplane):
             if daemon is not None:
                 stop(daemon)
+        reports = self._sanitizer_reports()
         if self.own_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
+        if reports:
+            raise RuntimeError("what the sanitizers say:\n" + reports)
+
+    def _sanitizer_reports(self):
+        """Of daemons that are built with sanitizers; else there are none."""
+        outputs = [self.output(daemon) for daemon in ("dataplane", "controlplane")]
+        return "\n".join(output for output in outputs
+                         if "Sanitizer" in output or "runtime error:" in output)
 
     def __enter__(self):
         return self

@@ -11,6 +11,8 @@ forward itself.
 from .appliance import gateway_of
 from .network import Bed, Host
 
+ALLOW = "add 65000 allow ip from any to any\n"
+
 
 class RoutedBed(Bed):
     A4, A6 = "192.0.2.", "fd7a:803f:cc4b:a::"
