@@ -40,10 +40,12 @@ void LogWriter::write(std::string_view line, std::uint64_t time_ms, Priority pri
 }
 
 void LogWriter::write(std::string_view line, const contract::LogRecord& cause, Priority priority) {
-    if ((cause.flags & contract::log_flag::syslog) == 0)
+    if ((cause.flags & contract::log_flag::syslog) == 0) {
         write(line, cause.time_ms, priority);
-    else if (syslog_)
+    } else if (syslog_) {
+        ++lines_;
         syslog_->write(line, cause.time_ms, priority);
+    }
 }
 
 void LogWriter::note(const std::string& line, std::uint64_t time_ms) {
