@@ -269,7 +269,8 @@ void Worker::route_burst(Burst::Mask packets, const program::Runtime& runtime) {
         const bool plain = (judgement_.accepted >> i & 1) != 0 && burst_.is_common(i) &&
                            burst_.passage(i).direction == packet::Direction::in &&
                            taken_[i]->nb_segs == 1 && !judgement_.is_marked(i) &&
-                           goes_plainly(glance, ethernet.destination);
+                           goes_plainly(glance, ethernet.destination) &&
+                           !Router::may_be_ours(runtime, glance);
         if (!plain) {
             rest |= Burst::Mask{1} << i;
         } else if (glance.ip_version == 4) {

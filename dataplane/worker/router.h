@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <span>
 
+#include "dataplane/forward/hop.h"
 #include "dataplane/packet/glance.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/program/packet_marks.h"
@@ -125,6 +126,16 @@ class Router {
     // link.
     static std::optional<Ipv6> own_address(const program::Runtime& runtime,
                                            const packet::Packet& packet);
+
+    // Whether a common packet that is on its way elsewhere may be this machine's own matter, so
+    // that `route` has to look at it: it claims to come from here, or may be an answer to a DHCP
+    // client.
+    static bool may_be_ours(const program::Runtime& runtime, const packet::Glance& glance) {
+        const classify::LocalAddresses& own = runtime.local_addresses();
+        return glance.ip_version == 4 ? own.may_be_no_sender(glance.ip4().source) ||
+                                            glance.ports == forward::kDhcpAnswerPorts
+                                      : own.may_be_no_sender(glance.ip6().source);
+    }
 
     // Writes the Ethernet header of the way out. False: there is no room for it.
     static bool address(rte_mbuf* mbuf, std::size_t network_offset, unsigned ip_version,
