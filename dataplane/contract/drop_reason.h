@@ -60,6 +60,7 @@ enum class DropReason : std::uint8_t {
     fwd_without_listener,
     divert_queue_full,
     divert_refused,
+    own_source,
     count_
 };
 
@@ -125,6 +126,8 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts =
     {"fwd_without_listener", "fwd to a local address, and nobody listens there"},
     {"divert_queue_full", "a program takes diverted packets, or copies, too slowly"},
     {"divert_refused", "what a program gave back is no packet that can be sent on"},
+    {"own_source",
+     "a packet from outside has an address of this machine, or a broadcast address, as its source"},
 }};
 
 constexpr std::string_view label(DropReason reason) {

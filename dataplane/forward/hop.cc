@@ -31,6 +31,18 @@ bool is_martian(const packet::Headers& headers) {
                                    : is_martian6(headers.source, headers.destination);
 }
 
+bool is_dhcp_answer_to(const packet::Headers& headers, const MacAddress& client) {
+    constexpr std::size_t kHardwareAddress = 28;  // RFC 2131 §2
+    constexpr std::byte kReply{2};
+    const std::size_t message = std::size_t{headers.transport_offset} + sizeof(wire::Udp);
+    if (headers.ip_version != 4 || headers.protocol != wire::protocol::udp ||
+        (headers.source_port | std::uint32_t{headers.destination_port} << 16) != kDhcpAnswerPorts ||
+        headers.frame_length < message + kHardwareAddress + sizeof client)
+        return false;
+    const std::byte* bytes = headers.frame + message;
+    return bytes[0] == kReply && std::memcmp(bytes + kHardwareAddress, &client, sizeof client) == 0;
+}
+
 bool is_link_local(const Ipv6& address) {
     return address.bytes[0] == 0xfe && (address.bytes[1] & 0xc0) == 0x80;
 }

@@ -42,6 +42,12 @@ bool is_martian(const packet::Headers& headers);
 // IPv6: one end is link-local, so the packet must not leave its link.
 bool is_link_local(const Ipv6& address);
 
+// What a DHCP server answers to a client with this hardware address. It may go to the address that
+// the client is about to get, which no route leads to yet.
+bool is_dhcp_answer_to(const packet::Headers& headers, const MacAddress& client);
+// The ports of such answers, as the word that a glance has.
+inline constexpr std::uint32_t kDhcpAnswerPorts = 67 | 68 << 16;
+
 // The checksum of the IPv4 header at `network` is right (RFC 1812 §5.2.2). Without options.
 inline bool has_right_checksum(const std::byte* network) {
     // Sums with the carry brought round, of which every order of bytes and any width is right.

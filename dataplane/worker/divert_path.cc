@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <rte_mbuf.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -76,15 +75,14 @@ Result<std::unique_ptr<DivertPath>> DivertPath::open(const std::string& socket, 
                                  .private_bytes = sizeof(Header)});
     if (!pool)
         return pool.error();
-    UniqueFd bell(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    auto bell = Bell::create();
     if (!bell)
-        return Error{ExitStatus::os,
-                     std::string("an eventfd cannot be made: ") + std::strerror(errno)};
+        return bell.error();
     return std::unique_ptr<DivertPath>(
-        new DivertPath(std::move(*listener), workers, std::move(*pool), std::move(bell)));
+        new DivertPath(std::move(*listener), workers, std::move(*pool), std::move(*bell)));
 }
 
-DivertPath::DivertPath(LocalListener listener, unsigned workers, Mempool pool, UniqueFd bell)
+DivertPath::DivertPath(LocalListener listener, unsigned workers, Mempool pool, Bell bell)
     : listener_(std::move(listener)),
       pool_(std::move(pool)),
       bell_(std::move(bell)),
@@ -110,8 +108,7 @@ void DivertPath::stop() {
     if (!thread_.joinable())
         return;
     stop_.store(true);
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(bell_.get(), &one, sizeof one);
+    bell_.ring();
     thread_.join();
 }
 
@@ -134,13 +131,7 @@ bool DivertPath::give(unsigned worker, rte_mbuf* frame) {
 }
 
 void DivertPath::wake() {
-    // The thread says that it sleeps before it looks at the rings for the last time, so one of the
-    // two sees what the other did.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (!sleeps_.load(std::memory_order_relaxed) || !sleeps_.exchange(false))
-        return;
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(bell_.get(), &one, sizeof one);
+    bell_.wake();
 }
 
 unsigned DivertPath::take(unsigned worker, std::span<rte_mbuf*> packets) {
@@ -175,24 +166,19 @@ void DivertPath::run() {
 // For packets to deliver, which only a thread without any waits for, and for programs.
 void DivertPath::wait(bool busy) {
     if (!busy) {
-        sleeps_.store(true);
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+        bell_.about_to_sleep();
         busy = std::any_of(out_.begin(), out_.end(),
                            [](const PacketRing& ring) { return !ring.empty(); });
     }
     const bool room = workers_have_room();
     std::array<pollfd, kMaximumPrograms + 2> sources;
     std::size_t count = 0;
-    sources[count++] = {.fd = bell_.get(), .events = POLLIN, .revents = 0};
+    sources[count++] = {.fd = bell_.descriptor(), .events = POLLIN, .revents = 0};
     sources[count++] = {.fd = listener_.descriptor(), .events = POLLIN, .revents = 0};
     for (const Program& program : programs_)
         sources[count++] = {.fd = room ? program.socket.get() : -1, .events = POLLIN, .revents = 0};
     poll(sources.data(), count, busy ? 0 : room ? kSleepMs : kSleepWhileFullMs);
-    sleeps_.store(false);
-    if (sources[0].revents != 0) {
-        std::uint64_t rung = 0;
-        [[maybe_unused]] const ssize_t length = read(bell_.get(), &rung, sizeof rung);
-    }
+    bell_.awake();
     for (std::size_t i = 0; i < programs_.size(); ++i)
         if (sources[i + 2].revents != 0)
             hear(programs_[i]);

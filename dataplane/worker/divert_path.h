@@ -29,6 +29,7 @@
 #include "dataplane/contract/counters.h"
 #include "dataplane/divert/message.h"
 #include "dataplane/packet/reassembly.h"
+#include "dataplane/worker/bell.h"
 #include "dataplane/worker/mempool.h"
 #include "dataplane/worker/packet_ring.h"
 
@@ -90,7 +91,7 @@ class DivertPath {
         std::array<std::uint64_t, contract::kDropReasonCount> settled{};
     };
 
-    DivertPath(LocalListener listener, unsigned workers, Mempool pool, UniqueFd bell);
+    DivertPath(LocalListener listener, unsigned workers, Mempool pool, Bell bell);
 
     void run();
     void wait(bool busy);
@@ -111,7 +112,7 @@ class DivertPath {
 
     LocalListener listener_;
     Mempool pool_;
-    UniqueFd bell_;                                         // an eventfd
+    Bell bell_;
     std::vector<PacketRing> out_;                           // by worker: to the programs
     std::vector<PacketRing> back_;                          // by worker
     std::vector<Losses> losses_;                            // by worker
@@ -121,7 +122,6 @@ class DivertPath {
     std::vector<std::byte> linear_;   // where frames of several buffers are put together
     std::vector<std::byte> message_;  // that a program has sent
     unsigned next_worker_ = 0;        // that gets a packet which nobody has handed out
-    std::atomic<bool> sleeps_ = false;
     std::atomic<bool> stop_ = false;
     std::thread thread_;
 };

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <rte_mbuf.h>
-#include <sys/eventfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -49,12 +48,11 @@ Result<std::unique_ptr<ExceptionPath>> ExceptionPath::open(std::vector<TwinOfPor
                                  .socket = -1});
     if (!pool)
         return pool.error();
-    UniqueFd bell(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    auto bell = Bell::create();
     if (!bell)
-        return Error{ExitStatus::os,
-                     std::string("an eventfd cannot be made: ") + std::strerror(errno)};
+        return bell.error();
     std::unique_ptr<ExceptionPath> path(new ExceptionPath(
-        std::move(twins), workers, std::move(*pool), std::move(bell), seed_of_owners));
+        std::move(twins), workers, std::move(*pool), std::move(*bell), seed_of_owners));
     for (auto& place : path->places_) {
         auto twin = host::Twin::open(place->of.spec);
         if (!twin)
@@ -84,7 +82,7 @@ void ExceptionPath::prepare_delivery() {
 }
 
 ExceptionPath::ExceptionPath(std::vector<TwinOfPort> twins, unsigned workers, Mempool pool,
-                             UniqueFd bell, std::uint64_t seed_of_owners)
+                             Bell bell, std::uint64_t seed_of_owners)
     : place_of_port_(RTE_MAX_ETHPORTS, kNoPlace),
       pool_(std::move(pool)),
       bell_(std::move(bell)),
@@ -113,13 +111,8 @@ void ExceptionPath::stop() {
     if (!thread_.joinable())
         return;
     stop_.store(true);
-    ring();
+    bell_.ring();
     thread_.join();
-}
-
-void ExceptionPath::ring() {
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(bell_.get(), &one, sizeof one);
 }
 
 bool ExceptionPath::give(unsigned worker, std::uint16_t port, rte_mbuf* frame) {
@@ -140,11 +133,7 @@ bool ExceptionPath::give_to_socket(unsigned worker, std::uint16_t port, rte_mbuf
 }
 
 void ExceptionPath::wake() {
-    // The thread says that it sleeps before it looks at the rings for the last time, so one of the
-    // two sees what the other did.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (sleeps_.load(std::memory_order_relaxed) && sleeps_.exchange(false))
-        ring();
+    bell_.wake();
 }
 
 unsigned ExceptionPath::take(unsigned worker, std::span<rte_mbuf*> frames) {
@@ -159,7 +148,7 @@ void ExceptionPath::set_link(std::uint16_t port, bool up) {
 void ExceptionPath::watch_sockets() {
     if (sockets_wanted_.exchange(true))
         return;
-    ring();
+    bell_.ring();
     for (unsigned waited = 0; waited < kFirstRoundMs && !sockets_known_.load(); ++waited)
         usleep(1000);
 }
@@ -210,6 +199,7 @@ void ExceptionPath::write_to(Place& place, rte_mbuf* frame) {
 
 unsigned ExceptionPath::move_down() {
     unsigned total = 0;
+    out_of_buffers_ = false;
     for (std::size_t i = 0; i < places_.size(); ++i)
         total += read_from(*places_[i], down_[i % down_.size()]);
     return total;
@@ -223,8 +213,10 @@ unsigned ExceptionPath::read_from(Place& place, PacketRing& ring) {
     unsigned count = 0;
     while (count < room) {
         rte_mbuf* frame = rte_pktmbuf_alloc(pool_.get());
-        if (frame == nullptr)
+        if (frame == nullptr) {
+            out_of_buffers_ = true;
             break;
+        }
         const ssize_t length = read(place.twin->descriptor(), rte_pktmbuf_mtod(frame, void*),
                                     rte_pktmbuf_tailroom(frame));
         if (length <= 0) {
@@ -306,17 +298,17 @@ bool ExceptionPath::look_after_sockets() {
     return more;
 }
 
+bool ExceptionPath::is_full(std::size_t place) const {
+    return out_of_buffers_ || down_[place % down_.size()].room() == 0;
+}
+
 void ExceptionPath::sleep() {
-    sleeps_.store(true);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    for (const PacketRing& ring : up_)
-        if (!ring.empty()) {
-            sleeps_.store(false);
-            return;
-        }
+    bell_.about_to_sleep();
+    const bool has_work =
+        std::any_of(up_.begin(), up_.end(), [](const PacketRing& ring) { return !ring.empty(); });
     std::array<pollfd, RTE_MAX_ETHPORTS + 1> sources;
     std::size_t count = 0;
-    sources[count++] = {.fd = bell_.get(), .events = POLLIN, .revents = 0};
+    sources[count++] = {.fd = bell_.descriptor(), .events = POLLIN, .revents = 0};
     int timeout = kSleepMs;
     if (watching_)
         timeout = static_cast<int>(
@@ -324,16 +316,15 @@ void ExceptionPath::sleep() {
     for (std::size_t i = 0; i < places_.size(); ++i) {
         if (places_[i]->twin == nullptr)
             continue;
-        if (down_[i % down_.size()].room() == 0)
+        if (is_full(i))
             timeout = kSleepWhileFullMs;
         else
             sources[count++] = {
                 .fd = places_[i]->twin->descriptor(), .events = POLLIN, .revents = 0};
     }
-    poll(sources.data(), count, timeout);
-    sleeps_.store(false);
-    std::uint64_t rung = 0;
-    [[maybe_unused]] const ssize_t length = read(bell_.get(), &rung, sizeof rung);
+    if (!has_work)
+        poll(sources.data(), count, timeout);
+    bell_.awake();
 }
 
 }  // namespace sluice::worker

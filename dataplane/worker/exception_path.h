@@ -27,12 +27,12 @@
 #include <vector>
 
 #include "common/result.h"
-#include "common/unique_fd.h"
 #include "dataplane/host/delivery_order.h"
 #include "dataplane/host/local_delivery.h"
 #include "dataplane/host/socket_watch.h"
 #include "dataplane/host/twin.h"
 #include "dataplane/sockets/owners.h"
+#include "dataplane/worker/bell.h"
 #include "dataplane/worker/mempool.h"
 #include "dataplane/worker/packet_ring.h"
 
@@ -92,7 +92,7 @@ class ExceptionPath {
         std::uint64_t try_again_ms = 0;
     };
 
-    ExceptionPath(std::vector<TwinOfPort> twins, unsigned workers, Mempool pool, UniqueFd bell,
+    ExceptionPath(std::vector<TwinOfPort> twins, unsigned workers, Mempool pool, Bell bell,
                   std::uint64_t seed_of_owners);
 
     void prepare_delivery();
@@ -106,14 +106,15 @@ class ExceptionPath {
     void look_at_sender(const Place& place, std::span<const std::byte> frame);
     // True: there is more to do at once.
     bool look_after_sockets();
-    void ring();
     void sleep();
+    // Nothing more can be read for a port now.
+    bool is_full(std::size_t place) const;
 
     std::vector<std::unique_ptr<Place>> places_;
     std::vector<std::uint8_t> place_of_port_;
     std::optional<host::LocalDelivery> delivery_;
     Mempool pool_;
-    UniqueFd bell_;                  // an eventfd
+    Bell bell_;
     std::vector<PacketRing> up_;     // by worker
     std::vector<PacketRing> down_;   // by worker
     std::vector<std::byte> linear_;  // where frames of several buffers are put together
@@ -122,7 +123,7 @@ class ExceptionPath {
     std::atomic<bool> sockets_wanted_ = false;
     std::atomic<bool> sockets_known_ = false;  // while they are wanted
     bool watching_ = false;
-    std::atomic<bool> sleeps_ = false;
+    bool out_of_buffers_ = false;  // when it read last
     std::atomic<bool> stop_ = false;
     std::thread thread_;
 };

@@ -83,6 +83,12 @@ struct PlainIp4 {
         return reinterpret_cast<const wire::Ip4*>(network)->destination;
     }
     static bool goes_plainly(const std::byte* network) { return forward::goes_plainly4(network); }
+    // It may be this machine's own matter, so that Router::route has to look at it: it claims to
+    // come from here, or may be an answer to a DHCP client.
+    static bool may_be_ours(const classify::LocalAddresses& own, const packet::Glance& glance) {
+        return own.may_be_no_sender(glance.ip4().source) ||
+               glance.ports == forward::kDhcpAnswerPorts;
+    }
     static void lower_hop_limit(std::byte* network) { forward::lower_hop_limit4(network); }
 };
 struct PlainIp6 {
@@ -90,6 +96,9 @@ struct PlainIp6 {
         return reinterpret_cast<const wire::Ip6*>(network)->destination;
     }
     static bool goes_plainly(const std::byte* network) { return forward::goes_plainly6(network); }
+    static bool may_be_ours(const classify::LocalAddresses& own, const packet::Glance& glance) {
+        return own.may_be_no_sender(glance.ip6().source);
+    }
     static void lower_hop_limit(std::byte* network) { forward::lower_hop_limit6(network); }
 };
 
@@ -297,7 +306,7 @@ void Worker::carry_out_routed(const program::Runtime& runtime) {
     }
     if (routed == 0)
         return;
-    const Burst::Mask rest = routed & ~route_plainly(routed);
+    const Burst::Mask rest = routed & ~route_plainly(routed, runtime);
     for (Burst::Mask left = rest; left != 0; left &= left - 1)
         act_on_routed(static_cast<unsigned>(std::countr_zero(left)), runtime);
     if (routed_->burst->size() == 0)
@@ -326,7 +335,7 @@ Burst::Mask Worker::plain_frames(Burst::Mask packets) const {
 
 // Routes together the common packets that are let in as they are. Returns those that go on to the
 // `out` pass; the others are as they were.
-Burst::Mask Worker::route_plainly(Burst::Mask packets) {
+Burst::Mask Worker::route_plainly(Burst::Mask packets, const program::Runtime& runtime) {
     packets &= judgement_.accepted & ~judgement_.marked & burst_.common();
     packets = plain_frames(packets);
     Routed& routed = *routed_;
@@ -335,10 +344,11 @@ Burst::Mask Worker::route_plainly(Burst::Mask packets) {
     routed.next_way_out = routed.last_way_out;
     const unsigned version = packets == burst_.all() ? routed.version_of_all : 0;
     const auto in_order = [](std::size_t k) { return k; };
+    const classify::LocalAddresses& own = runtime.local_addresses();
     if (version == 4) {
-        route_together<PlainIp4>(burst_.size(), in_order);
+        route_together<PlainIp4>(burst_.size(), in_order, own);
     } else if (version == 6) {
-        route_together<PlainIp6>(burst_.size(), in_order);
+        route_together<PlainIp6>(burst_.size(), in_order, own);
     } else {
         std::array<std::uint8_t, Burst::kCapacity> places4, places6;
         std::size_t count4 = 0, count6 = 0;
@@ -349,15 +359,18 @@ Burst::Mask Worker::route_plainly(Burst::Mask packets) {
             else
                 places6[count6++] = i;
         }
-        route_together<PlainIp4>(count4, [&](std::size_t k) { return places4[k]; });
-        route_together<PlainIp6>(count6, [&](std::size_t k) { return places6[k]; });
+        route_together<PlainIp4>(
+            count4, [&](std::size_t k) { return places4[k]; }, own);
+        route_together<PlainIp6>(
+            count6, [&](std::size_t k) { return places6[k]; }, own);
     }
     return collect_plain(version != 0);
 }
 
 // Packets of one version, by place in the burst.
 template <typename Ip, typename PlaceAt>
-void Worker::route_together(std::size_t count, PlaceAt place_at) {
+void Worker::route_together(std::size_t count, PlaceAt place_at,
+                            const classify::LocalAddresses& own) {
     Routed& routed = *routed_;
     const packet::InterfaceIndex usual = routed.last_way_out;
     packet::InterfaceIndex out = routed.next_way_out;
@@ -369,7 +382,8 @@ void Worker::route_together(std::size_t count, PlaceAt place_at) {
         [&](std::size_t k) { return flow_hash(burst_.glance(place_at(k))); },
         [&](std::size_t k, const route::NextHop& hop) {
             const std::byte* network = network_of(k);
-            if (hop.kind != route::Kind::forward || !Ip::goes_plainly(network)) [[unlikely]]
+            if (hop.kind != route::Kind::forward || !Ip::goes_plainly(network) ||
+                Ip::may_be_ours(own, burst_.glance(place_at(k)))) [[unlikely]]
                 return;
             Ip::lower_hop_limit(const_cast<std::byte*>(network));
             out = hop.interface;

@@ -254,6 +254,10 @@ Router::Way Router::route(const program::Runtime& runtime, const Traveller& trav
     // RFC 1812 §5.3.4: what came to a group on the link is not forwarded.
     if (forward::is_group(headers) || (ethernet.destination.bytes[0] & 1) != 0)
         return up();
+    // As on a host, whose DHCP client sees the frames themselves.
+    if (const packet::Interface* in = interface_of(runtime, packet.passage.receive_interface);
+        in != nullptr && forward::is_dhcp_answer_to(headers, in->mac))
+        return up();
     const Way way = way_to(packet, target);
     if (way.hop->kind == route::Kind::local && !names_a_socket(target, headers))
         return up();
@@ -263,6 +267,9 @@ Router::Way Router::route(const program::Runtime& runtime, const Traveller& trav
     // Before anybody is told anything: such senders do not exist.
     if (way.hop->kind != route::Kind::local && forward::is_martian(headers))
         return stop(DropReason::martian, Obstacle::none);
+    // A program that has changed a packet knows what it does: it may translate addresses.
+    if (packet.passage.came_back == 0 && runtime.local_addresses().is_no_sender(headers))
+        return stop(DropReason::own_source, Obstacle::none);
     switch (way.hop->kind) {
         case route::Kind::local:
             give_to_socket(runtime, traveller, target);

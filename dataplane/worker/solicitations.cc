@@ -3,12 +3,8 @@
 #include <rte_common.h>
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <cstring>
 
 namespace sluice::worker {
 
@@ -35,15 +31,15 @@ void Solicitations::Free::operator()(rte_ring* ring) const {
 }
 
 Result<Solicitations> Solicitations::create(unsigned workers) {
-    UniqueFd bell(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    auto bell = Bell::create();
     if (!bell)
-        return Error{ExitStatus::os,
-                     std::string("an eventfd cannot be made: ") + std::strerror(errno)};
-    return Solicitations(workers, std::move(bell));
+        return bell.error();
+    return Solicitations(workers, std::move(*bell));
 }
 
-Solicitations::Solicitations(unsigned workers, UniqueFd bell)
-    : bell_(std::move(bell)), rung_(new std::atomic<bool>(false)) {
+Solicitations::Solicitations(unsigned workers, Bell bell) : bell_(std::move(bell)) {
+    // The main thread comes now and then; until it has looked again, it counts as asleep.
+    bell_.about_to_sleep();
     for (unsigned worker = 0; worker < workers; ++worker)
         rings_.emplace_back(make_ring());
 }
@@ -51,17 +47,13 @@ Solicitations::Solicitations(unsigned workers, UniqueFd bell)
 void Solicitations::ask(unsigned worker, const Solicitation& wanted) {
     rte_ring_sp_enqueue_elem(rings_[worker].get(), const_cast<Solicitation*>(&wanted),
                              sizeof wanted);
-    if (rung_->exchange(true))
-        return;
-    const std::uint64_t one = 1;
-    [[maybe_unused]] const ssize_t written = write(bell_.get(), &one, sizeof one);
+    bell_.wake();
 }
 
 std::vector<Solicitation> Solicitations::take(std::size_t maximum) {
-    std::uint64_t count = 0;
-    [[maybe_unused]] const ssize_t length = read(bell_.get(), &count, sizeof count);
     // First this, so that whatever is asked from now on rings again.
-    rung_->store(false);
+    bell_.awake();
+    bell_.about_to_sleep();
     std::vector<Solicitation> taken;
     for (auto& ring : rings_) {
         Solicitation wanted;

@@ -6,15 +6,14 @@
 // Threads: `ask` belongs to the worker whose number it is given, the rest to the main thread.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "common/address.h"
 #include "common/result.h"
-#include "common/unique_fd.h"
 #include "dataplane/packet/environment.h"
+#include "dataplane/worker/bell.h"
 
 struct rte_ring;
 
@@ -35,7 +34,7 @@ class Solicitations {
     void ask(unsigned worker, const Solicitation& wanted);
 
     // Readable when there is something to take.
-    int bell() const { return bell_.get(); }
+    int bell() const { return bell_.descriptor(); }
     // Takes at most `maximum` requests.
     std::vector<Solicitation> take(std::size_t maximum);
 
@@ -44,11 +43,10 @@ class Solicitations {
         void operator()(rte_ring* ring) const;
     };
 
-    Solicitations(unsigned workers, UniqueFd bell);
+    Solicitations(unsigned workers, Bell bell);
 
     std::vector<std::unique_ptr<rte_ring, Free>> rings_;
-    UniqueFd bell_;  // an eventfd
-    std::unique_ptr<std::atomic<bool>> rung_;
+    Bell bell_;
 };
 
 }  // namespace sluice::worker

@@ -146,9 +146,9 @@ class Worker {
     unsigned take_from_host(const program::Runtime* runtime);
     void carry_out_routed(const program::Runtime& runtime);
     packet::Burst::Mask plain_frames(packet::Burst::Mask packets) const;
-    packet::Burst::Mask route_plainly(packet::Burst::Mask packets);
+    packet::Burst::Mask route_plainly(packet::Burst::Mask packets, const program::Runtime& runtime);
     template <typename Ip, typename PlaceAt>
-    void route_together(std::size_t count, PlaceAt place_at);
+    void route_together(std::size_t count, PlaceAt place_at, const classify::LocalAddresses& own);
     packet::Burst::Mask collect_plain(bool in_order);
     void act_on_routed(unsigned index, const program::Runtime& runtime);
     void act_on_outgoing(const program::Runtime& runtime);

@@ -231,10 +231,10 @@ DropReason Worker::lead_out(rte_mbuf* mbuf, packet::Packet& packet, Router::Way&
     if (forward::is_group(packet.headers)) {
         if (*to == packet::kNoInterface)
             return DropReason::divert_refused;
-        auto& ethernet = *rte_pktmbuf_mtod(mbuf, wire::Ethernet*);
-        ethernet.destination = group_station(packet.headers);
-        ethernet.source = interfaces[*to].mac;
-        return DropReason::none;
+        return Router::address(mbuf, packet.headers.network_offset, packet.headers.ip_version,
+                               interfaces[*to], group_station(packet.headers))
+                   ? DropReason::none
+                   : DropReason::cannot_rewrite;
     }
     way = router_->way_to(packet, Router::destination_of(packet));
     if (way.hop->kind != route::Kind::forward)
@@ -270,8 +270,10 @@ void Worker::judge_from_programs(rte_mbuf** mbufs, unsigned count,
             ways[outgoing_count] = way;
             passages[outgoing_count++] = packet.passage;
         } else {
+            // It may have got a VLAN tag.
+            const packet::Burst::Frame led = frame_of(mbuf, burst_.size());
             taken_[burst_.size()] = mbuf;
-            burst_.add(frame.data, frame.length, packet.passage);
+            burst_.add(led.data, led.length, packet.passage);
         }
     }
     const auto judge = [&](packet::Burst& burst, program::Judgement& judgement, rte_mbuf** of) {

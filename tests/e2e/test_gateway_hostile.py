@@ -119,3 +119,27 @@ def test_nobody_is_told_who_cannot_be_a_sender(routed, gateway, router_mac, sour
                  UDP(sport=7, dport=7) / b"martian")
         assert not answers(routed, frame, lambda each: ICMP in each, 0.4)
     assert gateway.dataplane_counters()["drops"]["martian"] == before + 2
+
+
+@pytest.mark.parametrize("source", ["router_a4", "router_b4", "router_a6", "router_b6"])
+def test_nobody_outside_has_our_addresses(routed, gateway, router_mac, source):
+    """A frame from a network that says it is from the gateway itself goes no further, as on Linux."""
+    address = getattr(routed, source)
+    packet = (IPv6(src=address, dst=routed.b.ipv6) if ":" in address else
+              IP(src=address, dst=routed.b.ipv4))
+    frame = Ether(dst=router_mac, src=STATION) / packet / UDP(sport=7, dport=7) / b"not from here"
+    before = gateway.dataplane_counters()["drops"]["own_source"]
+    assert not arrives(routed, frame, b"not from here", 0.5)
+    assert gateway.dataplane_counters()["drops"]["own_source"] == before + 1
+
+
+def test_an_address_that_is_ours_no_more_is_anybodys(routed, gateway, router_mac):
+    frame = (Ether(dst=router_mac, src=STATION) / IP(src="192.0.2.66", dst=routed.b.ipv4) /
+             UDP(sport=7, dport=7) / b"moved away")
+    assert arrives(routed, frame, b"moved away")
+    routed.middle.ip("address", "add", "192.0.2.66/32", "dev", "em1")
+    try:
+        assert eventually(lambda: not arrives(routed, frame, b"moved away", 0.3))
+    finally:
+        routed.middle.ip("address", "del", "192.0.2.66/32", "dev", "em1")
+    assert eventually(lambda: arrives(routed, frame, b"moved away", 0.3))

@@ -1,15 +1,63 @@
-"""Programs of other people on the twins, which take them for interfaces like any other: what routing
-daemons send and hear."""
+"""Programs of other people on the twins, which take them for interfaces like any other: a DHCP client,
+router advertisements, and what routing daemons send and hear."""
 
+import contextlib
 import socket
 import struct
 
 import pytest
-from lab import ALLOW
+from lab import ALLOW, Appliance, RoutedBed
+from lab.network import eventually
+from lab.network_manager import missing, network_manager
 
+SERVER, POOL = "198.18.7.1", "198.18.7."
+ADVERTISED = "2001:db8:7:"
 OSPF, RIP_PORT = 89, 520
 OSPF_ROUTERS4, OSPF_ROUTERS6, RIP_ROUTERS = "224.0.0.5", "ff02::5", "224.0.0.9"
 ADD_GROUP, ADD_GROUP6 = socket.IP_ADD_MEMBERSHIP, socket.IPV6_JOIN_GROUP
+
+needs_network_manager = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+
+
+def addresses(bed, start):
+    return [word for word in bed.middle.ip("address", "show", "dev", "em1").split()
+            if word.startswith(start)]
+
+
+@needs_network_manager
+def test_a_dhcp_client_gets_its_address_from_outside(build):
+    """And by IPv6 from the advertisements of a router. Both programs are systemd-networkd."""
+    with contextlib.ExitStack() as stack:
+        bed = stack.enter_context(RoutedBed())
+        gateway = stack.enter_context(Appliance(bed.middle, build, ports=bed.ports()))
+        gateway.start()
+        gateway.load("add 100 count udp from any 68 to 255.255.255.255 67 out xmit em1\n"
+                     "add 110 count udp from any 67 to any 68 in recv em1\n" + ALLOW)
+        stack.enter_context(network_manager(
+            bed.b, "eth0",
+            Network={"Address": SERVER + "/24", "DHCPServer": "yes", "IPv6SendRA": "yes",
+                     "IPv6AcceptRA": "no", "KeepConfiguration": "yes"},
+            DHCPServer={"PoolOffset": 100, "PoolSize": 20},
+            IPv6Prefix={"Prefix": ADVERTISED + ":/64"}))
+        stack.enter_context(network_manager(
+            bed.middle, "em1",
+            Network={"DHCP": "ipv4", "IPv6AcceptRA": "yes", "KeepConfiguration": "yes"},
+            DHCPv4={"ClientIdentifier": "mac"}))
+        assert eventually(lambda: addresses(bed, POOL), 30)
+        assert gateway.counters(100)[0] >= 2 and gateway.counters(110)[0] >= 2
+        # The way to everywhere, which the lease has brought, is the way of A's packets as well.
+        bed.b.ip("address", "add", "203.0.113.9/32", "dev", "lo")
+        assert eventually(lambda: bed.a.ping("203.0.113.9", seconds=1))
+        assert f"default via {SERVER} dev em1 proto dhcp" in bed.middle.ip("route")
+        leased = addresses(bed, POOL)[0].split("/")[0]
+        gateway.load("add 100 deny icmp from any to me in recv em1 icmptypes 8\n" + ALLOW)
+        assert not bed.b.ping(leased, seconds=1)
+        gateway.load(ALLOW)
+        assert bed.b.ping(leased)
+        assert eventually(lambda: addresses(bed, ADVERTISED), 30)
+        assert eventually(lambda: bed.b.ping(addresses(bed, ADVERTISED)[0].split("/")[0],
+                                             seconds=1), 15)
+
 
 def routing_socket(host, interface, group, kind, protocol, port=0):
     """A socket of a routing daemon: on one interface, in a group of the link."""

@@ -45,6 +45,33 @@ TEST(Hop, MartiansAreNotForwarded) {
     EXPECT_TRUE(martian("192.0.2.1", "240.0.0.1"));
 }
 
+TEST(Hop, AnAnswerToADhcpClient) {
+    constexpr std::size_t kHardwareAddress = 28;
+    const MacAddress client{{2, 0, 0, 0, 0, 7}};
+    FramePlan plan = plan_between("192.0.2.1", "198.51.100.1");
+    plan.source_port = 67;
+    plan.destination_port = 68;
+    plan.payload = 300;
+    Frame frame = reference::build_frame(plan);
+    std::byte* message = frame.data() + 14 + 20 + 8;
+    message[0] = std::byte{2};
+    std::memcpy(message + kHardwareAddress, &client, sizeof client);
+    EXPECT_TRUE(is_dhcp_answer_to(headers_of(frame), client));
+    EXPECT_FALSE(is_dhcp_answer_to(headers_of(frame), {{2, 0, 0, 0, 0, 8}}));
+    message[0] = std::byte{1};
+    EXPECT_FALSE(is_dhcp_answer_to(headers_of(frame), client));
+
+    // Nothing is read that is not there, or is something else.
+    plan.payload = kHardwareAddress + sizeof client - 1;
+    EXPECT_FALSE(is_dhcp_answer_to(headers_of(reference::build_frame(plan)), {}));
+    plan.payload = 300;
+    plan.destination_port = 67;
+    EXPECT_FALSE(is_dhcp_answer_to(headers_of(reference::build_frame(plan)), {}));
+    plan.destination_port = 68;
+    plan.protocol = 6;
+    EXPECT_FALSE(is_dhcp_answer_to(headers_of(reference::build_frame(plan)), {}));
+}
+
 TEST(Hop, TheChecksumFollowsTheHopLimit) {
     for (unsigned id = 0; id < 0x10000; id += 7) {
         FramePlan plan = plan_between("192.0.2.1", "198.51.100.1");
