@@ -71,8 +71,6 @@ struct Fib::Writer {
     Family<4> family4;
     Family<16> family6;
     std::uint64_t refused = 0;
-    bool large4 = false;
-    bool large6 = false;
 };
 
 // Takes over the caller's hold of `word`.
@@ -244,11 +242,11 @@ Result<Done> Fib::set_route(const Prefix& prefix, const Route& route) {
     if (word == 0)
         return refuse("route to " + text_of(prefix) +
                       ": the places for next hops or neighbours are used up");
-    const auto set = [&](auto& family, const std::uint8_t* bytes, bool& large) {
+    const auto set = [&](auto& family, const std::uint8_t* bytes) {
         if (!writer_->set(family, bytes, prefix.length, word))
             return false;
-        if (!large && family.rib.size() >= kLargeTable) {
-            large = true;
+        if (!family.table.is_large() && family.rib.size() >= kLargeTable) {
+            family.table.set_large();
             family.table.memory().prefer_huge_pages();
             groups_.memory().prefer_huge_pages();
         }
@@ -256,9 +254,8 @@ Result<Done> Fib::set_route(const Prefix& prefix, const Route& route) {
             ++writer_->refused;
         return true;
     };
-    const bool done =
-        is_v4 ? set(writer_->family4, bytes_of(std::get<Ipv4>(prefix.address)), writer_->large4)
-              : set(writer_->family6, bytes_of(std::get<Ipv6>(prefix.address)), writer_->large6);
+    const bool done = is_v4 ? set(writer_->family4, bytes_of(std::get<Ipv4>(prefix.address)))
+                            : set(writer_->family6, bytes_of(std::get<Ipv6>(prefix.address)));
     if (!done)
         return refuse("route to " + text_of(prefix) + ": the memory of the forwarding table, " +
                       std::to_string(groups_.maximum()) + " groups of a kilobyte, is used up");

@@ -236,6 +236,9 @@ void Fib::find_burst(const Table& table, const Word& fallback, std::size_t count
     std::array<Word, kBurst> words;
     Word all = 0;
     const Word* root = table.root();
+    if (table.is_large())
+        for (std::size_t i = 0; i < count; ++i)
+            __builtin_prefetch(root + table.root_index(bytes_of(destination_at(i))));
     for (std::size_t i = 0; i < count; ++i) {
         words[i] = load(root + table.root_index(bytes_of(destination_at(i))));
         all |= words[i];
@@ -263,10 +266,15 @@ void Fib::descend(std::span<Word> words, DestinationAt destination_at) const {
         open_count += words[i] / kChild;
     }
     for (unsigned byte = kRootBytes; open_count != 0; ++byte) {
+        const auto slot = [&](std::size_t i) {
+            return groups_.at(words[i] & kIndexMask) + bytes_of(destination_at(i))[byte];
+        };
+        for (std::size_t at = 0; at < open_count; ++at)
+            __builtin_prefetch(slot(open[at]));
         const std::size_t above = std::exchange(open_count, 0);
         for (std::size_t at = 0; at < above; ++at) {
             const std::size_t i = open[at];
-            words[i] = load(groups_.at(words[i] & kIndexMask) + bytes_of(destination_at(i))[byte]);
+            words[i] = load(slot(i));
             open[open_count] = static_cast<std::uint8_t>(i);
             open_count += words[i] / kChild;
         }

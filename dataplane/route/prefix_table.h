@@ -102,7 +102,11 @@ class PrefixTable {
         return word & ~kDepthMask;
     }
 
+    // The root is no longer in the cache as a whole, so it is worth asking for slots in advance.
+    bool is_large() const { return is_large_.load(std::memory_order_relaxed); }
+
     // -- writer --
+    void set_large() { is_large_.store(true, std::memory_order_relaxed); }
     // Adds or replaces. False: the groups are used up, and nothing has changed.
     // REQUIRES: 0 < length <= kBits, value != 0.
     bool set(GroupPool& groups, const std::uint8_t* prefix, unsigned length, Word value);
@@ -154,6 +158,7 @@ class PrefixTable {
     }
 
     ReservedMemory root_memory_;
+    std::atomic<bool> is_large_ = false;
 };
 
 template <unsigned kBytes>
