@@ -117,7 +117,7 @@ void explain_absence(const Command& command, const Flags& flags, const Response&
 }
 
 struct Step {
-    const Invocation* invocation;
+    const Command* command;
     Flags flags;
     std::uint32_t line;
     std::size_t first;  // of its results
@@ -125,9 +125,79 @@ struct Step {
 };
 
 void finish(const Step& step, const Response& response, Output& output) {
-    explain_absence(step.invocation->command, step.flags, response, step.line, output);
-    show_results(step.invocation->command, step.flags,
+    explain_absence(*step.command, step.flags, response, step.line, output);
+    show_results(*step.command, step.flags,
                  std::span(response.results).subspan(step.first, step.count), step.line, output);
+}
+
+// A command of a rule file; of rules that are added one behind the other only their text.
+struct Piece {
+    std::uint32_t line = 0;
+    Flags flags = {};
+    Invocation invocation = {};   // of rules: an empty one
+    std::string rules = {};       // see AddOperation
+    std::uint32_t last_line = 0;  // of the rules; 0: it is another command
+    Output complaints = {};       // about rules
+};
+
+class Pieces {
+  public:
+    explicit Pieces(const Flags& flags) : flags_(flags) {}
+
+    void take(language::FileLine&& entry) {
+        const auto line = static_cast<std::uint32_t>(entry.line);
+        const Flags flags = merged(flags_, entry.invocation.flags);
+        const auto* add = std::get_if<language::AddCommand>(&entry.invocation.command);
+        if (add == nullptr || flags.test_only) {
+            pieces_.push_back(
+                {.line = line, .flags = flags, .invocation = std::move(entry.invocation)});
+            return;
+        }
+        if (pieces_.empty() || pieces_.back().last_line == 0 || pieces_.back().flags != flags)
+            pieces_.push_back({.line = line,
+                               .flags = flags,
+                               .invocation = {{}, language::AddCommand(), {}},
+                               .last_line = line});
+        Piece& piece = pieces_.back();
+        piece.rules.append(line - piece.last_line, '\n');
+        piece.last_line = line;
+        service::append_rule_text(add->rule, piece.rules);
+        warn(entry.invocation, flags, line, piece.complaints);
+    }
+
+    std::vector<Piece>& all() { return pieces_; }
+
+  private:
+    const Flags& flags_;
+    std::vector<Piece> pieces_;
+};
+
+// None: nothing has to be asked of anybody, or it was complained about.
+std::vector<service::Operation> operations_of(Piece& piece, Output& output) {
+    if (piece.last_line != 0) {
+        output.err += piece.complaints.err;
+        std::vector<service::Operation> operations(1);
+        operations.front() = {.line = piece.line,
+                              .forgive = piece.flags.force || piece.flags.quiet,
+                              .what = service::AddOperation{std::move(piece.rules)}};
+        return operations;
+    }
+    const Command& command = piece.invocation.command;
+    warn(piece.invocation, piece.flags, piece.line, output);
+    if (piece.flags.test_only) {
+        dry_run(command, piece.flags, piece.line, output);
+        return {};
+    }
+    if (!goes_ahead(command, piece.flags))
+        return {};
+    Result<std::vector<service::Operation>> operations =
+        operations_for(command, piece.flags, piece.line);
+    if (operations)
+        return std::move(*operations);
+    output.complain(operations.error().message, piece.line);
+    if (output.status == ExitStatus::ok)
+        output.status = operations.error().status;
+    return {};
 }
 
 // Reads, checks and sends a rule file; it takes effect as a whole or not at all.
@@ -138,8 +208,11 @@ void run_file(const language::FileCommand& file, const Flags& flags, Output& out
         output.status = text.error().status;
         return;
     }
-    const language::RuleFile rules = language::parse_file(*text, language::system_resolver());
-    for (const language::FileError& error : rules.errors) {
+    Pieces pieces(flags);
+    const std::vector<language::FileError> errors =
+        language::read_file_lines(*text, language::system_resolver(),
+                                  [&](language::FileLine&& line) { pieces.take(std::move(line)); });
+    for (const language::FileError& error : errors) {
         output.err += error.text() + "\n";
         if (output.status == ExitStatus::ok)
             output.status = error.error.status;
@@ -148,33 +221,17 @@ void run_file(const language::FileCommand& file, const Flags& flags, Output& out
         return;
 
     Request request{.whole = true, .brief = flags.quiet, .operations = {}};
-    request.operations.reserve(rules.lines.size());
     std::vector<Step> steps;
-    steps.reserve(rules.lines.size());
-    for (const language::FileLine& entry : rules.lines) {
-        const auto line = static_cast<std::uint32_t>(entry.line);
-        const Flags here = merged(flags, entry.invocation.flags);
-        const Command& command = entry.invocation.command;
-        warn(entry.invocation, here, line, output);
-        if (here.test_only) {
-            dry_run(command, here, line, output);
+    for (Piece& piece : pieces.all()) {
+        std::vector<service::Operation> operations = operations_of(piece, output);
+        if (operations.empty())
             continue;
-        }
-        if (!goes_ahead(command, here))
+        if (operations.size() == 1 && !request.operations.empty() &&
+            join(request.operations.back(), operations.front()))
             continue;
-        Result<std::vector<service::Operation>> operations = operations_for(command, here, line);
-        if (!operations) {
-            output.complain(operations.error().message, line);
-            if (output.status == ExitStatus::ok)
-                output.status = operations.error().status;
-            continue;
-        }
-        if (operations->size() == 1 && !request.operations.empty() &&
-            join(request.operations.back(), operations->front()))
-            continue;
-        steps.push_back(
-            {&entry.invocation, here, line, request.operations.size(), operations->size()});
-        std::move(operations->begin(), operations->end(), std::back_inserter(request.operations));
+        steps.push_back({&piece.invocation.command, piece.flags, piece.line,
+                         request.operations.size(), operations.size()});
+        std::move(operations.begin(), operations.end(), std::back_inserter(request.operations));
     }
     Response response;
     if (output.status != ExitStatus::ok || !carry_out(request, response, output))
@@ -207,7 +264,7 @@ void run_command(const Invocation& invocation, Output& output) {
     Response response;
     if (carry_out({.whole = false, .brief = flags.quiet, .operations = std::move(*operations)},
                   response, output))
-        finish({&invocation, flags, 0, 0, count}, response, output);
+        finish({&invocation.command, flags, 0, 0, count}, response, output);
 }
 
 void run_state_command(const std::vector<std::string>& arguments, Output& output) {

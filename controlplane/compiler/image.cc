@@ -1,6 +1,5 @@
 #include "controlplane/compiler/image.h"
 
-#include <algorithm>
 #include <cstring>
 #include <span>
 
@@ -52,15 +51,20 @@ bool tests_interface(const contract::Instruction& test) {
     return test.opcode == Opcode::via || test.opcode == Opcode::recv || test.opcode == Opcode::xmit;
 }
 
-std::uint32_t intern(const contract::InterfaceTest& test,
-                     std::vector<contract::InterfaceTest>& section) {
-    const auto same = std::find_if(section.begin(), section.end(), [&](const auto& other) {
-        return std::memcmp(&other, &test, sizeof test) == 0;
-    });
-    if (same != section.end())
-        return static_cast<std::uint32_t>(same - section.begin());
-    section.push_back(test);
-    return static_cast<std::uint32_t>(section.size() - 1);
+std::uint32_t intern(const contract::InterfaceTest& test, Sections& sections) {
+    const auto bytes_of = [](const contract::InterfaceTest& entry) {
+        return std::string(reinterpret_cast<const char*>(&entry), sizeof entry);
+    };
+    std::vector<contract::InterfaceTest>& section = sections.interface_tests;
+    auto& places = sections.interface_places;
+    // What was taken over from an earlier image has not come this way.
+    for (std::size_t i = places.size(); i < section.size(); ++i)
+        places.try_emplace(bytes_of(section[i]), static_cast<std::uint32_t>(i));
+    const auto [place, is_new] =
+        places.try_emplace(bytes_of(test), static_cast<std::uint32_t>(section.size()));
+    if (is_new)
+        section.push_back(test);
+    return place->second;
 }
 
 std::vector<std::byte> lay_out(contract::SnapshotHeader header, const Sections& sections) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "dataplane/contract/snapshot.h"
@@ -27,6 +28,9 @@ struct Sections {
     std::vector<contract::MacTest> mac_tests;
     std::vector<contract::InterfaceTest> interface_tests;
     std::string text;
+
+    // Where each test of interfaces stands, by its bytes, as far as `intern` has looked.
+    std::unordered_map<std::string, std::uint32_t> interface_places = {};
 };
 
 // Appends `elements` and says where they are.
@@ -40,10 +44,9 @@ Run append(std::vector<T>& section, const std::vector<T>& elements) {
 
 bool tests_interface(const contract::Instruction& test);
 
-// The place of `test` in the section; it is appended if it is not there. Rulesets name the same few
-// interfaces over and over.
-std::uint32_t intern(const contract::InterfaceTest& test,
-                     std::vector<contract::InterfaceTest>& section);
+// The place of `test` among the tests of interfaces, of which no two are the same; it is appended
+// if it is not there. Most rulesets name the same few interfaces over and over, some thousands.
+std::uint32_t intern(const contract::InterfaceTest& test, Sections& sections);
 
 // Lays the sections out behind `header`, of which sysctls and generation are filled in already.
 std::vector<std::byte> lay_out(contract::SnapshotHeader header, const Sections& sections);

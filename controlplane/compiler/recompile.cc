@@ -253,10 +253,10 @@ class Compiler::Renewal {
             return;
         // Mostly it stands where it stood.
         const contract::InterfaceTest& wanted = last_->sections.interface_tests[test.data];
-        std::vector<contract::InterfaceTest>& entries = sections().interface_tests;
+        const std::vector<contract::InterfaceTest>& entries = sections().interface_tests;
         if (test.data >= entries.size() ||
             std::memcmp(&entries[test.data], &wanted, sizeof wanted) != 0)
-            test.data = intern(wanted, entries);
+            test.data = intern(wanted, sections());
     }
 
     Result<std::vector<std::byte>> finish(std::uint64_t generation) {

@@ -54,7 +54,7 @@ class MatchCompiler {
     // whoever has only the snapshot can make the same order.
     void give_entry(Instruction& test) {
         if (tests_interface(test))
-            test.data = intern(interface_tests_[test.data], sections_.interface_tests);
+            test.data = intern(interface_tests_[test.data], sections_);
     }
 
     Result<Instruction> operator()(const language::AddressMatch& match) {

@@ -223,7 +223,7 @@ bool CommandReader::read_add() {
     }
     for (std::string& warning : warnings(*rule))
         invocation_.warnings.push_back(std::move(warning));
-    set_command(AddCommand{std::move(*rule)});
+    invocation_.command.emplace<AddCommand>().rule = std::move(*rule);  // rules are large
     return true;
 }
 

@@ -300,6 +300,9 @@ std::span<const Keyword<std::uint8_t>> flag_keywords(FlagField field) {
 }
 
 bool is_reserved(std::string_view word) {
+    // Most words that are asked about are ports, and none of ours begins like them.
+    if (!word.empty() && word.front() >= '0' && word.front() <= '9')
+        return false;
     return word.starts_with("//") ||
            std::find(std::begin(kReserved), std::end(kReserved), word) != std::end(kReserved) ||
            find_keyword(option_keywords(), word) != nullptr;

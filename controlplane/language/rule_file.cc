@@ -122,16 +122,24 @@ RuleFile parse_file(std::string_view text, const NameResolver& resolver) {
     file.lines.reserve(
         std::min(static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n')) + 1,
                  text.size() / kShortest));
-    Labels labels(file.errors);
+    file.errors = read_file_lines(text, resolver,
+                                  [&](FileLine&& line) { file.lines.push_back(std::move(line)); });
+    return file;
+}
+
+std::vector<FileError> read_file_lines(std::string_view text, const NameResolver& resolver,
+                                       const std::function<void(FileLine&&)>& take) {
+    std::vector<FileError> errors;
+    Labels labels(errors);
     std::size_t number = 0;
-    while (!text.empty() && file.errors.size() < kMaximumFileErrors) {
+    while (!text.empty() && errors.size() < kMaximumFileErrors) {
         std::size_t end = text.find('\n');
         std::string_view line = text.substr(0, end);
         text = end == text.npos ? std::string_view{} : text.substr(end + 1);
         ++number;
         auto words = split_line(line);
         if (!words) {
-            file.errors.push_back({number, words.error()});
+            errors.push_back({number, words.error()});
             continue;
         }
         if (words->empty())
@@ -142,24 +150,24 @@ RuleFile parse_file(std::string_view text, const NameResolver& resolver) {
         }
         auto invocation = parse_command(*words, resolver);
         if (!invocation) {
-            file.errors.push_back({number, invocation.error()});
+            errors.push_back({number, invocation.error()});
             continue;
         }
         // Help would be shown in place of what the line asks for.
         if (std::holds_alternative<HelpCommand>(invocation->command)) {
-            file.errors.push_back({number, help_error(words->front())});
+            errors.push_back({number, help_error(words->front())});
             continue;
         }
         if (auto* add = std::get_if<AddCommand>(&invocation->command))
             labels.added(number, *words, add->rule);
-        file.lines.push_back({number, std::move(*invocation)});
+        take({number, std::move(*invocation)});
     }
     labels.finish();
-    std::stable_sort(file.errors.begin(), file.errors.end(),
+    std::stable_sort(errors.begin(), errors.end(),
                      [](const FileError& a, const FileError& b) { return a.line < b.line; });
-    if (file.errors.size() > kMaximumFileErrors)
-        file.errors.resize(kMaximumFileErrors);
-    return file;
+    if (errors.size() > kMaximumFileErrors)
+        errors.resize(kMaximumFileErrors);
+    return errors;
 }
 
 }  // namespace sluice::language

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,5 +38,10 @@ struct RuleFile {
 inline constexpr std::size_t kMaximumFileErrors = 20;
 
 RuleFile parse_file(std::string_view text, const NameResolver& resolver);
+
+// The same for whoever keeps of a line what he needs: a rule takes much more memory than its text.
+// `take` is given the lines in order, also those in front of an error; the errors come back.
+std::vector<FileError> read_file_lines(std::string_view text, const NameResolver& resolver,
+                                       const std::function<void(FileLine&&)>& take);
 
 }  // namespace sluice::language

@@ -5,6 +5,8 @@
 // looked up.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "controlplane/language/model.h"
@@ -14,5 +16,15 @@ namespace sluice::ruleset {
 
 // `text` is what follows `add`.
 Result<language::Rule, language::ParseError> parse_canonical(std::string_view text);
+
+// What stands in front of the rule's own text in `100 set 2 allow ip from any to any`.
+struct CanonicalParts {
+    std::uint16_t number = 0;  // 0: none
+    std::uint8_t set = 0;
+    std::string_view text;
+};
+
+// None: number and set are not written as they would be printed.
+std::optional<CanonicalParts> split_canonical(std::string_view text);
 
 }  // namespace sluice::ruleset

@@ -20,12 +20,6 @@ RulePointer make_default_rule(bool accept, std::uint32_t slot) {
     return std::make_shared<const StoredRule>(std::move(stored));
 }
 
-// What makes two rules the same one.
-std::string identity(const StoredRule& rule) {
-    return std::to_string(rule.rule.number) + ' ' + std::to_string(rule.rule.set) + ' ' +
-           std::to_string(rule.log_limit) + ' ' + rule.text;
-}
-
 constexpr std::uint32_t kReservedSetBit = 1u << kReservedSet;
 
 RulePointer stored(Ruleset::Restored&& restored) {
@@ -102,10 +96,8 @@ std::size_t Ruleset::table_references(std::string_view table) const {
 }
 
 std::uint16_t Ruleset::automatic_number() const {
-    std::uint16_t last = 0;
-    for (std::size_t i = kChunkCount; i-- > 0 && last == 0;)
-        if (chunks_[i] && !chunks_[i]->empty())
-            last = chunks_[i]->back()->rule.number;
+    const std::shared_ptr<Chunk>& chunk = chunks_[last_chunk_];
+    const std::uint16_t last = chunk && !chunk->empty() ? chunk->back()->rule.number : 0;
     const std::uint32_t next = last + sysctls_.autoinc_step;
     // ipfw(8): no room behind the last rule, so its number is used once more.
     return next > kLastNumber ? std::max<std::uint16_t>(last, 1) : static_cast<std::uint16_t>(next);
@@ -119,7 +111,9 @@ Result<RulePointer> Ruleset::add(language::Rule rule) {
         return tables.error();
     if (rule.number == 0)
         rule.number = automatic_number();
-    StoredRule stored{.rule = std::move(rule), .text = {}, .slot = 0, .log_limit = 0, .id = 0};
+    const auto pointer = std::make_shared<StoredRule>();
+    StoredRule& stored = *pointer;
+    stored.rule = std::move(rule);
     if (stored.rule.log) {
         // As ipfw(8) does it: the limit of the moment becomes the rule's own, and is listed.
         std::optional<std::uint32_t>& amount = stored.rule.log->amount;
@@ -130,19 +124,35 @@ Result<RulePointer> Ruleset::add(language::Rule rule) {
     stored.text = language::print_rule(stored.rule);
     if (const Result<Done> given = give_identity(stored); !given)
         return given.error();
-    RulePointer pointer = std::make_shared<const StoredRule>(std::move(stored));
     insert(pointer);
-    return pointer;
+    return RulePointer(pointer);
+}
+
+Result<RulePointer> Ruleset::add_again(std::uint16_t number, std::uint8_t set,
+                                       std::string_view text) {
+    if (removed_.empty())
+        return RulePointer();
+    const RuleIdentity identity{
+        .number = number != 0 ? number : automatic_number(), .set = set, .text = text};
+    const StoredRule* same = removed_.find(identity);
+    // The limit of a log may be another one at this moment.
+    if (same == nullptr || same->rule.log)
+        return RulePointer();
+    if (Result<Done> tables = tables_.make_for(same->rule); !tables)
+        return tables.error();
+    RulePointer rule = removed_.take(identity);
+    insert(rule);
+    return rule;
 }
 
 Result<Done> Ruleset::give_identity(StoredRule& rule) {
-    const auto same = removed_.find(identity(rule));
-    if (same != removed_.end()) {
-        rule.slot = same->second.front().rule->slot;
-        rule.id = same->second.front().rule->id;
-        same->second.pop_front();
-        if (same->second.empty())
-            removed_.erase(same);
+    const RuleIdentity identity{.number = rule.rule.number,
+                                .set = rule.rule.set,
+                                .log_limit = rule.log_limit,
+                                .text = rule.text};
+    if (const RulePointer same = removed_.take(identity)) {
+        rule.slot = same->slot;
+        rule.id = same->id;
         return Done{};
     }
     if (next_id_ == UINT32_MAX)
@@ -158,13 +168,14 @@ Result<Done> Ruleset::give_identity(StoredRule& rule) {
 }
 
 void Ruleset::published() {
-    for (const auto& [text, rules] : removed_)
-        for (const Removed& removed : rules) {
-            if (removed.orphan)
-                orphans_.push_back(removed.rule);
-            else
-                slots_.release(removed.rule->slot);
-        }
+    for (RemovedRules::Entry& removed : removed_.entries()) {
+        if (!removed.rule)
+            continue;
+        if (removed.orphan)
+            orphans_.push_back(std::move(removed.rule));
+        else
+            slots_.release(removed.rule->slot);
+    }
     removed_.clear();
     slots_.published();
 }
@@ -218,10 +229,9 @@ std::size_t Ruleset::swap_sets(std::uint8_t first, std::uint8_t second) {
 
 std::vector<RulePointer> Ruleset::orphans() const {
     std::vector<RulePointer> result = orphans_;
-    for (const auto& [text, rules] : removed_)
-        for (const Removed& removed : rules)
-            if (removed.orphan)
-                result.push_back(removed.rule);
+    for (const RemovedRules::Entry& removed : removed_.entries())
+        if (removed.rule && removed.orphan)
+            result.push_back(removed.rule);
     std::sort(result.begin(), result.end(),
               [](const RulePointer& a, const RulePointer& b) { return a->id < b->id; });
     return result;
@@ -234,9 +244,8 @@ void Ruleset::release_orphans(const std::function<bool(const StoredRule&)>& done
         slots_.release(rule->slot);
         return true;
     });
-    for (auto& [text, rules] : removed_)
-        for (Removed& removed : rules)
-            removed.orphan = removed.orphan && !done(*removed.rule);
+    for (RemovedRules::Entry& removed : removed_.entries())
+        removed.orphan = removed.rule && removed.orphan && !done(*removed.rule);
 }
 
 Ruleset::Chunk& Ruleset::writable_chunk(std::size_t index) {
@@ -250,11 +259,14 @@ Ruleset::Chunk& Ruleset::writable_chunk(std::size_t index) {
 
 void Ruleset::insert(RulePointer rule) {
     Chunk& chunk = writable_chunk(chunk_of(rule->rule.number));
+    ++size_;
+    last_chunk_ = std::max(last_chunk_, chunk_of(rule->rule.number));
+    if (chunk.empty() || chunk.back()->rule.number <= rule->rule.number)
+        return chunk.push_back(std::move(rule));
     const auto behind = std::upper_bound(
         chunk.begin(), chunk.end(), rule->rule.number,
         [](std::uint16_t number, const RulePointer& r) { return number < r->rule.number; });
     chunk.insert(behind, std::move(rule));
-    ++size_;
 }
 
 template <typename Predicate>
@@ -271,12 +283,13 @@ std::size_t Ruleset::remove_if(std::uint16_t first, std::uint16_t last, Predicat
         Chunk& chunk = writable_chunk(i);
         for (const RulePointer& rule : chunk)
             if (doomed(rule))
-                removed_[identity(*rule)].push_back({rule, sysctls_.dyn_keep_states != 0 &&
-                                                               rule->rule.state.has_value() &&
-                                                               !rule->rule.expires_s});
+                removed_.add(rule, sysctls_.dyn_keep_states != 0 && rule->rule.state.has_value() &&
+                                       !rule->rule.expires_s);
         removed += std::erase_if(chunk, doomed);
     }
     size_ -= removed;
+    while (last_chunk_ > 0 && (!chunks_[last_chunk_] || chunks_[last_chunk_]->empty()))
+        --last_chunk_;
     return removed;
 }
 

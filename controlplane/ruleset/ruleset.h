@@ -20,17 +20,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 #include "common/result.h"
 #include "controlplane/language/command.h"
 #include "controlplane/language/model.h"
+#include "controlplane/ruleset/removed_rules.h"
 #include "controlplane/ruleset/slot_allocator.h"
+#include "controlplane/ruleset/stored_rule.h"
 #include "controlplane/ruleset/sysctl.h"
 #include "controlplane/ruleset/table_catalogue.h"
 #include "dataplane/contract/snapshot.h"
@@ -40,16 +41,6 @@ namespace sluice::ruleset {
 inline constexpr std::uint8_t kReservedSet = 31;
 inline constexpr std::uint16_t kLastNumber = 65534;
 inline constexpr std::uint32_t kDefaultSlotCapacity = 131072;
-
-struct StoredRule {
-    language::Rule rule;          // with the number that it was given
-    std::string text;             // canonical, without number and set
-    std::uint32_t slot = 0;       // of its counters
-    std::uint32_t log_limit = 0;  // lines; fixed when the rule was added. 0: no limit, or no log
-    std::uint32_t id = 0;         // of its states; never given to another rule. 0: the default rule
-};
-
-using RulePointer = std::shared_ptr<const StoredRule>;
 
 class Ruleset {
   public:
@@ -80,6 +71,9 @@ class Ruleset {
     // that number. A rule that was removed since the last `published` and is the same in number,
     // set, text and log limit gets its slot and id back, and with them its counters and states.
     Result<RulePointer> add(language::Rule rule);
+    // The same for a rule of which only number (0: automatic), set and text are known. Null: none
+    // that was removed is known to be the same, and nothing was done.
+    Result<RulePointer> add_again(std::uint16_t number, std::uint8_t set, std::string_view text);
 
     // Tables that exist; `add` makes those that a rule names.
     const TableCatalogue& tables() const { return tables_; }
@@ -172,14 +166,9 @@ class Ruleset {
 
     std::array<std::shared_ptr<Chunk>, kChunkCount> chunks_;
     std::size_t size_ = 0;
+    std::size_t last_chunk_ = 0;  // none behind it has rules; it has some, or is the first
     SlotAllocator slots_;
-    // Rules that were removed since the last `published`, by what the rule was. One that is added
-    // again meanwhile, as when a file begins with a flush, is the same rule and keeps counting.
-    struct Removed {
-        RulePointer rule;
-        bool orphan = false;
-    };
-    std::unordered_map<std::string, std::list<Removed>> removed_;
+    RemovedRules removed_;              // since the last `published`
     std::vector<RulePointer> orphans_;  // of earlier scripts
     std::uint32_t disabled_sets_ = 0;
     std::uint32_t next_id_ = 1;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <utility>
 
 #include "controlplane/compiler/compile.h"
 #include "controlplane/service/restore.h"
@@ -530,7 +531,8 @@ void Controller::on_answered(const Result<contract::Accepted>& answer) {
     if (is_cut_short(answer->cost) && (done.whole || !is_cut_short(cost_)))
         warn_of_cost(done.results);
     take_cost(answer->cost);
-    ruleset_ = std::move(done.ruleset);
+    // Many rules may go; that takes time for which the client need not wait.
+    const ruleset::Ruleset old = std::exchange(ruleset_, std::move(done.ruleset));
     ruleset_.published();
     if (!done.table_batch.empty())
         mirror_.remember(std::move(done.table_batch), done.table_changes);

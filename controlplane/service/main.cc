@@ -1,6 +1,7 @@
 // sluice-controlplane: owns the rules, gives them to the data plane, writes the log.
 
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -153,6 +154,11 @@ int main(int argc, char** argv) {
     const Result<config::Settings> settings = config::load(path);
     if (!settings)
         return fail(settings.error());
+    // What a large ruleset took while it was loaded the next one takes again, and sooner if the
+    // kernel need not be asked for every page of it once more.
+    constexpr int kKeptMemory = 64 << 20, kOwnMappings = 32 << 20;
+    mallopt(M_TRIM_THRESHOLD, kKeptMemory);
+    mallopt(M_MMAP_THRESHOLD, kOwnMappings);
     umask(0027);
     signal(SIGPIPE, SIG_IGN);
     return serve(*settings);

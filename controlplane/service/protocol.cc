@@ -15,6 +15,7 @@ using nlohmann::json;
 
 constexpr std::size_t kMaximumDepth = 12;
 constexpr std::size_t kLengthSize = 4;
+constexpr char kBehindJson = '\0';  // JSON has no such byte: it would be escaped
 
 // ---- Writing -----------------------------------------------------------------------------------
 
@@ -38,10 +39,12 @@ std::string address_text(const language::HostAddress& address) {
 
 struct OperationWriter {
     json& object;
+    std::string& rules;  // of all operations
 
     void operator()(const AddOperation& add) const {
         object["do"] = "add";
-        object["rule"] = add.rule;
+        object["bytes"] = add.rules.size();
+        rules += add.rules;
     }
     void operator()(const language::DeleteCommand& remove) const {
         object["do"] = "delete";
@@ -376,14 +379,22 @@ TableOperation read_table_operation(Reader& in) {
     return operation;
 }
 
-Operation read_operation(const json& value, std::string& problem) {
+// Takes the next bytes of the rules, which stand behind the JSON.
+AddOperation read_add(Reader& in, std::string_view& rules) {
+    const auto size = static_cast<std::size_t>(in.number("bytes", rules.size()));
+    AddOperation add{std::string(rules.substr(0, size))};
+    rules.remove_prefix(size);
+    return add;
+}
+
+Operation read_operation(const json& value, std::string_view& rules, std::string& problem) {
     Reader in(value, problem);
     Operation operation;
     operation.line = static_cast<std::uint32_t>(in.number("line", kMaximum32));
     operation.forgive = in.boolean("forgive");
     const std::string verb = in.string("do");
     if (verb == "add") {
-        operation.what = AddOperation{in.string("rule")};
+        operation.what = read_add(in, rules);
     } else if (verb == "delete") {
         operation.what = language::DeleteCommand{
             .rules = in.ranges("rules"),
@@ -683,19 +694,21 @@ Response refusal(const Error& error) {
 
 std::string encode(const Request& request) {
     json operations = json::array();
+    std::string rules;
     for (const Operation& operation : request.operations) {
         json object = json::object();
         if (operation.line != 0)
             object["line"] = operation.line;
         if (operation.forgive)
             object["forgive"] = true;
-        std::visit(OperationWriter{object}, operation.what);
+        std::visit(OperationWriter{object, rules}, operation.what);
         operations.push_back(std::move(object));
     }
-    return dumped({{"version", kProtocolVersion},
-                   {"whole", request.whole},
-                   {"brief", request.brief},
-                   {"operations", std::move(operations)}});
+    std::string message = dumped({{"version", kProtocolVersion},
+                                  {"whole", request.whole},
+                                  {"brief", request.brief},
+                                  {"operations", std::move(operations)}});
+    return rules.empty() ? message : std::move(message) + kBehindJson + rules;
 }
 
 std::string encode(const Response& response) {
@@ -712,7 +725,9 @@ std::string encode(const Response& response) {
 }
 
 Result<Request> decode_request(std::string_view text) {
-    const Result<json> value = parse(text);
+    const std::size_t end = std::min(text.find(kBehindJson), text.size());
+    std::string_view rules = text.substr(std::min(end + 1, text.size()));
+    const Result<json> value = parse(text.substr(0, end));
     if (!value)
         return value.error();
     std::string problem;
@@ -720,10 +735,11 @@ Result<Request> decode_request(std::string_view text) {
     Request request;
     request.whole = in.boolean("whole");
     request.brief = in.boolean("brief");
-    in.each("operations",
-            [&](const json& e) { request.operations.push_back(read_operation(e, problem)); });
-    if (request.operations.empty())
-        in.fail("no operations");
+    in.each("operations", [&](const json& e) {
+        request.operations.push_back(read_operation(e, rules, problem));
+    });
+    if (request.operations.empty() || !rules.empty())
+        in.fail("no operations, or rules that none of them adds");
     const bool picks = std::any_of(
         request.operations.begin(), request.operations.end(), [](const Operation& operation) {
             const auto* states = std::get_if<StateOperation>(&operation.what);

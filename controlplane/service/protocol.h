@@ -1,6 +1,8 @@
 // What `ipfw` and the control plane say to each other on the control socket.
 //
 // A message is its length (4 bytes, little endian, without themselves) and that many bytes of JSON.
+// Rules would be most of a long request and make reading it slow, so their text stands behind the
+// JSON, as it is: a zero byte, then the rules of all operations that add some.
 // A request is a script: operations that take effect together. With `whole` (a rule file) any
 // failing operation makes the script fail and nothing changes; without it (a single command) an
 // operation may do a part and say so in its status, as `ipfw delete 100 200` does when there is no
@@ -26,7 +28,7 @@
 
 namespace sluice::service {
 
-inline constexpr int kProtocolVersion = 3;
+inline constexpr int kProtocolVersion = 4;
 inline constexpr std::size_t kMaximumMessageSize = std::size_t{64} << 20;
 inline constexpr char kDefaultControlSocket[] = "/run/sluice/control.sock";
 inline constexpr char kControlSocketVariable[] = "SLUICE_CONTROL_SOCKET";
@@ -34,7 +36,10 @@ inline constexpr char kControlSocketVariable[] = "SLUICE_CONTROL_SOCKET";
 // ---- Operations --------------------------------------------------------------------------------
 
 struct AddOperation {
-    std::string rule;  // what follows `add`: `100 set 2 allow ip from any to any`
+    // What follows `add`: `100 set 2 allow ip from any to any`. Of a rule file, all rules that
+    // stand together: the first in the line of the operation, each further one as many lines below
+    // as there are line feeds between them.
+    std::string rules;
     bool operator==(const AddOperation&) const = default;
 };
 

@@ -88,21 +88,18 @@ class Script {
     // Each operation has an overload. An error ends the script; what only deserves a complaint and
     // a status goes into the result.
     Result<OperationResult> operator()(const AddOperation& add) {
-        Result<language::Rule, language::ParseError> rule = ruleset::parse_canonical(add.rule);
-        if (!rule)
-            return rule.error().to_error();
-        if (const auto reason = compiler::unsupported(*rule))
-            return Error{ExitStatus::unavailable, *reason};
-        const Result<RulePointer> added = outcome_.ruleset.add(std::move(*rule));
-        if (!added)
-            return added.error();
-        for (const contract::TableDescriptor& table : outcome_.ruleset.tables().take_made())
-            outcome_.tables.create(table);
-        outcome_.changed = true;
         OperationResult result;
-        if (!brief)
-            result.rules.push_back(listed(**added));
-        return result;
+        std::string_view rest = add.rules;
+        for (;; ++line) {
+            const std::size_t end = std::min(rest.find('\n'), rest.size());
+            // A rule that stands alone and says nothing is a mistake.
+            if (end != 0 || add.rules.empty())
+                if (const Result<Done> added = add_rule(rest.substr(0, end), result); !added)
+                    return added.error();
+            if (end == rest.size())
+                return result;
+            rest.remove_prefix(end + 1);
+        }
     }
 
     Result<OperationResult> operator()(const language::DeleteCommand& remove) {
@@ -298,12 +295,40 @@ class Script {
     }
 
     ScriptOutcome outcome_;
-    // Of the operation that is being carried out.
+    // Of the operation that is being carried out; where it fails, the line that is to blame.
     bool forgive = false;
     std::uint32_t line = 0;
     bool brief = false;  // of the request
 
   private:
+    Result<Done> add_rule(std::string_view text, OperationResult& result) {
+        const Result<RulePointer> added = added_rule(text);
+        if (!added)
+            return added.error();
+        for (const contract::TableDescriptor& table : outcome_.ruleset.tables().take_made())
+            outcome_.tables.create(table);
+        outcome_.changed = true;
+        if (!brief)
+            result.rules.push_back(listed(**added));
+        return Done{};
+    }
+
+    // A file that is loaded anew has mostly the rules that it had before: they need not be read.
+    Result<RulePointer> added_rule(std::string_view text) {
+        if (const auto parts = ruleset::split_canonical(text)) {
+            Result<RulePointer> again =
+                outcome_.ruleset.add_again(parts->number, parts->set, parts->text);
+            if (!again || *again)
+                return again;
+        }
+        Result<language::Rule, language::ParseError> rule = ruleset::parse_canonical(text);
+        if (!rule)
+            return rule.error().to_error();
+        if (const auto reason = compiler::unsupported(*rule))
+            return Error{ExitStatus::unavailable, *reason};
+        return outcome_.ruleset.add(std::move(*rule));
+    }
+
     bool deleted(std::size_t count) {
         outcome_.changed |= count != 0;
         return count != 0;

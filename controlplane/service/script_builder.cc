@@ -148,11 +148,16 @@ bool join(Operation& last, Operation& next) {
 
 std::string rule_text(const language::Rule& rule) {
     std::string text;
+    append_rule_text(rule, text);
+    return text;
+}
+
+void append_rule_text(const language::Rule& rule, std::string& text) {
     if (rule.number != 0)
         text += std::to_string(rule.number) + " ";
     if (rule.set != 0)
         text += "set " + std::to_string(rule.set) + " ";
-    return text + language::print_rule(rule);
+    text += language::print_rule(rule);
 }
 
 }  // namespace sluice::service

@@ -24,5 +24,6 @@ bool join(Operation& last, Operation& next);
 
 // What follows `add` in canonical form, with number and set.
 std::string rule_text(const language::Rule& rule);
+void append_rule_text(const language::Rule& rule, std::string& text);
 
 }  // namespace sluice::service

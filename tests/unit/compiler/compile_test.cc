@@ -201,6 +201,20 @@ TEST(Compile, NamesOfInterfacesAreKeptOnce) {
     EXPECT_EQ(compiled.view().interface_tests()[1].kind, contract::InterfaceTest::Kind::glob);
 }
 
+TEST(Compile, NamesOfThousandsOfInterfacesAreKeptOnceAndInOrder) {
+    constexpr std::size_t kNames = 3000;
+    std::vector<std::string> rules;
+    for (std::size_t i = 0; i < 2 * kNames; ++i)
+        rules.push_back("100 deny ip from any to any via ppp" + std::to_string(i % kNames));
+    const Compiled compiled(rules);
+    ASSERT_EQ(compiled.view().interface_tests().size(), kNames);
+    for (std::size_t i = 0; i < 2 * kNames; ++i) {
+        ASSERT_EQ(compiled.tests(i)[0].data, i % kNames);
+        ASSERT_EQ(compiled.view().interface_tests()[i % kNames].pattern,
+                  "ppp" + std::to_string(i % kNames));
+    }
+}
+
 TEST(Compile, OnlyRulesThatNameTheLinkLayerJudgeOtherFrames) {
     const Compiled compiled({"100 deny ip from any to any mac-type 0x0806",
                              "200 deny ip from any to any not mac-type 0x0800,0x86dd",

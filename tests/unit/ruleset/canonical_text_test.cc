@@ -52,6 +52,25 @@ TEST(CanonicalText, NumberAndSetMayStandInFront) {
     EXPECT_EQ(rule->set, 7);
 }
 
+TEST(CanonicalText, IsSplitWhereItIsAsPrinted) {
+    const auto split = [](std::string_view text) {
+        const auto parts = split_canonical(text);
+        return parts ? std::to_string(parts->number) + "|" + std::to_string(parts->set) + "|" +
+                           std::string(parts->text)
+                     : "none";
+    };
+    EXPECT_EQ(split("allow ip from any to any"), "0|0|allow ip from any to any");
+    EXPECT_EQ(split("65535 set 31 :a deny"), "65535|31|:a deny");
+    EXPECT_EQ(split("set 7 deny"), "0|7|deny");
+    for (const char* other :
+         {"set 32 deny", "set 07 deny", "set 0 deny", "set deny", "set 7", "set "})
+        EXPECT_EQ(split(other), "none") << other;
+    // No rule's text begins like this: it is found nowhere, and read as ever.
+    for (const char* other :
+         {"0100 deny", "65536 deny", "99999999999 deny", "100", "", " 100 deny"})
+        EXPECT_EQ(split(other), "0|0|" + std::string(other));
+}
+
 TEST(CanonicalText, NothingIsAnError) {
     EXPECT_FALSE(parse_canonical(""));
     EXPECT_FALSE(parse_canonical("   "));

@@ -186,6 +186,52 @@ TEST(Slots, ARuleThatComesBackInTheSameChangeGoesOnCounting) {
     EXPECT_TRUE(set.fresh_slots().empty());
 }
 
+TEST(Slots, ARuleThatComesBackNeedsNoReading) {
+    constexpr char kText[] = "count ip from any to any";
+    Ruleset set(false);
+    EXPECT_FALSE(*set.add_again(0, 0, kText));
+    for (const char* text : {"count ip from any to any", "200 set 3 count ip from any to any",
+                             "allow log ip from any to any"})
+        add(set, text);
+    set.published();
+    const auto before = set.rules();
+    EXPECT_FALSE(*set.add_again(100, 0, kText));  // it is there, but nobody has removed it
+    set.flush();
+    EXPECT_FALSE(*set.add_again(101, 0, kText));
+    EXPECT_FALSE(*set.add_again(100, 3, kText));
+    EXPECT_FALSE(*set.add_again(100, 0, "count ip from any to me"));
+    EXPECT_EQ(*set.add_again(0, 0, kText), before[0]);
+    EXPECT_FALSE(*set.add_again(100, 0, kText));  // once
+    EXPECT_EQ(*set.add_again(0, 3, kText), before[1]);
+    // Its limit would be that of the moment.
+    EXPECT_FALSE(*set.add_again(300, 0, "allow log ip from any to any"));
+    ASSERT_TRUE(write_sysctl(set.sysctls(), "net.inet.ip.fw.verbose_limit", "7"));
+    add(set, "300 allow log ip from any to any");
+    EXPECT_EQ(set.rules().back()->text, "allow log logamount 7 ip from any to any");
+    EXPECT_EQ(numbers(set), (std::vector<unsigned>{100, 200, 300}));
+    EXPECT_TRUE(set.fresh_slots() == std::vector<std::uint32_t>{set.rules().back()->slot});
+}
+
+TEST(Slots, OfManyThatAreTheSameTheFirstComesBackFirst) {
+    Ruleset set(false);
+    for (int i = 0; i < 1000; ++i) {
+        add(set, "100 count ip from any to any");
+        add(set, "200 count ip from any to any");
+    }
+    set.published();
+    const auto before = set.rules();
+    set.flush();
+    for (int i = 0; i < 2000; ++i) {
+        const auto again = set.add_again(i < 1000 ? 100 : 200, 0, "count ip from any to any");
+        EXPECT_EQ(*again, before[static_cast<std::size_t>(i)]);
+    }
+    set.flush();
+    add(set, "100 count ip from any to any");
+    EXPECT_EQ(set.rules().front()->slot, before.front()->slot);
+    set.published();
+    EXPECT_FALSE(*set.add_again(100, 0, "count ip from any to any"));
+}
+
 TEST(Slots, ADifferentRuleBeginsAtZero) {
     Ruleset set(false);
     add(set, "100 allow log logamount 5 ip from any to any");

@@ -26,6 +26,7 @@ Request example_request() {
              .what = what});
     };
     put(AddOperation{"100 set 2 allow ip from any to any // \"quoted\" \\ text"});
+    put(AddOperation{"100 deny ip from any to any\n\n200 count ip from any to any"});
     put(language::DeleteCommand{.rules = {{1, 2}, {65535, 65535}}, .sets = {}, .in_set = 31});
     put(language::DeleteCommand{.rules = {}, .sets = {0, 31}, .in_set = {}});
     put(language::FlushCommand{});
@@ -155,7 +156,7 @@ TEST(Protocol, BytesThatAreNoUtf8DoNotThrow) {
 }
 
 TEST(Protocol, RefusesWhatIsNoRequest) {
-    const std::string deep = R"({"version":2,"operations":)" + std::string(100000, '[');
+    const std::string deep = R"({"version":4,"operations":)" + std::string(100000, '[');
     const char* bad[] = {
         "",
         "{",
@@ -164,31 +165,32 @@ TEST(Protocol, RefusesWhatIsNoRequest) {
         "17",
         "\"text\"",
         R"({})",
-        R"({"version":"1"})",
-        R"({"version":2})",
-        R"({"version":2,"operations":[]})",
-        R"({"version":2,"operations":{}})",
-        R"({"version":2,"operations":[7]})",
-        R"({"version":2,"operations":[{}]})",
-        R"({"version":2,"operations":[{"do":"dance"}]})",
-        R"({"version":2,"operations":[{"do":7}]})",
-        R"({"version":2,"operations":[{"do":"add","rule":7}]})",
-        R"({"version":2,"operations":[{"do":"delete","rules":[[1]]}]})",
-        R"({"version":2,"operations":[{"do":"delete","rules":[[2,1]]}]})",
-        R"({"version":2,"operations":[{"do":"delete","rules":[[1,65536]]}]})",
-        R"({"version":2,"operations":[{"do":"delete","rules":[[-1,5]]}]})",
-        R"({"version":2,"operations":[{"do":"delete","sets":[32]}]})",
-        R"({"version":2,"operations":[{"do":"flush","in_set":99}]})",
-        R"({"version":2,"operations":[{"do":"zero","numbers":[1.5]}]})",
-        R"({"version":2,"operations":[{"do":"flush","line":-1}]})",
-        R"({"version":2,"operations":[{"do":"flush","forgive":"yes"}]})",
-        R"({"version":2,"operations":[{"do":"list","states":3}]})",
-        R"({"version":2,"operations":[{"do":"switch sets","enable":1,"disable":1}]})",
-        R"({"version":2,"operations":[{"do":"kill states","address":"x"}]})",
-        R"({"version":2,"operations":[{"do":"kill states","address":"1.2.3.4","prefix_length":33}]})",
-        R"({"version":2,"operations":[{"do":"kill states","rules":[[1,2],[3,4]]}]})",
-        R"({"version":2,"operations":[{"do":"kill states","protocol":256}]})",
-        R"({"version":2,"whole":1,"operations":[{"do":"flush"}]})",
+        R"({"version":"4"})",
+        R"({"version":4})",
+        R"({"version":4,"operations":[]})",
+        R"({"version":4,"operations":{}})",
+        R"({"version":4,"operations":[7]})",
+        R"({"version":4,"operations":[{}]})",
+        R"({"version":4,"operations":[{"do":"dance"}]})",
+        R"({"version":4,"operations":[{"do":7}]})",
+        R"({"version":4,"operations":[{"do":"add","bytes":"7"}]})",
+        R"({"version":4,"operations":[{"do":"add","bytes":7}]})",
+        R"({"version":4,"operations":[{"do":"delete","rules":[[1]]}]})",
+        R"({"version":4,"operations":[{"do":"delete","rules":[[2,1]]}]})",
+        R"({"version":4,"operations":[{"do":"delete","rules":[[1,65536]]}]})",
+        R"({"version":4,"operations":[{"do":"delete","rules":[[-1,5]]}]})",
+        R"({"version":4,"operations":[{"do":"delete","sets":[32]}]})",
+        R"({"version":4,"operations":[{"do":"flush","in_set":99}]})",
+        R"({"version":4,"operations":[{"do":"zero","numbers":[1.5]}]})",
+        R"({"version":4,"operations":[{"do":"flush","line":-1}]})",
+        R"({"version":4,"operations":[{"do":"flush","forgive":"yes"}]})",
+        R"({"version":4,"operations":[{"do":"list","states":3}]})",
+        R"({"version":4,"operations":[{"do":"switch sets","enable":1,"disable":1}]})",
+        R"({"version":4,"operations":[{"do":"kill states","address":"x"}]})",
+        R"({"version":4,"operations":[{"do":"kill states","address":"1.2.3.4","prefix_length":33}]})",
+        R"({"version":4,"operations":[{"do":"kill states","rules":[[1,2],[3,4]]}]})",
+        R"({"version":4,"operations":[{"do":"kill states","protocol":256}]})",
+        R"({"version":4,"whole":1,"operations":[{"do":"flush"}]})",
         deep.c_str(),
     };
     for (const char* text : bad) {
@@ -197,6 +199,19 @@ TEST(Protocol, RefusesWhatIsNoRequest) {
         EXPECT_NE(request.error().status, ExitStatus::ok);
         EXPECT_FALSE(request.error().message.empty());
     }
+}
+
+TEST(Protocol, RulesStandBehindTheRequestAndNoneIsLeft) {
+    const std::string request = R"({"version":4,"operations":[{"do":"add","bytes":3}]})";
+    const auto behind = [&](std::string_view rules) {
+        return decode_request(request + std::string(1, '\0') + std::string(rules));
+    };
+    ASSERT_TRUE(behind("abc"));
+    EXPECT_EQ(std::get<AddOperation>(behind("abc")->operations.front().what).rules, "abc");
+    EXPECT_FALSE(behind("ab"));
+    EXPECT_FALSE(behind("abcd"));
+    EXPECT_FALSE(behind(""));
+    EXPECT_FALSE(decode_request(request));
 }
 
 TEST(Protocol, AnotherVersionIsRefusedInWords) {

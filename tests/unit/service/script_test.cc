@@ -47,6 +47,26 @@ Ruleset with(std::vector<std::string> rules) {
     return outcome->ruleset;
 }
 
+TEST(Script, RulesThatStandTogetherAreAddedInOrderAndFailByLine) {
+    const std::string rules =
+        "deny ip from any to any 1\n\n\n50 count ip from any to any\nallow ip "
+        "from any to me";
+    auto outcome = run_script(request(true, add(rules)), Ruleset(false), no_counters);
+    ASSERT_TRUE(outcome);
+    ASSERT_EQ(outcome->results.size(), 1u);
+    const std::vector<ruleset::ListedRule> expected = {
+        {.number = 100, .set = 0, .text = "deny ip from any to any 1"},
+        {.number = 50, .set = 0, .text = "count ip from any to any"},
+        {.number = 200, .set = 0, .text = "allow ip from any to me"}};
+    EXPECT_EQ(outcome->results[0].rules, expected);
+
+    outcome = run_script(request(true, add("count ip from any to any"), add(rules + "\nnonsense")),
+                         Ruleset(false), no_counters);
+    ASSERT_FALSE(outcome);
+    EXPECT_EQ(outcome.error().line, 7u);  // the second operation begins in line 2
+    EXPECT_FALSE(run_script(request(true, add("")), Ruleset(false), no_counters));
+}
+
 TEST(Script, AddAnswersWithNumberAndCanonicalText) {
     const auto outcome = run_script(request(false, add("pass all from any to 1.2.3.4/32")),
                                     Ruleset(false), some_counters);
