@@ -187,7 +187,7 @@ TEST(SettingsTest, ErrorsNameLineColumnAndWhatWasExpected) {
               "3:3: unknown key \"rat\" in [reply], expected one of rate, burst");
     EXPECT_EQ(error_of("[repl]\n"),
               "1:2: unknown key \"repl\" in the file, expected one of dataplane, port, reply, "
-              "controlplane");
+              "controlplane, metrics");
     EXPECT_EQ(error_of("reply = 1\n"), "1:9: reply must be a table, written [reply]");
     EXPECT_EQ(error_of("[controlplane]\ndefault_action = \"allow\"\n"),
               "2:18: default_action is \"allow\", expected one of \"deny\", \"accept\"");
