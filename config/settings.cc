@@ -429,6 +429,7 @@ void read_metrics(TableReader reader, Metrics& settings) {
     auto rules = static_cast<std::size_t>(settings.rules);
     reader.choice("rules", {"auto", "all", "labelled", "none"}, rules);
     settings.rules = static_cast<RuleMetrics>(rules);
+    reader.boolean("status_page", settings.status_page);
     reader.finish();
 }
 

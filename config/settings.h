@@ -104,6 +104,7 @@ struct Metrics {
     // Where they are served; nothing: nowhere.
     std::optional<Endpoint> listen = Endpoint{.address = Ipv4::from_host(0x7f000001), .port = 9655};
     RuleMetrics rules = RuleMetrics::automatic;
+    bool status_page = true;  // at the same place
 };
 
 struct Settings {

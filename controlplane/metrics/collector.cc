@@ -2,46 +2,18 @@
 
 #include <prometheus/text_serializer.h>
 
-#include <algorithm>
 #include <chrono>
 #include <limits>
 #include <sstream>
 #include <utility>
 
 #include "controlplane/metrics/rule_series.h"
+#include "controlplane/metrics/sums.h"
 
 namespace sluice::metrics {
 namespace {
 
 using contract::WorkerCounters;
-
-// Sums of one field over the workers.
-class Sums {
-  public:
-    explicit Sums(const Counters& counters) : counters_(counters) {}
-
-    std::uint64_t of(std::uint64_t WorkerCounters::*field) const {
-        std::uint64_t sum = 0;
-        for (const WorkerCounters* worker : counters_.workers)
-            sum += contract::read(worker->*field);
-        return sum;
-    }
-    std::uint64_t of_port(std::size_t port, std::uint64_t contract::PortCounters::*field) const {
-        std::uint64_t sum = 0;
-        for (const WorkerCounters* worker : counters_.workers)
-            sum += contract::read(worker->ports[port].*field);
-        return sum;
-    }
-    std::uint64_t of_drops(std::size_t reason) const {
-        std::uint64_t sum = 0;
-        for (const WorkerCounters* worker : counters_.workers)
-            sum += contract::read(worker->drops[reason]);
-        return sum;
-    }
-
-  private:
-    const Counters& counters_;
-};
 
 struct WorkerField {
     const char* name;
@@ -204,9 +176,8 @@ void add_states(const View& view, const Sums& sums, Families& families) {
         .add({}, sums.of(&WorkerCounters::unanswered_states));
     families.gauge("sluice_state_parents", "Entries that count the states of limit rules.")
         .add({}, sums.of(&WorkerCounters::parents));
-    const std::uint64_t capacity = view.dataplane->state_capacity;
     families.gauge("sluice_states_max", "States that may exist: net.inet.ip.fw.dyn_max, or memory.")
-        .add({}, std::min<std::uint64_t>(view.ruleset.sysctls().dyn_max, capacity));
+        .add({}, view.most_states());
     families.gauge("sluice_state_memory_bytes", "Memory taken for states at the start.")
         .add({}, view.dataplane->state_memory);
 }

@@ -82,13 +82,23 @@ std::size_t place_among_twins(const std::vector<const StoredRule*>& rules, std::
     return place;
 }
 
-std::uint64_t since(std::uint64_t value, std::uint64_t first) {
+std::uint64_t beyond(std::uint64_t value, std::uint64_t first) {
     return value > first ? value - first : 0;
 }
 
 }  // namespace
 
-RuleCount count_of(const Counters& counters, std::uint32_t slot) {
+std::vector<const StoredRule*> rules_in_order(const View& view) {
+    std::vector<const StoredRule*> rules = view.ruleset.borrowed_rules();
+    rules.push_back(view.ruleset.default_rule().get());
+    return rules;
+}
+
+std::string rule_id(const std::vector<const StoredRule*>& rules, std::size_t index) {
+    return id_of(rules[index]->text, place_among_twins(rules, index));
+}
+
+RuleCount count_of(const Counters& counters, std::uint32_t slot, Since since) {
     RuleCount count;
     for (const auto& worker : counters.rules) {
         if (slot >= worker.size())
@@ -102,8 +112,11 @@ RuleCount count_of(const Counters& counters, std::uint32_t slot) {
     if (slot >= counters.annotations.size())
         return {};
     const contract::SlotAnnotation& annotation = counters.annotations[slot];
-    count.packets = since(count.packets, contract::read(annotation.first_packets));
-    count.bytes = since(count.bytes, contract::read(annotation.first_bytes));
+    const bool added = since == Since::added;
+    count.packets = beyond(
+        count.packets, contract::read(added ? annotation.first_packets : annotation.zero_packets));
+    count.bytes =
+        beyond(count.bytes, contract::read(added ? annotation.first_bytes : annotation.zero_bytes));
     // What an earlier rule in the slot met is none of this one's business.
     if (count.packets == 0)
         count.last_match_s = 0;
@@ -111,9 +124,7 @@ RuleCount count_of(const Counters& counters, std::uint32_t slot) {
 }
 
 void add_rule_series(const View& view, config::RuleMetrics which, Families& families) {
-    std::vector<const StoredRule*> rules = view.ruleset.borrowed_rules();
-    rules.push_back(view.ruleset.default_rule().get());
-
+    const std::vector<const StoredRule*> rules = rules_in_order(view);
     std::array<std::uint64_t, language::kSetCount> in_set{};
     std::vector<Shown> shown;
     for (std::size_t i = 0; i < rules.size(); ++i) {
@@ -121,7 +132,7 @@ void add_rule_series(const View& view, config::RuleMetrics which, Families& fami
         if (is_shown(*rules[i], which, rules.size()))
             shown.push_back({.rule = rules[i],
                              .number = std::to_string(rules[i]->rule.number),
-                             .id = id_of(rules[i]->text, place_among_twins(rules, i)),
+                             .id = rule_id(rules, i),
                              .count = count_of(view.counters, rules[i]->slot)});
     }
 

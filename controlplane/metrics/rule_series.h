@@ -6,6 +6,9 @@
 // each has another id, by its place among them.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "config/settings.h"
 #include "controlplane/metrics/families.h"
 #include "controlplane/metrics/view.h"
@@ -19,8 +22,17 @@ struct RuleCount {
     std::uint64_t states = 0;
 };
 
-// Since the rule was added.
-RuleCount count_of(const Counters& counters, std::uint32_t slot);
+enum class Since : std::uint8_t {
+    added,   // what metrics show
+    zeroed,  // what `ipfw show` shows
+};
+RuleCount count_of(const Counters& counters, std::uint32_t slot, Since since = Since::added);
+
+// All of them with the default rule, for as long as the view is there.
+std::vector<const ruleset::StoredRule*> rules_in_order(const View& view);
+
+// The id of one of those.
+std::string rule_id(const std::vector<const ruleset::StoredRule*>& rules, std::size_t index);
 
 void add_rule_series(const View& view, config::RuleMetrics which, Families& families);
 

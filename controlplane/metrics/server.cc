@@ -15,7 +15,9 @@
 #include <string_view>
 #include <thread>
 
+#include "common/address.h"
 #include "common/unique_fd.h"
+#include "controlplane/metrics/page.h"
 
 namespace sluice::metrics {
 namespace {
@@ -69,7 +71,43 @@ struct Answer {
     std::string body;
 };
 
-Answer answer_to(std::string_view method, std::string_view path, Collector& collector) {
+struct Site {
+    Collector& collector;
+    const Status* status;
+};
+
+// A page of the web could give its own name this address, and then read ours: whoever means us says
+// an address, or localhost.
+bool is_ours(const char* host) {
+    if (host == nullptr)
+        return false;
+    const std::string_view name = std::string_view(host).substr(0, std::strcspn(host, ":"));
+    return name == "localhost" || parse_ipv4(name) || host[0] == '[';
+}
+
+std::string_view type_of(std::string_view path) {
+    if (path.ends_with(".css"))
+        return "text/css; charset=utf-8";
+    return path.ends_with(".js") ? "text/javascript; charset=utf-8" : "text/html; charset=utf-8";
+}
+
+Answer page(std::string_view path, const Status& status) {
+    constexpr std::string_view kPolicy =
+        "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; "
+        "connect-src 'self'; img-src data:; frame-ancestors 'none'; base-uri 'none'; form-action "
+        "'none'\r\nReferrer-Policy: no-referrer\r\n";
+    if (path == "/status.json")
+        return {.type = "application/json", .header = kPolicy, .body = status.json()};
+    if (path == "/")
+        path = "/index.html";
+    for (const PageFile& file : page_files())
+        if (file.path == path)
+            return {.type = type_of(path), .header = kPolicy, .body = std::string(file.content)};
+    return {.status = 404, .reason = "Not Found", .body = "There is /metrics here, and /.\n"};
+}
+
+Answer answer_to(std::string_view method, std::string_view path, const char* host,
+                 const Site& site) {
     if (method != "GET" && method != "HEAD")
         return {.status = 405,
                 .reason = "Method Not Allowed",
@@ -77,8 +115,14 @@ Answer answer_to(std::string_view method, std::string_view path, Collector& coll
                 .body = "Nothing can be changed here: use GET.\n"};
     if (path == "/metrics")
         return {.type = "text/plain; version=0.0.4; charset=utf-8",
-                .body = exposition(collector.collect())};
-    return {.status = 404, .reason = "Not Found", .body = "There is only /metrics here.\n"};
+                .body = exposition(site.collector.collect())};
+    if (site.status == nullptr)
+        return {.status = 404, .reason = "Not Found", .body = "There is only /metrics here.\n"};
+    if (!is_ours(host))
+        return {.status = 421,
+                .reason = "Misdirected Request",
+                .body = "This page is shown to who asks for it by an address, or as localhost.\n"};
+    return page(path, *site.status);
 }
 
 void send(mg_connection* connection, std::string_view method, const Answer& answer) {
@@ -99,11 +143,11 @@ void send(mg_connection* connection, std::string_view method, const Answer& answ
 int on_request(mg_connection* connection) {
     const mg_request_info* request = mg_get_request_info(connection);
     const std::string_view method = request->request_method;
-    auto& collector = *static_cast<Collector*>(request->user_data);
+    const auto& site = *static_cast<const Site*>(request->user_data);
     Answer answer;
     try {
-        answer =
-            answer_to(method, request->local_uri != nullptr ? request->local_uri : "", collector);
+        answer = answer_to(method, request->local_uri != nullptr ? request->local_uri : "",
+                           mg_get_header(connection, "Host"), site);
     } catch (const std::exception&) {
         answer = {.status = 503, .reason = "Service Unavailable", .body = ""};
     }
@@ -119,9 +163,11 @@ int ignore_message(const mg_connection*, const char*) {
 }  // namespace
 
 struct Server::Web {
+    Site site;
     mg_context* context = nullptr;
-    config::Endpoint endpoint;
+    config::Endpoint endpoint = {};
 
+    explicit Web(Site what) : site(what) {}
     ~Web() {
         if (context != nullptr)
             stop();
@@ -151,7 +197,7 @@ Server::Server(std::unique_ptr<Web> web) : web_(std::move(web)) {}
 Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::listen(const config::Endpoint& endpoint,
-                                               Collector& collector) {
+                                               Collector& collector, const Status* status) {
     if (const Result<Done> free = check_address(endpoint); !free)
         return free.error();
     mg_callbacks callbacks{};
@@ -170,10 +216,10 @@ Result<std::unique_ptr<Server>> Server::listen(const config::Endpoint& endpoint,
                              "no",
                              nullptr};
     mg_init_library(MG_FEATURES_DEFAULT);
-    auto web = std::make_unique<Web>();
+    auto web = std::make_unique<Web>(Site{.collector = collector, .status = status});
     char text[256] = {};
     mg_init_data init{
-        .callbacks = &callbacks, .user_data = &collector, .configuration_options = options};
+        .callbacks = &callbacks, .user_data = &web->site, .configuration_options = options};
     mg_error_data error{.code = nullptr, .text = text, .text_buffer_size = sizeof text};
     web->context = mg_start2(&init, &error);
     if (web->context == nullptr)

@@ -10,6 +10,7 @@
 // with the ruleset that goes on changing may be let go only there. `look` is for any thread.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <list>
 #include <memory>
@@ -49,6 +50,11 @@ struct DataplaneFacts {
 
 struct View {
     explicit View(const ruleset::Ruleset& rules) : ruleset(rules) {}
+
+    // REQUIRES: the data plane is there.
+    std::uint32_t most_states() const {
+        return std::min(ruleset.sysctls().dyn_max, dataplane->state_capacity);
+    }
 
     ruleset::Ruleset ruleset;
     std::uint64_t generation = 0;

@@ -19,6 +19,7 @@
 #include "controlplane/log/log_writer.h"
 #include "controlplane/metrics/collector.h"
 #include "controlplane/metrics/server.h"
+#include "controlplane/metrics/status.h"
 #include "controlplane/service/control_server.h"
 #include "controlplane/service/controller.h"
 #include "controlplane/service/event_loop.h"
@@ -88,8 +89,10 @@ int serve(const config::Settings& settings) {
                                     .default_accept = settings.controlplane.default_accept,
                                     .observation = &observation},
                                    log_writer, report);
-    metrics::Collector collector(observation.board, observation.tally,
-                                 {.rules = settings.metrics.rules, .version = SLUICE_VERSION});
+    const metrics::CollectorOptions shown{.rules = settings.metrics.rules,
+                                          .version = SLUICE_VERSION};
+    metrics::Collector collector(observation.board, observation.tally, shown);
+    const metrics::Status status(observation.board, observation.tally, shown);
     std::unique_ptr<metrics::Server> web;  // takes a moment to stop: behind the control socket
     const auto server = service::ControlServer::listen(
         loop, settings.controlplane.control_socket, settings.controlplane.control_group,
@@ -100,7 +103,8 @@ int serve(const config::Settings& settings) {
     if (!server)
         return fail(server.error());
     if (settings.metrics.listen) {
-        auto listening = metrics::Server::listen(*settings.metrics.listen, collector);
+        auto listening = metrics::Server::listen(*settings.metrics.listen, collector,
+                                                 settings.metrics.status_page ? &status : nullptr);
         if (!listening)
             return fail(listening.error());
         web = std::move(*listening);

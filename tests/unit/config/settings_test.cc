@@ -71,6 +71,7 @@ TEST(SettingsTest, TheCommentedFileShowsTheDefaults) {
     EXPECT_EQ(settings->controlplane.default_accept, control.default_accept);
     EXPECT_EQ(settings->metrics.listen, Metrics().listen);
     EXPECT_EQ(settings->metrics.rules, Metrics().rules);
+    EXPECT_EQ(settings->metrics.status_page, Metrics().status_page);
 }
 
 TEST(SettingsTest, TheCommentedFileMentionsEveryKey) {
@@ -186,7 +187,7 @@ TEST(SettingsTest, ErrorsNameLineColumnAndWhatWasExpected) {
               "3:3: unknown key \"rat\" in [reply], expected one of rate, burst");
     EXPECT_EQ(error_of("[repl]\n"),
               "1:2: unknown key \"repl\" in the file, expected one of dataplane, port, reply, "
-              "controlplane");
+              "controlplane, metrics");
     EXPECT_EQ(error_of("reply = 1\n"), "1:9: reply must be a table, written [reply]");
     EXPECT_EQ(error_of("[controlplane]\ndefault_action = \"allow\"\n"),
               "2:18: default_action is \"allow\", expected one of \"deny\", \"accept\"");
@@ -264,7 +265,9 @@ TEST(SettingsTest, WhereMetricsAreServed) {
     EXPECT_EQ(error_of("[metrics]\nrules = \"some\"\n"),
               "2:9: rules is \"some\", expected one of \"auto\", \"all\", \"labelled\", \"none\"");
     EXPECT_EQ(error_of("[metrics]\nport = 1\n"),
-              "2:1: unknown key \"port\" in [metrics], expected one of listen, rules");
+              "2:1: unknown key \"port\" in [metrics], expected one of listen, rules, status_page");
+    EXPECT_FALSE(read("status_page = false")->metrics.status_page);
+    EXPECT_EQ(error_of("[metrics]\nstatus_page = 1\n"), "2:15: status_page must be true or false");
 }
 
 TEST(SettingsTest, AnEmptyFileGivesTheDefaults) {

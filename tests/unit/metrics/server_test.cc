@@ -49,7 +49,7 @@ class ServerTest : public testing::Test {
     void SetUp() override {
         slot_ = appliance_.add("100 allow ip from any to any");
         board_.publish(appliance_.view());
-        auto server = Server::listen(kAnyPort, collector_);
+        auto server = Server::listen(kAnyPort, collector_, &status_);
         ASSERT_TRUE(server) << server.error().message;
         server_ = std::move(*server);
     }
@@ -57,6 +57,7 @@ class ServerTest : public testing::Test {
     Appliance appliance_{1};
     Board board_;
     Collector collector_{board_, appliance_.tally, {.version = "1"}};
+    Status status_{board_, appliance_.tally, {.version = "1"}};
     std::unique_ptr<Server> server_;
     std::uint32_t slot_ = 0;
 };
@@ -89,7 +90,7 @@ TEST_F(ServerTest, HeadHasNoBody) {
 
 TEST_F(ServerTest, NothingElseIsServed) {
     for (const char* path :
-         {"/metrics/", "/etc/passwd", "/../../etc/passwd", "/index.html", "/%2e%2e/etc/passwd"}) {
+         {"/metrics/", "/etc/passwd", "/../../etc/passwd", "/status.css/", "/%2e%2e/etc/passwd"}) {
         const std::string answer = exchange(server_->port(), request("GET", path));
         EXPECT_TRUE(answer.starts_with("HTTP/1.1 404 ")) << path << ": " << answer.substr(0, 40);
     }
@@ -100,6 +101,42 @@ TEST_F(ServerTest, NothingElseIsServed) {
     EXPECT_FALSE(exchange(server_->port(), "nonsense\r\n\r\n").starts_with("HTTP/1.1 200"));
     EXPECT_FALSE(exchange(server_->port(), request("GET", "/" + std::string(20000, 'a')))
                      .starts_with("HTTP/1.1 200"));
+}
+
+TEST_F(ServerTest, TheStatusPage) {
+    for (const auto& [path, type] : {std::pair("/", "text/html"),
+                                     {"/status.css", "text/css"},
+                                     {"/status.js", "text/javascript"},
+                                     {"/status.json", "application/json"}}) {
+        const std::string answer = exchange(server_->port(), request("GET", path));
+        EXPECT_TRUE(answer.starts_with("HTTP/1.1 200 OK\r\n")) << path;
+        EXPECT_NE(answer.find("\r\nContent-Type: " + std::string(type)), std::string::npos) << path;
+        EXPECT_NE(answer.find("\r\nContent-Security-Policy: default-src 'none'"), std::string::npos)
+            << path;
+    }
+    EXPECT_NE(body_of(exchange(server_->port(), request("GET", "/status.json")))
+                  .find("allow ip from any to any"),
+              std::string::npos);
+}
+
+TEST_F(ServerTest, TheStatusPageIsNotReadUnderTheNameOfAnotherSite) {
+    const auto under = [&](const std::string& host, const std::string& path) {
+        return exchange(server_->port(), "GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
+            .substr(9, 3);
+    };
+    EXPECT_EQ(under("attacker.example", "/status.json"), "421");
+    EXPECT_EQ(under("attacker.example:9655", "/"), "421");
+    EXPECT_EQ(under("192.0.2.1.attacker.example", "/status.json"), "421");
+    EXPECT_EQ(under("127.0.0.1:9655", "/status.json"), "200");
+    EXPECT_EQ(under("localhost:8080", "/status.json"), "200");
+    EXPECT_EQ(under("appliance.example", "/metrics"), "200");
+    server_.reset();
+    auto without = Server::listen(kAnyPort, collector_);
+    ASSERT_TRUE(without);
+    server_ = std::move(*without);
+    EXPECT_EQ(under("127.0.0.1", "/"), "404");
+    EXPECT_EQ(under("127.0.0.1", "/status.json"), "404");
+    EXPECT_EQ(under("127.0.0.1", "/metrics"), "200");
 }
 
 TEST_F(ServerTest, ClientsThatSayNothingDoNotStopIt) {
