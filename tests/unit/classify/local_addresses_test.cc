@@ -48,7 +48,7 @@ TEST(LocalAddresses, NobodyElseSendsWithThemOrTheirBroadcastAddresses) {
     const auto no_sender = [&](unsigned version, const auto& address) {
         packet::Headers headers;
         headers.ip_version = static_cast<std::uint8_t>(version);
-        std::memcpy(&headers.source, &address, sizeof address);
+        std::memcpy(headers.source.bytes.data(), &address, sizeof address);
         const bool is = own.is_no_sender(headers);
         EXPECT_TRUE(!is || own.may_be_no_sender(address));
         return is;
