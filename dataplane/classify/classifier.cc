@@ -199,14 +199,23 @@ void Classifier::read_keys(packet::Burst& burst, std::span<const std::uint8_t> p
 
 void Classifier::classify(std::span<const HeaderKey> keys, std::uint32_t from,
                           std::span<Matches> matches) const {
-    if (keys.empty())
-        return;
+    while (!keys.empty()) {
+        const std::size_t count = std::min(keys.size(), kSearchedAtOnce);
+        const auto some = keys.first(count);
+        keys = keys.subspan(count);
+        classify_some(some, from, matches, keys.first(std::min(keys.size(), kSearchedAtOnce)));
+        matches = matches.subspan(count);
+    }
+}
+
+void Classifier::classify_some(std::span<const HeaderKey> keys, std::uint32_t from,
+                               std::span<Matches> matches, std::span<const HeaderKey> ahead) const {
     const Family first = keys.front().family();
     std::uint32_t differs = 0;
     for (const HeaderKey& key : keys)
         differs |= key.lanes[lane::attributes] ^ keys.front().lanes[lane::attributes];
     if (differs >> kFamilyShift == 0) {
-        search_(forest(first), keys, from, matches);
+        search_(forest(first), keys, from, matches, ahead);
         return;
     }
     for (const Family family : {Family::other, Family::v4, Family::v6})
@@ -216,27 +225,21 @@ void Classifier::classify(std::span<const HeaderKey> keys, std::uint32_t from,
 // Those of one family among others: they are copied together, and their matches back.
 void Classifier::classify_mixed(Family family, std::span<const HeaderKey> keys, std::uint32_t from,
                                 std::span<Matches> matches) const {
-    constexpr std::size_t kAtOnce = 32;
-    std::array<HeaderKey, kAtOnce> some_keys;
-    std::array<Matches, kAtOnce> some_matches;
-    std::array<std::size_t, kAtOnce> places;
+    std::array<HeaderKey, kSearchedAtOnce> some_keys;
+    std::array<Matches, kSearchedAtOnce> some_matches;
+    std::array<std::size_t, kSearchedAtOnce> places;
     std::size_t count = 0;
-    const auto search_some = [&] {
-        search_(forest(family), {some_keys.data(), count}, from, some_matches);
-        for (std::size_t i = 0; i < count; ++i)
-            matches[places[i]] = some_matches[i];
-        count = 0;
-    };
     for (std::size_t i = 0; i < keys.size(); ++i) {
         if (keys[i].family() != family)
             continue;
         some_keys[count] = keys[i];
-        places[count] = i;
-        if (++count == kAtOnce)
-            search_some();
+        places[count++] = i;
     }
-    if (count > 0)
-        search_some();
+    if (count == 0)
+        return;
+    search_(forest(family), {some_keys.data(), count}, from, some_matches, {});
+    for (std::size_t i = 0; i < count; ++i)
+        matches[places[i]] = some_matches[i];
 }
 
 }  // namespace sluice::classify

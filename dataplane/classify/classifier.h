@@ -83,6 +83,8 @@ class Classifier {
     const Cost& cost() const { return cost_; }
 
   private:
+    void classify_some(std::span<const HeaderKey> keys, std::uint32_t from,
+                       std::span<Matches> matches, std::span<const HeaderKey> ahead) const;
     void classify_mixed(Family family, std::span<const HeaderKey> keys, std::uint32_t from,
                         std::span<Matches> matches) const;
     const Forest& forest(Family family) const { return forests_[static_cast<std::size_t>(family)]; }

@@ -123,7 +123,8 @@ void search_leaf(Group& group, unsigned packet, const Block* block,
         }
         group.best[packet] = found < group.best[packet] ? found : group.best[packet];
         // One branch for both reasons to stop: whether a box matches cannot be foreseen.
-        const std::uint32_t goes_on = more & (terminal - 1) >> 31;
+        std::uint32_t goes_on = more & (terminal - 1) >> 31;
+        asm("" : "+r"(goes_on));  // or the compiler makes two of it
         if (__builtin_expect(goes_on == 0, 1))
             return;
     }
@@ -176,11 +177,15 @@ void begin_walks(Group& group, const Tree& tree, const std::byte* arena, const s
 }
 
 template <typename Block, bool kFrom>
-void search_trees(const Forest& forest, Group& group, const HeaderKey* keys, std::uint32_t from) {
+void search_trees(const Forest& forest, Group& group, const HeaderKey* keys, std::uint32_t from,
+                  std::span<const HeaderKey> ahead) {
     const std::byte* arena = forest.arena.data();
     const auto* key_bytes = reinterpret_cast<const std::byte*>(keys);
     const Tree* trees = forest.trees.data();
     const unsigned tree_count = static_cast<unsigned>(forest.trees.size());
+    // One key with each leaf: all at once would hold up what the search itself waits for.
+    const HeaderKey* next = ahead.data();
+    const HeaderKey* const last = next + ahead.size();
     for (unsigned first = 0; first < tree_count;) {
         Progress progress;
         unsigned tree = first;
@@ -193,6 +198,8 @@ void search_trees(const Forest& forest, Group& group, const HeaderKey* keys, std
         descend(group, arena, key_bytes, progress);
         for (std::size_t i = 0; i < progress.arrived; ++i) {
             const std::uint32_t key = group.arrived.key[i];
+            __builtin_prefetch(next);
+            next += next < last ? 1 : 0;
             const auto* block =
                 reinterpret_cast<const Block*>(arena + (group.arrived.at[i] & ~kWhat));
             const typename Vector::template Query<Block> query(
@@ -297,7 +304,7 @@ void ask_filters(const Forest& forest, Group& group, const HeaderKey* keys, unsi
 
 template <typename Block>
 void search_group(const Forest& forest, Group& group, const HeaderKey* keys, unsigned count,
-                  std::uint32_t from) {
+                  std::uint32_t from, std::span<const HeaderKey> ahead) {
     const std::uint32_t wild = first_wild_terminal(forest, from);
     constexpr Family kFamily = sizeof(Block) == sizeof(Block6) ? Family::v6 : Family::v4;
     for (unsigned i = 0; i < kGroup; ++i) {
@@ -307,36 +314,30 @@ void search_group(const Forest& forest, Group& group, const HeaderKey* keys, uns
     }
     ask_filters<kFamily>(forest, group, keys, count);
     if (from == 0)
-        search_trees<Block, false>(forest, group, keys, from);
+        search_trees<Block, false>(forest, group, keys, from, ahead);
     else
-        search_trees<Block, true>(forest, group, keys, from);
+        search_trees<Block, true>(forest, group, keys, from, ahead);
 }
 
 void search(const Forest& forest, std::span<const HeaderKey> keys, std::uint32_t from,
-            std::span<Matches> matches) {
+            std::span<Matches> matches, std::span<const HeaderKey> ahead) {
     Group group;
-    const std::size_t total = keys.size();
     const bool has_wild = !forest.wild_others.empty();
-    for (std::size_t done = 0; done < total; done += kGroup) {
-        const auto count = static_cast<unsigned>(total - done < kGroup ? total - done : kGroup);
-        const HeaderKey* some = keys.data() + done;
-        for (std::size_t i = done + count; i < done + count + kGroup && i < total; ++i)
-            __builtin_prefetch(keys.data() + i);
-        if (forest.family == Family::v6)
-            search_group<Block6>(forest, group, some, count, from);
-        else
-            search_group<Block4>(forest, group, some, count, from);
-        for (unsigned i = 0; i < count; ++i) {
-            Matches& found = matches.data()[done + i];
-            if (has_wild || group.candidate_count[i] != 0) {
-                finish(forest, group, i, from, found);
-                continue;
-            }
-            const bool has_end = group.best[i] != kNoRule;
-            found.rules.data()[0] = group.best[i];
-            found.count = has_end ? 1 : 0;
-            found.end = group.best[i] + (has_end ? 1 : 0);
+    const auto count = static_cast<unsigned>(keys.size());
+    if (forest.family == Family::v6)
+        search_group<Block6>(forest, group, keys.data(), count, from, ahead);
+    else
+        search_group<Block4>(forest, group, keys.data(), count, from, ahead);
+    for (unsigned i = 0; i < count; ++i) {
+        Matches& found = matches.data()[i];
+        if (has_wild || group.candidate_count[i] != 0) {
+            finish(forest, group, i, from, found);
+            continue;
         }
+        const bool has_end = group.best[i] != kNoRule;
+        found.rules.data()[0] = group.best[i];
+        found.count = has_end ? 1 : 0;
+        found.end = group.best[i] + (has_end ? 1 : 0);
     }
 }
 

@@ -6,7 +6,8 @@
 namespace sluice::classify {
 namespace {
 
-constexpr unsigned kGroup = 64;  // packets searched at once
+constexpr unsigned kGroup = kSearchedAtOnce;
+static_assert(kGroup == 64);  // a bit each
 constexpr unsigned kWalks = kGroup * Forest::kMaximumTrees;
 
 // Each walk is one packet in one tree: where it is, and the place of the packet's key among those

@@ -94,8 +94,8 @@ struct Vector : PlainLists {
 namespace sluice::classify {
 
 void search_portable(const Forest& forest, std::span<const HeaderKey> keys, std::uint32_t from,
-                     std::span<Matches> matches) {
-    search(forest, keys, from, matches);
+                     std::span<Matches> matches, std::span<const HeaderKey> ahead) {
+    search(forest, keys, from, matches, ahead);
 }
 
 }  // namespace sluice::classify
