@@ -36,7 +36,8 @@ class GatewayTest : public testing::Test {
         if (access("/dev/net/tun", R_OK | W_OK) != 0 || unshare(CLONE_NEWNET) != 0)
             GTEST_SKIP() << "no TAP interface in a namespace: this needs root";
         auto path = ExceptionPath::open(
-            {{.spec = {.name = "em0", .mac = {{2, 0, 0, 0, 0, 9}}}, .port = 0}}, 1, 7);
+            {{.spec = {.name = "em0", .mac = {{2, 0, 0, 0, 0, 9}}, .addresses = {}}, .port = 0}}, 1,
+            7);
         ASSERT_TRUE(path) << path.error().message;
         host_ = std::move(*path);
         host_->set_link(0, true);
