@@ -425,6 +425,8 @@ std::string random_rule_text(Random& random) {
         text += " log";
         if (random.one_in(2))
             text += " logamount " + random.pick(Texts{"0", "1", "2", "5", "100"});
+        if (random.one_in(4))
+            text += " logdst syslog";
     }
     if (random.one_in(5))
         text += (random.one_in(3) ? " untag " : " tag ") +

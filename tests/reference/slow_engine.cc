@@ -218,7 +218,10 @@ void SlowEngine::count(const Walk& walk, std::size_t index) {
 // `rule` is null for packets that no rule saw.
 void SlowEngine::write_log(Walk& walk, const Rule* rule, std::uint32_t limit,
                            std::uint32_t& logged) {
-    if (sysctls_.verbose == 0 || (limit != 0 && logged >= limit))
+    // `logdst` is independent of the sysctl.
+    const bool wanted = sysctls_.verbose != 0 ||
+                        (rule != nullptr && rule->log && !rule->log->destinations.empty());
+    if (!wanted || (limit != 0 && logged >= limit))
         return;
     ++logged;
     walk.outcome.log.push_back(log_text(walk.packet, walk.passage, environment_, rule));

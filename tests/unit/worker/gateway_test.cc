@@ -142,11 +142,15 @@ TEST_F(GatewayTest, WhatAProgramSendsToAGroupOfAVlanHasItsTag) {
         header.direction = SLUICE_DIVERT_OUT;
         name.copy(header.transmit_interface, sizeof header.transmit_interface - 1);
         program.send(header, packet);
-        for (int i = 0; i < 2000 && ring.sent_count() == 0; ++i) {
+        Bytes sent;
+        // The kernel sends to its own groups meanwhile, of IPv6.
+        for (int i = 0; i < 2000 && (sent.empty() || sent[0] != 1); ++i) {
             worker.turn(runtime->get());
-            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            if (ring.sent_count() != 0)
+                sent = ring.sent();
+            else
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
         }
-        Bytes sent = ring.sent();
         ASSERT_GT(sent.size(), 14 + tag.size());
         sent.resize(14 + tag.size());
         EXPECT_EQ(sent, (Bytes{1, 0, 0x5e, 0, 0, 251, 2, 0, 0, 0, 0, 9} + tag + be16(0x0800)));

@@ -86,9 +86,9 @@ TEST(MessageReaderTest, EveryRefusalSaysWhy) {
     EXPECT_EQ(refusal(offer), "what came is not a message of the Sluice contract");
     offer = good_offer();
     offer.header.version = 9;
-    EXPECT_EQ(refusal(offer),
-              "the message has version 9, this data plane speaks version 4: install both programs "
-              "from the same release");
+    EXPECT_EQ(refusal(offer), "the message has version 9, this data plane speaks version " +
+                                  std::to_string(contract::kMessageVersion) +
+                                  ": install both programs from the same release");
     offer = good_offer();
     offer.header.type = contract::MessageType::hello;
     EXPECT_EQ(refusal(offer), "a message of type 1 is not expected here");
