@@ -219,8 +219,8 @@ void SlowEngine::count(const Walk& walk, std::size_t index) {
 void SlowEngine::write_log(Walk& walk, const Rule* rule, std::uint32_t limit,
                            std::uint32_t& logged) {
     // `logdst` is independent of the sysctl.
-    const bool wanted = sysctls_.verbose != 0 ||
-                        (rule != nullptr && rule->log && !rule->log->destinations.empty());
+    const bool wanted =
+        sysctls_.verbose != 0 || (rule != nullptr && rule->log && !rule->log->destinations.empty());
     if (!wanted || (limit != 0 && logged >= limit))
         return;
     ++logged;
