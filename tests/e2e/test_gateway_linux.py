@@ -22,6 +22,7 @@ LOOSE, STRICT = b"\x83\x07\x04", b"\x89\x07\x04"
 A4, B4, ROUTER4 = RoutedBed.A4 + "1", RoutedBed.B4 + "3", RoutedBed.A4 + "2"
 A6, B6, ROUTER6 = RoutedBed.A6 + "1", RoutedBed.B6 + "3", RoutedBed.A6 + "2"
 OTHER4, OTHER6 = RoutedBed.B4 + "2", RoutedBed.B6 + "2"  # the router's address on B's link
+BROADCAST4 = RoutedBed.A4 + "255"
 BLACK4, FORBIDDEN4, UNREACHABLE4 = "198.18.1.1", "198.18.2.1", "198.18.3.1"
 BLACK6, FORBIDDEN6, UNREACHABLE6 = "2001:db8:1::1", "2001:db8:2::1", "2001:db8:3::1"
 SPECIAL_ROUTES = [("blackhole", "198.18.1.0/24"), ("prohibit", "198.18.2.0/24"),
@@ -58,7 +59,7 @@ def prepare(bed, router_port):
 
 def packet4(random):
     source = random.choice([A4] * 8 + ["0.0.0.0", "127.0.0.1", "224.0.0.9", "255.255.255.255",
-                                       "240.0.0.1", ROUTER4, OTHER4, "192.0.2.255"])
+                                       "240.0.0.1", ROUTER4, OTHER4, BROADCAST4])
     destination = random.choice([B4] * 12 + [BLACK4, FORBIDDEN4, UNREACHABLE4, "203.0.113.1",
                                              "127.0.0.1", "240.0.0.1", "0.0.0.0", "224.0.0.99"])
     options = random.choice([b""] * 6 + [b"\x01\x01\x01\x00", LOOSE + bytes(4) + b"\x00",
@@ -150,6 +151,10 @@ def permitted(packet, linux, gateway):
     """The name of a difference that is meant, or None. Both gateways are ([frames], [errors])."""
     (passed_there, told_there), (passed, told) = linux, gateway
     shown = (IP if packet[0] >> 4 == 4 else IPv6)(packet)
+    if shown.src == BROADCAST4 and not passed and not told:
+        return "no host has a broadcast address, which Linux sees only where it checks paths"
+    if shown.src.startswith("240.") and not passed and not told:
+        return "nothing comes from class E"
     if passed or passed_there:
         return None
     if packet[0] >> 4 == 4:

@@ -91,7 +91,9 @@ def test_rates_are_those_of_the_traffic(bed, appliance):
     assert rows["00100"][7] == "allow icmp from any to any // <b>pings</b>"
     assert [row[0] for row in page["ports"]] == ["em0", "em1"]
     assert [row[0] for row in page_of([second], "tcp")["rules"]] == ["00200"]
-    assert page_of([first, second], "", "packets")["rules"][0][0] == "00100"
+    by_packets = [int(re.sub(r"\D", "", row[2]))
+                  for row in page_of([first, second], "", "packets")["rules"]]
+    assert by_packets == sorted(by_packets, reverse=True) and by_packets[0] >= 10
 
 
 @needs_node
