@@ -7,6 +7,7 @@
 
 #include "controlplane/language/printer.h"
 #include "tests/unit/service/fake_dataplane.h"
+#include "tests/unit/service/waiting.h"
 
 namespace sluice::service {
 namespace {
@@ -64,10 +65,7 @@ class ControllerTest : public testing::Test {
 
     template <typename Condition>
     bool wait(Condition condition) {
-        const auto end = EventLoop::Clock::now() + std::chrono::seconds(5);
-        while (!condition() && EventLoop::Clock::now() < end)
-            loop_->turn(milliseconds(10));
-        return condition();
+        return wait_for(*loop_, condition);
     }
 
     Response submit(Request request) {

@@ -10,6 +10,7 @@
 
 #include "controlplane/service/table_mirror.h"
 #include "tests/unit/service/fake_dataplane.h"
+#include "tests/unit/service/waiting.h"
 
 namespace sluice::service {
 namespace {
@@ -65,10 +66,7 @@ class DataplaneLinkTest : public testing::Test {
 
     template <typename Condition>
     bool wait(Condition condition) {
-        const auto end = EventLoop::Clock::now() + std::chrono::seconds(5);
-        while (!condition() && EventLoop::Clock::now() < end)
-            loop_->turn(milliseconds(20));
-        return condition();
+        return wait_for(*loop_, condition);
     }
 
     // A peer that sends these bytes to whoever connects, and nothing else.

@@ -6,6 +6,7 @@
 #include "controlplane/metrics/rule_series.h"
 #include "controlplane/service/controller.h"
 #include "tests/unit/service/fake_dataplane.h"
+#include "tests/unit/service/waiting.h"
 
 namespace sluice::service {
 namespace {
@@ -58,10 +59,7 @@ class ObservationTest : public testing::Test {
     }
     template <typename Condition>
     bool wait(Condition condition) {
-        const auto end = EventLoop::Clock::now() + std::chrono::seconds(10);
-        while (!condition() && EventLoop::Clock::now() < end)
-            loop_->turn(milliseconds(10));
-        return condition();
+        return wait_for(*loop_, condition);
     }
     template <typename What>
     Response run(What what) {

@@ -6,6 +6,7 @@
 
 #include "controlplane/service/controller.h"
 #include "tests/unit/service/fake_dataplane.h"
+#include "tests/unit/service/waiting.h"
 
 namespace sluice::service {
 namespace {
@@ -45,10 +46,7 @@ class TableRestartTest : public testing::Test {
 
     template <typename Condition>
     bool wait(Condition condition) {
-        const auto end = EventLoop::Clock::now() + std::chrono::seconds(10);
-        while (!condition() && EventLoop::Clock::now() < end)
-            loop_->turn(milliseconds(10));
-        return condition();
+        return wait_for(*loop_, condition);
     }
 
     template <typename What>
