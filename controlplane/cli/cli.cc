@@ -1,5 +1,8 @@
 #include "controlplane/cli/cli.h"
 
+#include <chrono>
+
+#include "controlplane/cli/change_command.h"
 #include "controlplane/cli/client.h"
 #include "controlplane/cli/confirm.h"
 #include "controlplane/cli/cost_command.h"
@@ -84,7 +87,7 @@ bool goes_ahead(const Command& command, const Flags& flags) {
 
 // Sends the operations; none is no reason to talk to anybody.
 bool carry_out(const Request& request, Response& response, Output& output) {
-    if (request.operations.empty())
+    if (request.operations.empty() && !request.apply)
         return true;
     Result<Response> answer = exchange(control_socket_path(), request);
     if (!answer) {
@@ -125,6 +128,9 @@ struct Step {
 };
 
 void finish(const Step& step, const Response& response, Output& output) {
+    if (std::holds_alternative<language::ListCommand>(*step.command))
+        for (const std::string& warning : warnings_of(response.condition))
+            output.complain(warning, step.line);
     explain_absence(*step.command, step.flags, response, step.line, output);
     show_results(*step.command, step.flags,
                  std::span(response.results).subspan(step.first, step.count), step.line, output);
@@ -201,7 +207,9 @@ std::vector<service::Operation> operations_of(Piece& piece, Output& output) {
 }
 
 // Reads, checks and sends a rule file; it takes effect as a whole or not at all.
-void run_file(const language::FileCommand& file, const Flags& flags, Output& output) {
+void run_file(const language::FileCommand& file, const Flags& flags,
+              const std::optional<service::ApplyOrder>& apply, Output& output) {
+    const auto begin = std::chrono::steady_clock::now();
     const Result<std::string> text = read_rules(file);
     if (!text) {
         output.complain(text.error().message);
@@ -220,7 +228,7 @@ void run_file(const language::FileCommand& file, const Flags& flags, Output& out
     if (output.status != ExitStatus::ok)
         return;
 
-    Request request{.whole = true, .brief = flags.quiet, .operations = {}};
+    Request request{.whole = true, .brief = flags.quiet || apply, .operations = {}, .apply = apply};
     std::vector<Step> steps;
     for (Piece& piece : pieces.all()) {
         std::vector<service::Operation> operations = operations_of(piece, output);
@@ -236,8 +244,20 @@ void run_file(const language::FileCommand& file, const Flags& flags, Output& out
     Response response;
     if (output.status != ExitStatus::ok || !carry_out(request, response, output))
         return;
-    for (const Step& step : steps)
-        finish(step, response, output);
+    if (!apply) {
+        for (const Step& step : steps)
+            finish(step, response, output);
+        return;
+    }
+    // The rules are in the file; what is there to say is what has changed.
+    const std::chrono::duration<double, std::milli> taken =
+        std::chrono::steady_clock::now() - begin;
+    for (const service::OperationResult& result : response.results)
+        for (const std::string& complaint : result.complaints)
+            if (!flags.quiet)
+                output.complain(complaint);
+    if (!flags.quiet)
+        output.out += applied_text(response, static_cast<unsigned>(taken.count()));
 }
 
 void run_command(const Invocation& invocation, Output& output) {
@@ -248,7 +268,7 @@ void run_command(const Invocation& invocation, Output& output) {
     }
     warn(invocation, flags, 0, output);
     if (const auto* file = std::get_if<language::FileCommand>(&invocation.command))
-        return run_file(*file, flags, output);
+        return run_file(*file, flags, {}, output);
     if (flags.test_only)
         return dry_run(invocation.command, flags, 0, output);
     Result<std::vector<service::Operation>> operations =
@@ -286,6 +306,30 @@ void run_state_command(const std::vector<std::string>& arguments, Output& output
         show_states(*command, response.results.front(), output);
 }
 
+void run_change_command(const std::vector<std::string>& arguments, Output& output) {
+    const auto command = parse_change_command(arguments);
+    if (!command) {
+        output.complain(command.error().text());
+        output.status = command.error().status;
+        return;
+    }
+    if (const auto* apply = std::get_if<ApplyCommand>(&command->what)) {
+        const language::FileCommand file{
+            .path = apply->path, .preprocessor = {}, .preprocessor_arguments = {}};
+        return run_file(file, apply->flags,
+                        apply->flags.test_only ? std::nullopt : std::optional(apply->order),
+                        output);
+    }
+    Request request;
+    request.operations.push_back(
+        {.line = 0, .forgive = false, .what = std::get<service::SafetyOperation>(command->what)});
+    Response response;
+    if (!carry_out(request, response, output) || command->quiet)
+        return;
+    for (const std::string& line : response.results.front().lines)
+        output.out += line + "\n";
+}
+
 void run_cost_command(const std::vector<std::string>& arguments, Output& output) {
     const auto command = parse_cost_command(arguments);
     if (!command) {
@@ -317,6 +361,10 @@ Output execute(const std::vector<std::string>& arguments) {
     }
     if (is_state_command(arguments)) {
         run_state_command(arguments, output);
+        return output;
+    }
+    if (is_change_command(arguments)) {
+        run_change_command(arguments, output);
         return output;
     }
     if (is_cost_command(arguments)) {

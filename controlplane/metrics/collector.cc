@@ -277,6 +277,18 @@ std::vector<prometheus::MetricFamily> Collector::collect() {
             .add({}, view->foreign ? 1 : 0);
     }
     if (there) {
+        families
+            .gauge(
+                "sluice_panic",
+                "What `ipfw panic` makes of all packets: 0 the rules decide, 1 they are dropped, "
+                "2 they pass.")
+            .add({}, static_cast<unsigned>(view->panic));
+        families.gauge("sluice_locked", "1 if nothing can be changed: `ipfw lock`.")
+            .add({}, view->locked ? 1 : 0);
+        families
+            .gauge("sluice_ruleset_unconfirmed",
+                   "1 if the ruleset goes back unless `ipfw confirm` comes in time.")
+            .add({}, view->waits_for_confirmation ? 1 : 0);
         add_cost(view->cost, families);
         add_dataplane(*view, heartbeats(view->counters), families);
         if (!view->foreign)

@@ -25,11 +25,13 @@ enum class RequestKind : std::uint8_t {
     state,
     table,
     script,
+    safety,
     count_
 };
 inline constexpr std::size_t kRequestKinds = static_cast<std::size_t>(RequestKind::count_);
 inline constexpr std::array<std::string_view, kRequestKinds> kRequestNames = {
-    "add", "delete", "flush", "zero", "set", "list", "sysctl", "state", "table", "script"};
+    "add",    "delete", "flush", "zero",   "set",   "list",
+    "sysctl", "state",  "table", "script", "safety"};
 
 class Count {
   public:

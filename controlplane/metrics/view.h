@@ -61,6 +61,9 @@ struct View {
     std::optional<DataplaneFacts> dataplane;  // none: it is not there
     bool foreign = false;                     // it runs a ruleset that is not `ruleset`
     contract::RulesetCost cost;
+    contract::Panic panic = contract::Panic::off;  // these two: as the data plane says
+    bool locked = false;
+    bool waits_for_confirmation = false;
     Counters counters;
     std::vector<TableSize> tables;
 };

@@ -167,7 +167,7 @@ Result<Done> Ruleset::give_identity(StoredRule& rule) {
     return Done{};
 }
 
-void Ruleset::published() {
+void Ruleset::let_removed_go() {
     for (RemovedRules::Entry& removed : removed_.entries()) {
         if (!removed.rule)
             continue;
@@ -177,7 +177,16 @@ void Ruleset::published() {
             slots_.release(removed.rule->slot);
     }
     removed_.clear();
+}
+
+void Ruleset::published() {
+    let_removed_go();
     slots_.published();
+}
+
+void Ruleset::published_for_now() {
+    let_removed_go();
+    slots_.published_for_now();
 }
 
 bool Ruleset::switch_sets(std::uint32_t enable, std::uint32_t disable) {
@@ -270,7 +279,9 @@ void Ruleset::insert(RulePointer rule) {
 }
 
 template <typename Predicate>
-std::size_t Ruleset::remove_if(std::uint16_t first, std::uint16_t last, Predicate predicate) {
+std::size_t Ruleset::remove_if(std::uint16_t first, std::uint16_t last, Predicate predicate,
+                               Survivors survivors) {
+    const bool keeps = survivors == Survivors::states || sysctls_.dyn_keep_states != 0;
     std::size_t removed = 0;
     for (std::size_t i = chunk_of(first); i <= chunk_of(last); ++i) {
         if (!chunks_[i])
@@ -283,8 +294,7 @@ std::size_t Ruleset::remove_if(std::uint16_t first, std::uint16_t last, Predicat
         Chunk& chunk = writable_chunk(i);
         for (const RulePointer& rule : chunk)
             if (doomed(rule))
-                removed_.add(rule, sysctls_.dyn_keep_states != 0 && rule->rule.state.has_value() &&
-                                       !rule->rule.expires_s);
+                removed_.add(rule, keeps && rule->rule.state.has_value() && !rule->rule.expires_s);
         removed += std::erase_if(chunk, doomed);
     }
     size_ -= removed;
@@ -319,6 +329,12 @@ std::vector<RulePointer> Ruleset::remove_expired(std::uint64_t now_s) {
 std::size_t Ruleset::flush() {
     return remove_if(0, kLastNumber,
                      [](const StoredRule& r) { return r.rule.set != kReservedSet; });
+}
+
+void Ruleset::clear(Survivors survivors) {
+    remove_if(
+        0, kLastNumber, [](const StoredRule&) { return true; }, survivors);
+    disabled_sets_ = 0;
 }
 
 std::vector<const StoredRule*> Ruleset::borrowed_rules() const {

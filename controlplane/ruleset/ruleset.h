@@ -95,6 +95,13 @@ class Ruleset {
     // Deletes all but set 31.
     std::size_t flush();
 
+    // Deletes all, set 31 too, and enables all sets.
+    enum class Survivors : std::uint8_t {
+        as_usual,  // orphans, if dyn_keep_states is set
+        states,    // rules that make states become orphans
+    };
+    void clear(Survivors survivors);
+
     // Bit N stands for set N. Set 31 cannot be disabled.
     std::uint32_t disabled_sets() const { return disabled_sets_; }
     // REQUIRES: the masks are disjoint. False: all is as it was.
@@ -143,6 +150,9 @@ class Ruleset {
     // See SlotAllocator.
     const std::vector<std::uint32_t>& fresh_slots() const { return slots_.fresh(); }
     void published();
+    // The same, but the slots of what went are not given away: it may come back. `published` says
+    // that it will not.
+    void published_for_now();
 
     // For a data plane that has just started and has counted nothing and has no states: slots and
     // ids from 1 on, in order, and no orphans. False: it has too few for this ruleset.
@@ -159,7 +169,9 @@ class Ruleset {
     // Whether `rule` has slot and id now; no: the slots are used up.
     Result<Done> give_identity(StoredRule& rule);
     template <typename Predicate>
-    std::size_t remove_if(std::uint16_t first, std::uint16_t last, Predicate predicate);
+    std::size_t remove_if(std::uint16_t first, std::uint16_t last, Predicate predicate,
+                          Survivors survivors = Survivors::as_usual);
+    void let_removed_go();
     // `new_set` gives the set of a rule, or nothing if it does not concern the rule.
     template <typename NewSet>
     std::size_t change_sets(std::uint16_t first, std::uint16_t last, NewSet new_set);

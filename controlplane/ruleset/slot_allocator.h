@@ -25,6 +25,8 @@ class SlotAllocator {
 
     // All workers run a snapshot without the released slots: they may be given away again.
     void published();
+    // The same, but the released slots go on resting: the snapshot that had them may come back.
+    void published_for_now() { fresh_.clear(); }
 
     // Slots given away since the last `published`. Their counters hold what earlier rules counted:
     // the caller takes a new baseline before the snapshot goes out.

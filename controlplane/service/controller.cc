@@ -20,6 +20,7 @@ constexpr std::size_t kMaximumWaiting = 256;
 bool needs_data_plane(const Operation& operation) {
     return changes_something(operation) || std::holds_alternative<StateOperation>(operation.what) ||
            std::holds_alternative<TableOperation>(operation.what) ||
+           std::holds_alternative<SafetyOperation>(operation.what) ||
            std::holds_alternative<ShowCostOperation>(operation.what);
 }
 
@@ -67,6 +68,16 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
              .tables =
                  [this](Result<TableReply> answer) {
                      on_tables(std::move(answer));
+                     show();
+                 },
+             .ordered =
+                 [this](Result<Done> answer) {
+                     on_ordered(answer);
+                     show();
+                 },
+             .returned =
+                 [this](const contract::Returned& returned, UniqueFd snapshot) {
+                     on_returned(returned, snapshot.get());
                      show();
                  }}),
       clock_s_(options.clock_s),
@@ -123,7 +134,8 @@ void Controller::on_up(DataplaneGreeting greeting) {
     const contract::Hello& hello = greeting.hello;
     const bool restarted = hello.boot_id != boot_id_;
     boot_id_ = hello.boot_id;
-    last_offered_ = std::max(last_offered_, hello.generation);
+    last_offered_ = std::max({last_offered_, hello.generation, hello.highest_generation});
+    take_condition(hello);
     memory_ = std::move(greeting.memory);
     state_capacity_ = hello.state_capacity;
     state_buckets_ = hello.state_buckets;
@@ -145,7 +157,9 @@ void Controller::on_up(DataplaneGreeting greeting) {
             ruleset_.tables().adopt(table);
         mirror_.forget();
     };
-    if (!greeted_ && hello.generation != 0) {
+    const bool gave_back =
+        greeted_ && !restarted && hello.returned_from == generation_ && hello.returned_from != 0;
+    if ((!greeted_ || gave_back) && hello.generation != 0) {
         const Result<Done> adopted = adopt(hello, greeting.snapshot.get());
         if (!adopted) {
             foreign_ = adopted.error().message;
@@ -163,7 +177,7 @@ void Controller::on_up(DataplaneGreeting greeting) {
                 std::to_string(generation_) + ", has been taken over");
         report_small_table();
         // The settings may have changed since then.
-        if (ruleset_.default_accept() != default_accept_) {
+        if (ruleset_.default_accept() != default_accept_ && !locked_ && !reverts_at_) {
             ruleset_.set_default_accept(default_accept_);
             push();
         }
@@ -209,6 +223,7 @@ Result<Done> Controller::adopt(const contract::Hello& hello, int snapshot) {
     Result<Ruleset> restored = restore_from_snapshot(snapshot, hello);
     if (!restored)
         return restored.error();
+    restored->reserve_ids(std::max(ruleset_.next_id(), hello.next_rule_id));
     ruleset_ = std::move(*restored);
     return Done{};
 }
@@ -231,6 +246,10 @@ void Controller::on_down(const std::string& reason, bool was_up) {
         refuse(std::exchange(pending_, std::nullopt)->reply,
                " while it took the new ruleset over: nothing was changed");
     }
+    reverts_at_.reset();
+    panic_ = contract::Panic::off;
+    if (ordering_)
+        refuse(std::exchange(ordering_, std::nullopt)->reply, " while it was given an order");
     if (asking_)
         refuse(std::exchange(asking_, std::nullopt)->reply,
                " while it was asked for its states: nothing was changed");
@@ -258,7 +277,7 @@ void Controller::push() {
 
 // While something else is under way the next second does it.
 void Controller::remove_expired() {
-    if (busy() || !link_.up() || cannot_change())
+    if (busy() || !link_.up() || cannot_change() || locked_ || reverts_at_)
         return;
     Ruleset without = ruleset_;
     std::vector<ruleset::RulePointer> expired = without.remove_expired(clock_s_());
@@ -278,8 +297,8 @@ void Controller::remove_expired() {
 // ---- Requests ----------------------------------------------------------------------------------
 
 void Controller::submit(Request request, Reply reply) {
-    const bool changes =
-        std::any_of(request.operations.begin(), request.operations.end(), changes_something);
+    const bool changes = request.apply || std::any_of(request.operations.begin(),
+                                                      request.operations.end(), changes_something);
     // What runs is not what we know: to show our rules would be a lie.
     if (!changes && foreign_)
         return reply(refused(*cannot_change()));
@@ -311,9 +330,13 @@ void Controller::next_change() {
 // Carries a request out, up to the first answer that has to be waited for.
 void Controller::begin(Change next) {
     const auto& operations = next.request.operations;
-    if (std::any_of(operations.begin(), operations.end(), needs_data_plane))
+    if (next.request.apply || std::any_of(operations.begin(), operations.end(), needs_data_plane))
         if (const std::optional<Error> reason = cannot_change())
             return next.reply(refused(*reason));
+    if (const std::optional<Error> reason = forbidden(next.request))
+        return next.reply(refused(*reason));
+    if (!operations.empty() && std::holds_alternative<SafetyOperation>(operations.front().what))
+        return give_order(std::move(next));
     const std::optional<WantedStates> wanted = states_wanted(next.request);
     // Without a data plane there are no states; rules can be listed all the same.
     if (!wanted || !link_.up())
@@ -361,27 +384,37 @@ void Controller::change(const Request& request, const Reply& reply, const States
         {.facts = state_facts(), .records = states.records, .count = states.count, .cost = cost_});
     if (!outcome)
         return reply(refused(outcome.error().error, outcome.error().line));
+    std::optional<ApplyReport> report;
+    if (request.apply) {
+        if (const std::optional<Error> reason = cannot_apply(*request.apply, *outcome))
+            return reply(refused(*reason));
+        report = report_of(outcome->ruleset);
+    }
     if (!outcome->tables.empty())
-        return change_tables(std::move(*outcome), reply);
+        return change_tables(std::move(*outcome), reply, report);
     if (!outcome->changed) {
         clear(outcome->clear);
         return finish(std::move(outcome->results), std::move(outcome->kills), reply);
     }
-    const Result<Done> offered = offer({.ruleset = std::move(outcome->ruleset),
-                                        .generation = 0,
-                                        .clear = std::move(outcome->clear),
-                                        .kills = std::move(outcome->kills),
-                                        .results = std::move(outcome->results),
-                                        .reply = reply,
-                                        .table_batch = {},
-                                        .whole = request.whole});
+    const Result<Done> offered =
+        offer({.ruleset = std::move(outcome->ruleset),
+               .generation = 0,
+               .clear = std::move(outcome->clear),
+               .kills = std::move(outcome->kills),
+               .results = std::move(outcome->results),
+               .reply = reply,
+               .table_batch = {},
+               .whole = request.whole,
+               .revert_after = std::chrono::seconds(request.apply ? request.apply->confirm_s : 0),
+               .report = report});
     if (!offered)
         reply(refused(offered.error()));
 }
 
 // ---- Tables ------------------------------------------------------------------------------------
 
-void Controller::change_tables(ScriptOutcome outcome, const Reply& reply) {
+void Controller::change_tables(ScriptOutcome outcome, const Reply& reply,
+                               const std::optional<ApplyReport>& report) {
     const TableWork& work = outcome.tables;
     const bool whole = work.as_a_whole || outcome.changed;
     const auto mode = outcome.changed ? contract::TablesMode::prepare
@@ -390,7 +423,8 @@ void Controller::change_tables(ScriptOutcome outcome, const Reply& reply) {
     std::vector<std::byte> batch = batch_bytes(work.changes(), work.values(), work.descriptors());
     if (const Result<Done> sent = link_.change_tables(batch, work.changes().size(), mode); !sent)
         return reply(refused(sent.error()));
-    tabling_ = Tabling{.outcome = std::move(outcome), .batch = std::move(batch), .reply = reply};
+    tabling_ = Tabling{
+        .outcome = std::move(outcome), .batch = std::move(batch), .reply = reply, .report = report};
 }
 
 void Controller::on_tables(Result<TableReply> answer) {
@@ -445,7 +479,8 @@ void Controller::tables_changed(Tabling work, const TableReply& reply) {
                                         .results = std::move(outcome.results),
                                         .reply = work.reply,
                                         .table_batch = std::move(work.batch),
-                                        .table_changes = changes});
+                                        .table_changes = changes,
+                                        .report = work.report});
     if (!offered)
         work.reply(refused(offered.error()));
 }
@@ -490,9 +525,9 @@ Result<Done> Controller::offer(Pending pending) {
     // Whatever becomes of the offer: states may have been made under these ids.
     ruleset_.reserve_ids(pending.ruleset.next_id());
     using Prepared = DataplaneLink::Prepared;
-    const Result<Done> offered =
-        link_.offer(*image, pending.generation,
-                    pending.table_batch.empty() ? Prepared::discard : Prepared::commit);
+    const Result<Done> offered = link_.offer(
+        *image, pending.generation,
+        pending.table_batch.empty() ? Prepared::discard : Prepared::commit, pending.revert_after);
     if (!offered) {
         tell_applied(metrics::Tally::Outcome::failed);
         return offered.error();
@@ -533,7 +568,13 @@ void Controller::on_answered(const Result<contract::Accepted>& answer) {
     take_cost(answer->cost);
     // Many rules may go; that takes time for which the client need not wait.
     const ruleset::Ruleset old = std::exchange(ruleset_, std::move(done.ruleset));
-    ruleset_.published();
+    if (done.revert_after.count() != 0) {
+        // What went may come back, with its slots.
+        ruleset_.published_for_now();
+        reverts_at_ = EventLoop::Clock::now() + done.revert_after;
+    } else {
+        ruleset_.published();
+    }
     if (!done.table_batch.empty())
         mirror_.remember(std::move(done.table_batch), done.table_changes);
     clear(done.clear);
@@ -542,16 +583,22 @@ void Controller::on_answered(const Result<contract::Accepted>& answer) {
             "ipfw: rule " + std::to_string(rule->rule.number) + " has expired: " + rule->text,
             clock_s_() * 1000);
     if (done.reply)
-        finish(std::move(done.results), std::move(done.kills), done.reply);
+        finish(std::move(done.results), std::move(done.kills), done.reply, done.report);
     next_change();
 }
 
 // All but the states that are to be killed has taken effect.
 void Controller::finish(std::vector<OperationResult> results, std::vector<KillOrder> kills,
-                        const Reply& reply) {
-    if (kills.empty())  // as for all requests that only read, which come in between
-        return reply(ready(std::move(results)));
-    killing_ = Killing{.orders = std::move(kills), .results = std::move(results), .reply = reply};
+                        const Reply& reply, const std::optional<ApplyReport>& report) {
+    if (kills.empty()) {  // as for all requests that only read, which come in between
+        Response response = ready(std::move(results));
+        response.applied = report;
+        return reply(response);
+    }
+    killing_ = Killing{.orders = std::move(kills),
+                       .results = std::move(results),
+                       .reply = reply,
+                       .report = report};
     const Result<Done> next = kill_next();
     if (!next)
         std::exchange(killing_, std::nullopt)->reply(refused(next.error()));
@@ -563,19 +610,25 @@ Result<Done> Controller::kill_next() {
         const KillOrder& order = work.orders[work.order];
         if (work.filter < order.filters.size())
             return link_.kill_states(order.filters[work.filter++]);
-        order.conclude(work.results[order.result]);
+        if (order.result != KillOrder::kNoResult)
+            order.conclude(work.results[order.result]);
         work.filter = 0;
     }
     Killing done = std::move(*std::exchange(killing_, std::nullopt));
-    done.reply(ready(std::move(done.results)));
+    Response response = ready(std::move(done.results));
+    response.applied = done.report;
+    done.reply(response);
     return Done{};
 }
 
 void Controller::on_killed(const Result<std::uint64_t>& answer) {
     Result<Done> next = Done{};
     if (answer) {
-        OperationResult& result = killing_->results[killing_->orders[killing_->order].result];
-        result.state_count = result.state_count.value_or(0) + *answer;
+        const std::size_t counted = killing_->orders[killing_->order].result;
+        if (counted != KillOrder::kNoResult) {
+            OperationResult& result = killing_->results[counted];
+            result.state_count = result.state_count.value_or(0) + *answer;
+        }
         next = kill_next();
     } else {
         next = Error{ExitStatus::unavailable,
@@ -608,6 +661,9 @@ void Controller::show() const {
         view->dataplane = facts_;
     view->foreign = foreign_.has_value();
     view->cost = cost_;
+    view->panic = panic_;
+    view->locked = locked_;
+    view->waits_for_confirmation = reverts_at_.has_value();
     view->counters = memory_.counters();
     view->tables = table_sizes_;
     observation_->board.publish(std::move(view));
@@ -660,6 +716,7 @@ Response Controller::ready(std::vector<OperationResult> results) const {
     response.generation = generation_;
     response.data_plane = link_.up();
     response.results = std::move(results);
+    response.condition = condition();
     return response;
 }
 

@@ -93,18 +93,22 @@ class Controller {
         std::vector<std::byte> table_batch = {};
         std::size_t table_changes = 0;
         bool whole = false;  // as in Request
+        std::chrono::milliseconds revert_after{0};
+        std::optional<ApplyReport> report = {};
     };
     // A script whose changes to tables are being made, or prepared.
     struct Tabling {
         ScriptOutcome outcome;
         std::vector<std::byte> batch;
         Reply reply;
+        std::optional<ApplyReport> report = {};
     };
     // What has taken effect, but for the states that are being killed.
     struct Killing {
         std::vector<KillOrder> orders;
         std::vector<OperationResult> results;
         Reply reply;
+        std::optional<ApplyReport> report = {};
         std::size_t order = 0;
         std::size_t filter = 0;  // of the order: what is killed next
     };
@@ -116,21 +120,23 @@ class Controller {
     void push();
     void remove_expired();
     void restore_tables();
-    void change_tables(ScriptOutcome outcome, const Reply& reply);
+    void change_tables(ScriptOutcome outcome, const Reply& reply,
+                       const std::optional<ApplyReport>& report);
     void on_tables(Result<TableReply> answer);
     void tables_changed(Tabling work, const TableReply& reply);
     void ask_for_image();
     void on_states(const Result<StatesAnswer>& answer);
     void on_killed(const Result<std::uint64_t>& answer);
     bool busy() const {
-        return pending_ || asking_ || killing_ || tabling_ || imaging_ || restoring_ || sizing_;
+        return pending_ || ordering_ || asking_ || killing_ || tabling_ || imaging_ || restoring_ ||
+               sizing_;
     }
     void next_change();
     void begin(Change next);
     void change(const Request& request, const Reply& reply, const StatesAnswer& states);
     Result<Done> offer(Pending pending);
     void finish(std::vector<OperationResult> results, std::vector<KillOrder> kills,
-                const Reply& reply);
+                const Reply& reply, const std::optional<ApplyReport>& report = {});
     Result<Done> kill_next();
     ruleset::StateFacts state_facts() const;
     void take_cost(const contract::RulesetCost& cost);
@@ -143,6 +149,16 @@ class Controller {
     void tell_applied(metrics::Tally::Outcome outcome);
     void ask_for_sizes();
     void take_sizes(const Result<TableReply>& answer);
+    // controller_safety.cc: what holds beside the rules
+    void take_condition(const contract::Hello& hello);
+    Condition condition() const;
+    std::optional<Error> forbidden(const Request& request) const;
+    std::optional<Error> cannot_apply(const ApplyOrder& order, const ScriptOutcome& outcome) const;
+    ApplyReport report_of(const ruleset::Ruleset& next) const;
+    void give_order(Change next);
+    void on_ordered(const Result<Done>& answer);
+    void on_returned(const contract::Returned& returned, int snapshot);
+
     Response ready(std::vector<OperationResult> results) const;
     Response refused(const Error& error, std::uint32_t line = 0) const;
     std::optional<Error> cannot_change() const;
@@ -182,7 +198,13 @@ class Controller {
     std::uint32_t state_capacity_ = 0;  // of the data plane
     std::uint32_t state_buckets_ = 0;
     std::optional<Pending> pending_;
-    std::optional<Change> asking_;  // its states have been asked for
+    std::optional<Change> asking_;    // its states have been asked for
+    std::optional<Change> ordering_;  // a SafetyOperation
+    contract::Panic panic_ = contract::Panic::off;
+    bool locked_ = false;
+    std::uint32_t slot_capacity_ = 0;  // of the data plane
+    // The ruleset that runs goes back then, unless it is confirmed.
+    std::optional<EventLoop::Clock::time_point> reverts_at_;
     std::optional<Killing> killing_;
     std::optional<Tabling> tabling_;
     bool imaging_ = false;    // the contents of all tables have been asked for

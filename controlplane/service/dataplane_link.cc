@@ -233,6 +233,11 @@ void DataplaneLink::readable() {
             return receive_tables(received.bytes, std::move(received.descriptors));
         case MessageType::working:
             return receive_working(received.bytes);
+        case MessageType::order_done:
+            return receive_order_done(received.bytes);
+        case MessageType::returned:
+            return receive_returned(received.bytes, std::move(received.descriptors));
+        case MessageType::order:
         case MessageType::offer:
         case MessageType::tables_request:
         case MessageType::states_request:
@@ -427,11 +432,39 @@ void DataplaneLink::receive_rejected(std::span<const std::byte> message) {
         return callbacks_.killed(refusal);
     if (take_expectation(MessageType::tables_request))
         return callbacks_.tables(refusal);
+    if (take_expectation(MessageType::order))
+        return callbacks_.ordered(refusal);
     unexpected();
 }
 
+void DataplaneLink::receive_order_done(std::span<const std::byte> message) {
+    contract::OrderDone done;
+    if (!take(message, done) || !take_expectation(MessageType::order))
+        return unexpected();
+    callbacks_.ordered(Done{});
+}
+
+void DataplaneLink::receive_returned(std::span<const std::byte> message,
+                                     std::vector<UniqueFd> descriptors) {
+    contract::Returned returned;
+    if (!up_ || !take(message, returned) || descriptors.size() != 1)
+        return close("sluice-dataplane tells of a return in another format");
+    callbacks_.returned(returned, std::move(descriptors.front()));
+}
+
+Result<Done> DataplaneLink::order(contract::OrderKind kind, contract::Panic panic) {
+    contract::Order order;
+    order.header.length = sizeof order;
+    order.kind = kind;
+    order.panic = panic;
+    if (!send_message(socket_.get(), order))
+        return Error{ExitStatus::unavailable, last_error("sluice-dataplane takes no order")};
+    expect(MessageType::order);
+    return Done{};
+}
+
 Result<Done> DataplaneLink::offer(std::span<const std::byte> image, std::uint64_t generation,
-                                  Prepared with_tables) {
+                                  Prepared with_tables, std::chrono::milliseconds revert_after) {
     Result<UniqueFd> file = sealed_file(image, "the snapshot");
     if (!file)
         return file.error();
@@ -440,6 +473,7 @@ Result<Done> DataplaneLink::offer(std::span<const std::byte> image, std::uint64_
     offer.generation = generation;
     offer.size = image.size();
     offer.with_tables = with_tables == Prepared::commit ? 1 : 0;
+    offer.revert_after_ms = static_cast<std::uint64_t>(revert_after.count());
     if (!send_with_descriptor(socket_.get(), offer, file->get()))
         return Error{ExitStatus::unavailable,
                      last_error("the snapshot cannot be handed to sluice-dataplane")};

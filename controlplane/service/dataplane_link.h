@@ -67,6 +67,9 @@ class DataplaneLink {
         // How many.
         std::function<void(Result<std::uint64_t>)> killed;
         std::function<void(Result<TableReply>)> tables;
+        std::function<void(Result<Done>)> ordered = {};
+        // Unasked: a ruleset was not confirmed, and the one before it runs.
+        std::function<void(const contract::Returned&, UniqueFd snapshot)> returned = {};
     };
 
     DataplaneLink(EventLoop& loop, std::string path, Callbacks callbacks);
@@ -84,7 +87,9 @@ class DataplaneLink {
     // `with_tables`: what was prepared of tables takes effect with it.
     enum class Prepared : std::uint8_t { discard, commit };
     Result<Done> offer(std::span<const std::byte> image, std::uint64_t generation,
-                       Prepared with_tables = Prepared::discard);
+                       Prepared with_tables = Prepared::discard,
+                       std::chrono::milliseconds revert_after = std::chrono::milliseconds(0));
+    Result<Done> order(contract::OrderKind kind, contract::Panic panic = contract::Panic::off);
     // The data plane answers in pieces, which are put together. Behind `most_records` the rest is
     // left out.
     Result<Done> request_states(const contract::StateFilter& filter, contract::StatesWanted wanted,
@@ -106,6 +111,8 @@ class DataplaneLink {
     Result<Done> request_piece();
     void receive_killed(std::span<const std::byte> message);
     void receive_tables(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
+    void receive_order_done(std::span<const std::byte> message);
+    void receive_returned(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_working(std::span<const std::byte> message);
     void receive_rejected(std::span<const std::byte> message);
     void unexpected();

@@ -3,15 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <limits>
 #include <nlohmann/json.hpp>
 
+#include "controlplane/service/json_reader.h"
 #include "dataplane/contract/table.h"
 
 namespace sluice::service {
 namespace {
-
-using nlohmann::json;
 
 constexpr std::size_t kMaximumDepth = 12;
 constexpr std::size_t kLengthSize = 4;
@@ -100,6 +98,10 @@ struct OperationWriter {
         object["name"] = filter.name;
         object["age"] = filter.minimum_age_s;
     }
+    void operator()(const SafetyOperation& safety) const {
+        object["do"] = "safety";
+        object["order"] = static_cast<unsigned>(safety.order);
+    }
     void operator()(const ReadSysctlOperation& read) const {
         object["do"] = "read";
         object["names"] = read.names;
@@ -154,6 +156,26 @@ struct OperationWriter {
     }
 };
 
+json apply_json(const ApplyOrder& order) {
+    json object = {{"confirm", order.confirm_s}, {"states", static_cast<unsigned>(order.states)}};
+    if (order.if_generation)
+        object["if_generation"] = *order.if_generation;
+    return object;
+}
+
+json applied_json(const ApplyReport& report) {
+    return {{"before", report.generation_before},
+            {"added", report.difference.added},
+            {"removed", report.difference.removed},
+            {"changed", report.difference.changed}};
+}
+
+json condition_json(const Condition& condition) {
+    return {{"panic", static_cast<unsigned>(condition.panic)},
+            {"locked", condition.locked},
+            {"confirm_ms", condition.confirm_ms}};
+}
+
 // Bytes that are no UTF-8 are replaced, never thrown at.
 std::string dumped(const json& value) {
     return value.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -188,116 +210,6 @@ bool too_deep(std::string_view text) {
 Error malformed(std::string_view what) {
     return {ExitStatus::software, "malformed message on the control socket: " + std::string(what)};
 }
-
-// One object of a message. A field that is wrong makes `problem` not empty; the reads after it go
-// on harmlessly, so that a decoder reads its fields in a row and looks once at the end.
-class Reader {
-  public:
-    Reader(const json& object, std::string& problem) : object_(object), problem_(problem) {
-        if (!object_.is_object())
-            fail("expected an object");
-    }
-
-    const json* field(const char* name) const {
-        if (!object_.is_object())
-            return nullptr;
-        const auto at = object_.find(name);
-        return at == object_.end() ? nullptr : &*at;
-    }
-
-    std::uint64_t number(const char* name, std::uint64_t maximum, std::uint64_t otherwise = 0) {
-        const json* value = field(name);
-        return value == nullptr ? otherwise : as_number(*value, maximum, name);
-    }
-
-    bool boolean(const char* name) {
-        const json* value = field(name);
-        if (value == nullptr)
-            return false;
-        if (!value->is_boolean())
-            fail(name);
-        return value->is_boolean() && value->get<bool>();
-    }
-
-    std::string string(const char* name) {
-        const json* value = field(name);
-        return value == nullptr ? std::string() : as_string(*value, name);
-    }
-
-    // Calls `take` for each element of a list that may be absent.
-    template <typename Take>
-    void each(const char* name, Take take) {
-        const json* value = field(name);
-        if (value == nullptr)
-            return;
-        if (!value->is_array())
-            return fail(name);
-        for (const json& element : *value)
-            take(element);
-    }
-
-    std::vector<std::string> strings(const char* name) {
-        std::vector<std::string> result;
-        each(name, [&](const json& e) { result.push_back(as_string(e, name)); });
-        return result;
-    }
-
-    template <typename T>
-    std::vector<T> numbers(const char* name, std::uint64_t maximum) {
-        std::vector<T> result;
-        each(name,
-             [&](const json& e) { result.push_back(static_cast<T>(as_number(e, maximum, name))); });
-        return result;
-    }
-
-    std::vector<language::RuleRange> ranges(const char* name) {
-        std::vector<language::RuleRange> result;
-        each(name, [&](const json& e) {
-            if (!e.is_array() || e.size() != 2)
-                return fail(name);
-            const auto first = as_number(e[0], language::kDefaultRuleNumber, name);
-            const auto last = as_number(e[1], language::kDefaultRuleNumber, name);
-            if (first > last)
-                return fail(name);
-            result.push_back({static_cast<std::uint16_t>(first), static_cast<std::uint16_t>(last)});
-        });
-        return result;
-    }
-
-    std::optional<std::uint8_t> set() {
-        if (field("in_set") == nullptr)
-            return std::nullopt;
-        return static_cast<std::uint8_t>(number("in_set", language::kSetCount - 1));
-    }
-
-    std::uint64_t as_number(const json& value, std::uint64_t maximum, const char* name) {
-        if (!value.is_number_unsigned() || value.get<std::uint64_t>() > maximum) {
-            fail(name);
-            return 0;
-        }
-        return value.get<std::uint64_t>();
-    }
-
-    std::string as_string(const json& value, const char* name) {
-        if (!value.is_string()) {
-            fail(name);
-            return {};
-        }
-        return value.get<std::string>();
-    }
-
-    void fail(std::string_view what) {
-        if (problem_.empty())
-            problem_ = what;
-    }
-
-  private:
-    const json& object_;
-    std::string& problem_;
-};
-
-constexpr std::uint64_t kMaximum32 = std::numeric_limits<std::uint32_t>::max();
-constexpr std::uint64_t kMaximum64 = std::numeric_limits<std::uint64_t>::max();
 
 std::optional<language::HostAddress> parse_address(const std::string& text) {
     if (const auto v4 = parse_ipv4(text))
@@ -444,6 +356,9 @@ Operation read_operation(const json& value, std::string_view& rules, std::string
             read_state_operation(static_cast<std::size_t>(state - std::begin(kStateVerbs)), in);
     } else if (verb == "table") {
         operation.what = read_table_operation(in);
+    } else if (verb == "safety") {
+        operation.what = SafetyOperation{static_cast<SafetyOperation::Order>(
+            in.number("order", static_cast<std::uint64_t>(SafetyOperation::Order::panic_off)))};
     } else if (verb == "read") {
         operation.what = ReadSysctlOperation{in.strings("names")};
     } else if (verb == "write") {
@@ -604,6 +519,33 @@ OperationResult read_result(const json& value, std::string& problem) {
     return result;
 }
 
+ApplyOrder read_apply(const json& value, std::string& problem) {
+    Reader in(value, problem);
+    ApplyOrder order;
+    if (in.field("if_generation") != nullptr)
+        order.if_generation = in.number("if_generation", kMaximum64);
+    order.confirm_s = static_cast<std::uint32_t>(in.number("confirm", kLongestConfirm.count()));
+    order.states =
+        static_cast<KeptStates>(in.number("states", static_cast<std::uint64_t>(KeptStates::none)));
+    return order;
+}
+
+ApplyReport read_applied(const json& value, std::string& problem) {
+    Reader in(value, problem);
+    return {.generation_before = in.number("before", kMaximum64),
+            .difference = {.added = in.number("added", kMaximum32),
+                           .removed = in.number("removed", kMaximum32),
+                           .changed = in.number("changed", kMaximum32)}};
+}
+
+Condition read_condition(const json& value, std::string& problem) {
+    Reader in(value, problem);
+    return {.panic = static_cast<contract::Panic>(
+                in.number("panic", static_cast<std::uint64_t>(contract::Panic::pass))),
+            .locked = in.boolean("locked"),
+            .confirm_ms = static_cast<std::uint32_t>(in.number("confirm_ms", kMaximum32))};
+}
+
 // The outermost object, with its version checked.
 Result<json> parse(std::string_view text) {
     if (text.size() > kMaximumMessageSize)
@@ -704,10 +646,13 @@ std::string encode(const Request& request) {
         std::visit(OperationWriter{object, rules}, operation.what);
         operations.push_back(std::move(object));
     }
-    std::string message = dumped({{"version", kProtocolVersion},
-                                  {"whole", request.whole},
-                                  {"brief", request.brief},
-                                  {"operations", std::move(operations)}});
+    json object = {{"version", kProtocolVersion},
+                   {"whole", request.whole},
+                   {"brief", request.brief},
+                   {"operations", std::move(operations)}};
+    if (request.apply)
+        object["apply"] = apply_json(*request.apply);
+    std::string message = dumped(object);
     return rules.empty() ? message : std::move(message) + kBehindJson + rules;
 }
 
@@ -715,13 +660,16 @@ std::string encode(const Response& response) {
     json results = json::array();
     for (const OperationResult& result : response.results)
         results.push_back(result_json(result));
-    return dumped({{"version", kProtocolVersion},
-                   {"status", static_cast<unsigned>(response.status)},
-                   {"message", response.message},
-                   {"line", response.line},
-                   {"generation", response.generation},
-                   {"data_plane", response.data_plane},
-                   {"results", std::move(results)}});
+    json object = {
+        {"version", kProtocolVersion},       {"status", static_cast<unsigned>(response.status)},
+        {"message", response.message},       {"line", response.line},
+        {"generation", response.generation}, {"data_plane", response.data_plane},
+        {"results", std::move(results)}};
+    if (response.applied)
+        object["applied"] = applied_json(*response.applied);
+    if (response.condition != Condition())
+        object["condition"] = condition_json(response.condition);
+    return dumped(object);
 }
 
 Result<Request> decode_request(std::string_view text) {
@@ -735,19 +683,25 @@ Result<Request> decode_request(std::string_view text) {
     Request request;
     request.whole = in.boolean("whole");
     request.brief = in.boolean("brief");
+    if (const json* apply = in.field("apply"); apply != nullptr)
+        request.apply = read_apply(*apply, problem);
     in.each("operations", [&](const json& e) {
         request.operations.push_back(read_operation(e, rules, problem));
     });
-    if (request.operations.empty() || !rules.empty())
+    // An empty file is a ruleset, too.
+    if ((request.operations.empty() && !request.apply) || !rules.empty())
         in.fail("no operations, or rules that none of them adds");
+    if (request.apply && !request.whole)
+        in.fail("a ruleset that is not to take effect as a whole");
     const bool picks = std::any_of(
         request.operations.begin(), request.operations.end(), [](const Operation& operation) {
             const auto* states = std::get_if<StateOperation>(&operation.what);
             return (states != nullptr && states->kind != StateOperation::Kind::kill) ||
-                   std::holds_alternative<ShowCostOperation>(operation.what);
+                   std::holds_alternative<ShowCostOperation>(operation.what) ||
+                   std::holds_alternative<SafetyOperation>(operation.what);
         });
     if (picks && request.operations.size() > 1)
-        in.fail("a question for states or cost that does not stand alone");
+        in.fail("an operation for the data plane itself that does not stand alone");
     if (!problem.empty())
         return malformed(problem);
     return request;
@@ -765,6 +719,10 @@ Result<Response> decode_response(std::string_view text) {
     response.line = static_cast<std::uint32_t>(in.number("line", kMaximum32));
     response.generation = in.number("generation", kMaximum64);
     response.data_plane = in.boolean("data_plane");
+    if (const json* applied = in.field("applied"); applied != nullptr)
+        response.applied = read_applied(*applied, problem);
+    if (const json* condition = in.field("condition"); condition != nullptr)
+        response.condition = read_condition(*condition, problem);
     in.each("results", [&](const json& e) { response.results.push_back(read_result(e, problem)); });
     if (!problem.empty())
         return malformed(problem);

@@ -12,6 +12,7 @@
 // are limited before the JSON library sees a message.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -24,11 +25,12 @@
 #include "controlplane/language/command.h"
 #include "controlplane/language/names.h"
 #include "controlplane/ruleset/listing.h"
+#include "controlplane/ruleset/ruleset_difference.h"
 #include "dataplane/contract/message.h"
 
 namespace sluice::service {
 
-inline constexpr int kProtocolVersion = 4;
+inline constexpr int kProtocolVersion = 5;
 inline constexpr std::size_t kMaximumMessageSize = std::size_t{64} << 20;
 inline constexpr char kDefaultControlSocket[] = "/run/sluice/control.sock";
 inline constexpr char kControlSocketVariable[] = "SLUICE_CONTROL_SOCKET";
@@ -86,6 +88,19 @@ struct StateOperation {
     bool operator==(const StateOperation&) const = default;
 };
 
+// What the data plane does by itself, whatever the rules are; alone in a request.
+struct SafetyOperation {
+    enum class Order : std::uint8_t {
+        confirm,     // the ruleset that waits for it stays
+        give_back,   // that ruleset goes at once
+        lock,        // nothing is changed any more until the data plane is restarted
+        panic_deny,  // all is dropped
+        panic_pass,  // all passes
+        panic_off,   // the rules decide
+    } order = Order::confirm;
+    bool operator==(const SafetyOperation&) const = default;
+};
+
 struct ReadSysctlOperation {
     std::vector<std::string> names;  // empty: all
     bool operator==(const ReadSysctlOperation&) const = default;
@@ -114,15 +129,36 @@ struct Operation {
     std::variant<AddOperation, language::DeleteCommand, language::FlushCommand,
                  language::ZeroCommand, language::SetEnableCommand, language::SetMoveCommand,
                  language::SetSwapCommand, ListOperation, ShowSetsOperation, ShowCostOperation,
-                 ReadSysctlOperation, WriteSysctlOperation, StateOperation, TableOperation>
+                 ReadSysctlOperation, WriteSysctlOperation, StateOperation, TableOperation,
+                 SafetyOperation>
         what;
     bool operator==(const Operation&) const = default;
+};
+
+// What becomes of the states whose rule is not there any more.
+enum class KeptStates : std::uint8_t {
+    of_rules,  // they end, unless net.inet.ip.fw.dyn_keep_states is 1: as in ipfw
+    all,       // they live on
+    none,      // and all others end, too
+};
+
+// How long a ruleset may wait for `ipfw confirm`.
+inline constexpr std::chrono::seconds kLongestConfirm{24 * 3600};
+
+// The script makes the whole ruleset: no rule is there when it begins, in no set, and all sets are
+// enabled.
+struct ApplyOrder {
+    std::optional<std::uint64_t> if_generation;  // refused if another one runs
+    std::uint32_t confirm_s = 0;  // it goes back unless confirmed in time; 0: it stays
+    KeptStates states = KeptStates::of_rules;
+    bool operator==(const ApplyOrder&) const = default;
 };
 
 struct Request {
     bool whole = false;
     bool brief = false;  // rules that are added need not be told in the results
     std::vector<Operation> operations;
+    std::optional<ApplyOrder> apply = {};
     bool operator==(const Request&) const = default;
 };
 
@@ -154,6 +190,21 @@ struct OperationResult {
     bool operator==(const OperationResult&) const = default;
 };
 
+// What an apply has done.
+struct ApplyReport {
+    std::uint64_t generation_before = 0;
+    ruleset::DifferenceCounts difference;
+    bool operator==(const ApplyReport&) const = default;
+};
+
+// What holds beside the rules.
+struct Condition {
+    contract::Panic panic = contract::Panic::off;
+    bool locked = false;
+    std::uint32_t confirm_ms = 0;  // left for `ipfw confirm`; 0: nothing waits for it
+    bool operator==(const Condition&) const = default;
+};
+
 struct Response {
     ExitStatus status = ExitStatus::ok;    // anything else: nothing was changed
     std::string message;                   // then: why
@@ -161,6 +212,8 @@ struct Response {
     std::uint64_t generation = 0;          // that the data plane runs
     bool data_plane = false;               // it is there; without it counters are shown as 0
     std::vector<OperationResult> results;  // one per operation
+    std::optional<ApplyReport> applied = {};
+    Condition condition = {};
     bool operator==(const Response&) const = default;
 };
 

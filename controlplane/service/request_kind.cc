@@ -21,12 +21,15 @@ struct KindOf {
     RequestKind operator()(const ReadSysctlOperation&) const { return RequestKind::sysctl; }
     RequestKind operator()(const WriteSysctlOperation&) const { return RequestKind::sysctl; }
     RequestKind operator()(const StateOperation&) const { return RequestKind::state; }
+    RequestKind operator()(const SafetyOperation&) const { return RequestKind::safety; }
     RequestKind operator()(const TableOperation&) const { return RequestKind::table; }
 };
 
 }  // namespace
 
 RequestKind kind_of(const Request& request) {
+    if (request.apply)
+        return RequestKind::script;
     return request.operations.size() == 1 ? std::visit(KindOf(), request.operations.front().what)
                                           : RequestKind::script;
 }

@@ -85,6 +85,18 @@ class Script {
           counters_(counters),
           states_(states) {}
 
+    // The ruleset shall be what follows and nothing else.
+    void begin(const ApplyOrder& order) {
+        outcome_.ruleset.clear(order.states == KeptStates::all ? Ruleset::Survivors::states
+                                                               : Ruleset::Survivors::as_usual);
+        outcome_.changed = true;
+        if (order.states == KeptStates::none)
+            outcome_.kills.push_back({.result = KillOrder::kNoResult,
+                                      .filters = {contract::StateFilter()},
+                                      .complaint = {},
+                                      .forgive = true});
+    }
+
     // Each operation has an overload. An error ends the script; what only deserves a complaint and
     // a status goes into the result.
     Result<OperationResult> operator()(const AddOperation& add) {
@@ -239,6 +251,11 @@ class Script {
         return result;
     }
 
+    // Those are the data plane's; a request that has one does not come here.
+    Result<OperationResult> operator()(const SafetyOperation&) {
+        return Error{ExitStatus::unavailable, "there is no data plane that could be told"};
+    }
+
     Result<OperationResult> operator()(const ReadSysctlOperation& read) {
         OperationResult result;
         const auto facts = outcome_.ruleset.sysctl_facts(states_.facts);
@@ -270,7 +287,7 @@ class Script {
                                                       " tables; destroy some first"};
         if (std::memcmp(&before, &sysctls, sizeof before) != 0)
             outcome_.changed = true;
-        if (sysctls.dyn_keep_states == 0)
+        if (before.dyn_keep_states != 0 && sysctls.dyn_keep_states == 0)
             outcome_.ruleset.release_orphans([](const StoredRule&) { return true; });
         const auto facts = outcome_.ruleset.sysctl_facts(states_.facts);
         const Result<std::uint32_t> old_value = ruleset::read_sysctl(before, facts, write.name);
@@ -451,6 +468,8 @@ Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Rule
     Script script(current, counters, states);
     script.outcome_.tables.as_a_whole = script.outcome_.tables.request_as_a_whole = request.whole;
     script.brief = request.brief;
+    if (request.apply)
+        script.begin(*request.apply);
     for (const Operation& operation : request.operations) {
         script.forgive = operation.forgive;
         script.line = operation.line;

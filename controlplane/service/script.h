@@ -36,7 +36,8 @@ struct ClearOrder {
 
 // States to be killed once the rest has taken effect.
 struct KillOrder {
-    std::size_t result = 0;  // index of the one that says how many there were
+    static constexpr std::size_t kNoResult = static_cast<std::size_t>(-1);
+    std::size_t result = 0;  // index of the one that says how many there were, or kNoResult
     std::vector<contract::StateFilter> filters;
     std::string complaint;  // if there were none; empty: that is all right
     bool forgive = false;   // the complaint costs no exit status

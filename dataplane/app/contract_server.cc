@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -14,6 +16,7 @@
 
 #include "dataplane/app/message_reader.h"
 #include "dataplane/contract/snapshot.h"
+#include "dataplane/table/table_batch.h"
 
 namespace sluice::dataplane {
 
@@ -99,6 +102,47 @@ Result<UniqueFd> file_of(std::span<const std::byte> bytes, const std::string& wh
     return file;
 }
 
+std::size_t file_size(int descriptor) {
+    struct stat status {};
+    return fstat(descriptor, &status) == 0 ? static_cast<std::size_t>(status.st_size) : 0;
+}
+
+std::uint64_t milliseconds_until(std::chrono::steady_clock::time_point time) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(time - std::chrono::steady_clock::now());
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(left.count(), 1));
+}
+
+// The id of the default rule of a snapshot, which was published and so is valid.
+std::uint32_t next_id_of(std::span<const std::byte> image) {
+    contract::SnapshotHeader header;
+    std::memcpy(&header, image.data(), sizeof header);
+    const std::uint64_t at =
+        header.rules.offset + (std::uint64_t{header.live_rules} - 1) * sizeof(contract::RuleRecord);
+    contract::RuleRecord last;
+    if (header.live_rules == 0 || at > image.size() - sizeof last)
+        return 0;
+    std::memcpy(&last, image.data() + at, sizeof last);
+    return last.id;
+}
+
+// Not only questions. What cannot be read may be anything.
+bool changes_tables(std::span<const std::byte> bytes) {
+    const Result<table::Batch> batch = table::read_batch(bytes);
+    if (!batch)
+        return true;
+    return std::any_of(batch->changes.begin(), batch->changes.end(),
+                       [](const contract::TableChange& change) {
+                           return change.verb < contract::TableVerb::list;
+                       });
+}
+
+Error locked() {
+    return {ExitStatus::unavailable,
+            "the data plane is locked (`ipfw lock`): nothing can be changed until "
+            "sluice-dataplane is restarted"};
+}
+
 // A read-only mapping for as long as the image is looked at.
 class Mapping {
   public:
@@ -160,8 +204,14 @@ void ContractServer::on_listener() {
 void ContractServer::greet() {
     contract::Hello hello = callbacks_.describe();
     hello.header.length = sizeof hello;
-    hello.generation = generation_;
-    hello.cost = cost_;
+    hello.generation = running_.generation;
+    hello.cost = running_.cost;
+    hello.highest_generation = highest_generation_;
+    hello.returned_from = returned_from_;
+    hello.next_rule_id = next_rule_id_;
+    hello.confirm_ms = predecessor_ ? milliseconds_until(predecessor_->due) : 0;
+    hello.locked = locked_ ? 1 : 0;
+    hello.panic = panic_;
     const std::vector<contract::TableDescriptor> tables = callbacks_.list_tables();
     hello.table_count = static_cast<std::uint32_t>(tables.size());
     const auto table_file = file_of(std::as_bytes(std::span(tables)), "the list of tables");
@@ -173,8 +223,8 @@ void ContractServer::greet() {
     }
     std::vector<int> descriptors = {descriptors_.counters, descriptors_.log_rings,
                                     descriptors_.annotations, table_file->get()};
-    if (image_)
-        descriptors.push_back(image_.get());
+    if (running_.image)
+        descriptors.push_back(running_.image.get());
     if (!send_message(client_.get(), &hello, sizeof hello, descriptors))
         client_.reset();
 }
@@ -199,6 +249,8 @@ void ContractServer::on_client() {
         sent = answer(*states);
     else if (const auto* tables = std::get_if<contract::TablesRequest>(&*request))
         sent = answer(*tables, std::move(received.descriptors.front()));
+    else if (const auto* order = std::get_if<contract::Order>(&*request))
+        sent = answer(*order);
     else
         sent = answer(std::get<contract::KillStates>(*request));
     if (!sent)
@@ -206,10 +258,20 @@ void ContractServer::on_client() {
 }
 
 Result<Done> ContractServer::take(const contract::Offer& offer, UniqueFd image) {
-    if (offer.generation <= generation_)
-        return Error{ExitStatus::data, "generation " + std::to_string(offer.generation) +
-                                           " does not follow generation " +
-                                           std::to_string(generation_) + ", which runs"};
+    if (locked_)
+        return locked();
+    if (predecessor_)
+        return Error{ExitStatus::unavailable,
+                     "generation " + std::to_string(running_.generation) +
+                         " waits for its confirmation: confirm it or give it back first"};
+    if (offer.revert_after_ms != 0 && running_.generation == 0)
+        return Error{ExitStatus::data, "there is no ruleset yet to go back to"};
+    if (offer.generation <= highest_generation_)
+        return Error{ExitStatus::data,
+                     "generation " + std::to_string(offer.generation) +
+                         " does not follow generation " + std::to_string(highest_generation_) +
+                         (highest_generation_ == running_.generation ? ", which runs"
+                                                                     : ", which ran before")};
     if (offer.generation >= contract::kGenerationLimit)
         return Error{ExitStatus::data, "generation " + std::to_string(offer.generation) +
                                            " is too large: generations are below " +
@@ -231,10 +293,111 @@ Result<Done> ContractServer::take(const contract::Offer& offer, UniqueFd image) 
         mapping.bytes(), offer.with_tables != 0 ? Prepared::commit : Prepared::discard);
     if (!published)
         return published.error();
-    cost_ = *published;
-    image_ = std::move(image);
-    generation_ = offer.generation;
+    Ruleset next{.image = std::move(image), .generation = offer.generation, .cost = *published};
+    std::swap(running_, next);
+    if (offer.revert_after_ms != 0)
+        predecessor_ = {.ruleset = std::move(next),
+                        .due = std::chrono::steady_clock::now() +
+                               std::chrono::milliseconds(offer.revert_after_ms)};
+    highest_generation_ = offer.generation;
+    returned_from_ = 0;
+    next_rule_id_ = std::max(next_rule_id_, next_id_of(mapping.bytes()));
     return Done{};
+}
+
+// The predecessor runs again.
+Result<Done> ContractServer::give_back() {
+    const std::size_t size = file_size(predecessor_->ruleset.image.get());
+    const Mapping mapping(predecessor_->ruleset.image.get(), size);
+    if (!mapping)
+        return Error{ExitStatus::os, std::string("the ruleset before it cannot be mapped: ") +
+                                         std::strerror(errno)};
+    const Result<contract::RulesetCost> published =
+        callbacks_.publish(mapping.bytes(), Callbacks::Prepared::discard);
+    if (!published)
+        return published.error();
+    returned_from_ = running_.generation;
+    running_ = std::move(predecessor_->ruleset);
+    running_.cost = *published;
+    predecessor_.reset();
+    reported_late_ = false;
+    std::fprintf(
+        stderr, "sluice-dataplane: generation %llu was not confirmed, generation %llu runs again\n",
+        static_cast<unsigned long long>(returned_from_),
+        static_cast<unsigned long long>(running_.generation));
+    tell_returned(returned_from_);
+    return Done{};
+}
+
+void ContractServer::tell_returned(std::uint64_t from) {
+    if (!client_)
+        return;  // the next one is told when it is greeted
+    contract::Returned returned;
+    returned.header.length = sizeof returned;
+    returned.generation = running_.generation;
+    returned.from = from;
+    returned.cost = running_.cost;
+    if (!send_message(client_.get(), &returned, sizeof returned, {running_.image.get()}))
+        client_.reset();
+}
+
+void ContractServer::tend() {
+    if (!predecessor_ || std::chrono::steady_clock::now() < predecessor_->due)
+        return;
+    const Result<Done> returned = give_back();
+    if (!returned && !std::exchange(reported_late_, true))
+        std::fprintf(stderr,
+                     "sluice-dataplane: the ruleset that was not confirmed is still there: "
+                     "%s; it is tried again\n",
+                     returned.error().message.c_str());
+}
+
+Result<Done> ContractServer::carry_out(const contract::Order& order) {
+    switch (order.kind) {
+        case contract::OrderKind::confirm:
+        case contract::OrderKind::give_back:
+            if (!predecessor_)
+                return Error{ExitStatus::unavailable,
+                             returned_from_ != 0
+                                 ? "nothing waits to be confirmed: generation " +
+                                       std::to_string(returned_from_) + " has gone back already"
+                                 : "nothing waits to be confirmed"};
+            if (order.kind == contract::OrderKind::give_back)
+                return give_back();
+            predecessor_.reset();
+            return Done{};
+        case contract::OrderKind::lock:
+            if (predecessor_)
+                return Error{ExitStatus::unavailable,
+                             "generation " + std::to_string(running_.generation) +
+                                 " waits for its confirmation: confirm it or give it back before "
+                                 "nothing can be changed any more"};
+            locked_ = true;
+            std::fprintf(stderr, "sluice-dataplane: locked: rules and tables stay as they are\n");
+            return Done{};
+        case contract::OrderKind::panic:
+        case contract::OrderKind::count_:
+            break;
+    }
+    if (locked_ && order.panic == contract::Panic::pass)
+        return locked();
+    panic_ = order.panic;
+    std::fprintf(stderr, "sluice-dataplane: panic: %s\n",
+                 panic_ == contract::Panic::off    ? "over, the rules decide"
+                 : panic_ == contract::Panic::deny ? "everything is dropped"
+                                                   : "everything passes");
+    return callbacks_.set_panic(order.panic);
+}
+
+bool ContractServer::answer(const contract::Order& order) {
+    if (auto done = carry_out(order); !done)
+        return refuse(running_.generation, done.error());
+    if (!client_)  // it did not take the news
+        return true;
+    contract::OrderDone done;
+    done.header.length = sizeof done;
+    done.generation = running_.generation;
+    return send_message(client_.get(), &done, sizeof done);
 }
 
 bool ContractServer::answer(const contract::Offer& offer, UniqueFd image) {
@@ -243,7 +406,7 @@ bool ContractServer::answer(const contract::Offer& offer, UniqueFd image) {
     contract::Accepted accepted;
     accepted.header.length = sizeof accepted;
     accepted.generation = offer.generation;
-    accepted.cost = cost_;
+    accepted.cost = running_.cost;
     return send_message(client_.get(), &accepted, sizeof accepted);
 }
 
@@ -260,14 +423,14 @@ bool ContractServer::answer(const contract::StatesRequest& request) {
     const auto file = file_of(std::as_bytes(std::span(piece.records)),
                               "a list of " + std::to_string(piece.records.size()) + " states");
     if (!file)
-        return refuse(generation_, file.error());
+        return refuse(running_.generation, file.error());
     return send_message(client_.get(), &reply, sizeof reply, {file->get()});
 }
 
 bool ContractServer::answer(const contract::KillStates& order) {
     const auto killed = callbacks_.kill_states(order.filter);
     if (!killed)
-        return refuse(generation_, killed.error());
+        return refuse(running_.generation, killed.error());
     contract::KillReply reply;
     reply.header.length = sizeof reply;
     reply.count = *killed;
@@ -282,6 +445,8 @@ Result<std::vector<std::byte>> ContractServer::carry_out(const contract::TablesR
     if (!mapping)
         return Error{ExitStatus::os,
                      std::string("the batch cannot be mapped: ") + std::strerror(errno)};
+    if (locked_ && changes_tables(mapping.bytes()))
+        return locked();
     spoke_ = std::chrono::steady_clock::now();
     return callbacks_.change_tables(mapping.bytes(), request.mode, [this] { say_working(); });
 }
@@ -300,10 +465,10 @@ void ContractServer::say_working() {
 bool ContractServer::answer(const contract::TablesRequest& request, UniqueFd batch) {
     const auto bytes = carry_out(request, std::move(batch));
     if (!bytes)
-        return refuse(generation_, bytes.error());
+        return refuse(running_.generation, bytes.error());
     const auto file = file_of(*bytes, "an answer about tables");
     if (!file)
-        return refuse(generation_, file.error());
+        return refuse(running_.generation, file.error());
     contract::TablesReply reply;
     reply.header.length = sizeof reply;
     reply.size = bytes->size();

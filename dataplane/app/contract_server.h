@@ -4,6 +4,13 @@
 // root's or one of the data plane's own user. Keeps the sealed image of the running ruleset, so
 // that a control plane that comes back can read it.
 //
+// A ruleset that was offered for a time keeps its predecessor's image as well; when the time is
+// over and nobody has confirmed, the predecessor runs again. That needs no control plane. If a
+// worker does not take it over in time, it is tried again in the next turn.
+//
+// Lock. A latch, one-way as long as the process lives. What would change rules or tables is refused
+// here, where no control plane can undo it.
+//
 // Threads: the main thread. Nothing blocks: a control plane that does not read its answers is
 // disconnected, and traffic does not notice.
 #pragma once
@@ -13,6 +20,7 @@
 #include <array>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -48,6 +56,7 @@ class ContractServer {
                                                      const std::function<void()>& working)>
             change_tables;
         std::function<std::vector<contract::TableDescriptor>()> list_tables;
+        std::function<Result<Done>(contract::Panic)> set_panic = {};
     };
 
     // The descriptors belong to somebody else and stay open as long as the server lives.
@@ -70,7 +79,10 @@ class ContractServer {
     void on_listener();
     void on_client();
 
-    std::uint64_t generation() const { return generation_; }
+    // Now and then: goes back to the predecessor if it is time.
+    void tend();
+
+    std::uint64_t generation() const { return running_.generation; }
 
   private:
     ContractServer(LocalListener listener, const Descriptors& descriptors, Callbacks callbacks);
@@ -85,6 +97,10 @@ class ContractServer {
     Result<std::vector<std::byte>> carry_out(const contract::TablesRequest& request,
                                              UniqueFd batch);
     void say_working();
+    bool answer(const contract::Order& order);
+    Result<Done> carry_out(const contract::Order& order);
+    Result<Done> give_back();
+    void tell_returned(std::uint64_t from);
     bool refuse(std::uint64_t generation, const Error& error);
 
     LocalListener listener_;
@@ -93,9 +109,24 @@ class ContractServer {
     Descriptors descriptors_;
     Callbacks callbacks_;
     std::chrono::steady_clock::time_point spoke_;  // while a batch is carried out
-    UniqueFd image_;                               // of the running ruleset
-    std::uint64_t generation_ = 0;
-    contract::RulesetCost cost_;
+    struct Ruleset {
+        UniqueFd image;
+        std::uint64_t generation = 0;
+        contract::RulesetCost cost;
+    };
+    Ruleset running_;  // generation 0: none
+    // What it goes back to, and when.
+    struct Predecessor {
+        Ruleset ruleset;
+        std::chrono::steady_clock::time_point due;
+    };
+    std::optional<Predecessor> predecessor_;
+    std::uint64_t highest_generation_ = 0;
+    std::uint64_t returned_from_ = 0;
+    std::uint32_t next_rule_id_ = 0;
+    contract::Panic panic_ = contract::Panic::off;
+    bool locked_ = false;
+    bool reported_late_ = false;  // the return that a worker holds up
 };
 
 }  // namespace sluice::dataplane

@@ -237,6 +237,7 @@ void serve(const Duties& duties, int signals) {
             duties.bridge.refresh_links();
             duties.bridge.refresh_sockets();
         }
+        duties.server.tend();
         duties.bridge.runtime().collect();
         duties.tables.tend(worker::uptime_s());
         if (duties.gateway == nullptr)
@@ -292,6 +293,9 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
         return tables.change(batch, mode, worker::uptime_s(), &chores);
     };
     callbacks.list_tables = [&] { return tables.descriptors(); };
+    callbacks.set_panic = [&](contract::Panic panic) {
+        return bridge.set_panic(panic, dataplane.reload_timeout_ms);
+    };
     return ContractServer::listen(dataplane.socket,
                                   {.counters = memory.counters(),
                                    .log_rings = memory.log_rings(),

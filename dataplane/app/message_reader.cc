@@ -93,6 +93,11 @@ Result<Request> read_offer(std::span<const std::byte> message, std::size_t descr
         return refuse("a snapshot cannot have " + std::to_string(offer.size) + " bytes");
     if (offer.with_tables > 1)
         return refuse("an offer does not say clearly whether tables change with it");
+    if (offer.revert_after_ms > contract::kLongestReversionMs)
+        return refuse("an offer cannot wait for its confirmation longer than " +
+                      std::to_string(contract::kLongestReversionMs / 3'600'000) + " hours");
+    if (offer.revert_after_ms != 0 && offer.with_tables != 0)
+        return refuse("tables do not return with a ruleset that is not confirmed");
     return Request(offer);
 }
 
@@ -112,6 +117,19 @@ Result<Request> read_tables_request(std::span<const std::byte> message, std::siz
     return Request(request);
 }
 
+Result<Request> read_order(std::span<const std::byte> message, std::size_t descriptors) {
+    contract::Order order;
+    if (auto taken = take(message, "an order", order); !taken)
+        return taken.error();
+    if (descriptors != 0)
+        return refuse("an order comes without a descriptor, not with " +
+                      std::to_string(descriptors));
+    if (order.kind >= contract::OrderKind::count_ || order.panic > contract::Panic::pass ||
+        (order.kind != contract::OrderKind::panic && order.panic != contract::Panic::off))
+        return refuse("an order does not say clearly what is to be done");
+    return Request(order);
+}
+
 }  // namespace
 
 Result<Request> read_request(std::span<const std::byte> message, std::size_t descriptors) {
@@ -128,6 +146,10 @@ Result<Request> read_request(std::span<const std::byte> message, std::size_t des
                                                        "an order to kill states");
         case contract::MessageType::tables_request:
             return read_tables_request(message, descriptors);
+        case contract::MessageType::order:
+            return read_order(message, descriptors);
+        case contract::MessageType::order_done:
+        case contract::MessageType::returned:
         case contract::MessageType::hello:
         case contract::MessageType::tables_reply:
         case contract::MessageType::working:

@@ -61,6 +61,7 @@ enum class DropReason : std::uint8_t {
     divert_queue_full,
     divert_refused,
     own_source,
+    panic,
     count_
 };
 
@@ -128,6 +129,7 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts =
     {"divert_refused", "what a program gave back is no packet that can be sent on"},
     {"own_source",
      "a packet from outside has an address of this machine, or a broadcast address, as its source"},
+    {"panic", "`ipfw panic deny`: everything is dropped, whatever the rules say"},
 }};
 
 constexpr std::string_view label(DropReason reason) {

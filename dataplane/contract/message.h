@@ -22,6 +22,11 @@
 //     data plane → Working           while it takes long, at least every kWorkingInterval
 //                  TablesReply       descriptor: memfd with the answer
 //                | Rejected
+//     control plane → Order     confirm, give back, lock, panic: see OrderKind
+//     data plane → OrderDone    it holds on every worker
+//                | Rejected
+//     data plane → Returned     descriptor: the snapshot that runs again. Unasked: the time for
+//                               `confirm` is over, or, in front of OrderDone, it was ordered
 //
 // One request is outstanding at a time. Strings are NUL-terminated inside their arrays.
 #pragma once
@@ -36,7 +41,7 @@
 namespace sluice::contract {
 
 inline constexpr std::uint32_t kMessageMagic = 0x43554c53;  // "SLUC"
-inline constexpr std::uint16_t kMessageVersion = 5;
+inline constexpr std::uint16_t kMessageVersion = 6;
 // A generation follows the running one. Near the end of the numbers there would be none to follow.
 inline constexpr std::uint64_t kGenerationLimit = std::uint64_t{1} << 63;
 inline constexpr char kDefaultContractSocket[] = "/run/sluice/dataplane.sock";
@@ -53,6 +58,16 @@ enum class MessageType : std::uint16_t {
     tables_request = 9,
     tables_reply = 10,
     working = 11,
+    order = 20,
+    order_done = 21,
+    returned = 22,
+};
+
+// What happens to packets whatever the rules say.
+enum class Panic : std::uint32_t {
+    off,   // the rules decide
+    deny,  // every packet that rules would judge is dropped
+    pass,  // every such packet passes, unless it is malformed
 };
 
 struct MessageHeader {
@@ -103,17 +118,28 @@ struct Hello {
     std::uint64_t state_memory = 0;       // bytes taken for states at start
     std::uint32_t state_buckets = 0;      // of the hash tables of all workers
     std::uint32_t table_count = 0;
-    RulesetCost cost;  // of the running ruleset, if there is one
+    RulesetCost cost;                      // of the running ruleset, if there is one
+    std::uint64_t highest_generation = 0;  // that was ever accepted
+    std::uint64_t returned_from = 0;  // it went back to `generation` and nothing came since; or 0
+    std::uint64_t confirm_ms = 0;     // until it goes back; 0: nothing waits for `confirm`
+    std::uint32_t next_rule_id = 0;   // ids below this one were given to rules
+    std::uint32_t locked = 0;         // 1: offers and changes to tables are refused
+    Panic panic = Panic::off;
+    std::uint32_t reserved = 0;
     char dpdk_version[32] = {};
     PortDescription ports[kMaximumPorts];
 };
 
 struct Offer {
     MessageHeader header{.type = MessageType::offer, .length = 0};
-    std::uint64_t generation = 0;   // as in the image: > the running one, < kGenerationLimit
+    std::uint64_t generation = 0;   // as in the image: > all accepted before, < kGenerationLimit
     std::uint64_t size = 0;         // of the image in bytes
     std::uint64_t with_tables = 0;  // 1: the changes that were prepared take effect with it
+    // 0: it stays. Else the data plane goes back to what it runs now, by its own clock, unless the
+    // order to confirm comes in time; until then it refuses other offers. Not with tables.
+    std::uint64_t revert_after_ms = 0;
 };
+inline constexpr std::uint64_t kLongestReversionMs = std::uint64_t{24} * 3600 * 1000;
 
 struct Accepted {
     MessageHeader header{.type = MessageType::accepted, .length = 0};
@@ -228,6 +254,32 @@ struct Working {
 };
 inline constexpr std::uint32_t kWorkingIntervalMs = 500;
 
+enum class OrderKind : std::uint32_t {
+    confirm,    // what was offered with revert_after_ms stays
+    give_back,  // it goes at once
+    lock,       // one-way until the data plane ends: no offers, no changes to tables, no `pass`
+    panic,      // see Order::panic
+    count_
+};
+
+struct Order {
+    MessageHeader header{.type = MessageType::order, .length = 0};
+    OrderKind kind = OrderKind::confirm;
+    Panic panic = Panic::off;  // of OrderKind::panic
+};
+
+struct OrderDone {
+    MessageHeader header{.type = MessageType::order_done, .length = 0};
+    std::uint64_t generation = 0;  // that runs
+};
+
+struct Returned {
+    MessageHeader header{.type = MessageType::returned, .length = 0};
+    std::uint64_t generation = 0;  // that runs again
+    std::uint64_t from = 0;        // that was not confirmed
+    RulesetCost cost;
+};
+
 inline constexpr std::uint64_t kMaximumTableBatch = std::uint64_t{1} << 31;
 
 static_assert(std::has_unique_object_representations_v<TablesRequest>);
@@ -238,6 +290,8 @@ static_assert(sizeof(StateFilter) == 32 && sizeof(StateRecord) == 88);
 static_assert(std::has_unique_object_representations_v<Hello>);
 static_assert(std::has_unique_object_representations_v<Accepted>);
 static_assert(std::has_unique_object_representations_v<Rejected>);
+static_assert(std::has_unique_object_representations_v<Order>);
+static_assert(std::has_unique_object_representations_v<Returned>);
 static_assert(sizeof(MessageHeader) == 16 && sizeof(PortDescription) == 24);
 
 }  // namespace sluice::contract

@@ -85,6 +85,14 @@ Result<Done> ActiveRuntime::replace(std::unique_ptr<const program::Runtime> next
                                               " ms, the old ruleset stays"};
 }
 
+Result<Done> ActiveRuntime::wait_for_workers(unsigned timeout_ms) const {
+    const std::uint64_t token = begin_period();
+    if (wait(token, timeout_ms))
+        return Done{};
+    return Error{ExitStatus::unavailable, "worker " + late_workers(token) + " has not moved for " +
+                                              std::to_string(timeout_ms) + " ms"};
+}
+
 std::uint64_t ActiveRuntime::begin_period() const {
     return rte_rcu_qsbr_start(qsbr_.get());
 }

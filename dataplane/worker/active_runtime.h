@@ -45,6 +45,8 @@ class ActiveRuntime {
     // A grace period begins now; it is over when every worker that is online has been quiescent.
     std::uint64_t begin_period() const;
     bool period_over(std::uint64_t period) const;
+    // Waits until every worker has begun a turn, so that it sees what was written before.
+    Result<Done> wait_for_workers(unsigned timeout_ms) const;
     // Null: no ruleset yet. Valid until the next `replace`.
     const program::Runtime* current() const { return owned_.get(); }
     std::uint64_t generation() const { return owned_ == nullptr ? 0 : owned_->generation(); }

@@ -195,7 +195,8 @@ WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) {
                     .fib = fib_.get(),
                     .host = host_.get(),
                     .solicitations = solicitations(),
-                    .divert = divert_.get()};
+                    .divert = divert_.get(),
+                    .panic = &control_.panic};
     spec.outputs.sockets = host_ == nullptr ? nullptr : &host_->owners();
     for (std::size_t i = 0; i < ports_.size(); ++i) {
         spec.ports.push_back({.device = ports_[i].id(),
@@ -283,6 +284,11 @@ void Bridge::refresh_sockets() {
     if (host_ != nullptr &&
         (runtime_.current() == nullptr || !runtime_.current()->asks_for_sockets()))
         host_->leave_sockets();
+}
+
+Result<Done> Bridge::set_panic(contract::Panic panic, unsigned timeout_ms) {
+    control_.panic.store(panic, std::memory_order_release);
+    return runtime_.wait_for_workers(timeout_ms);
 }
 
 void Bridge::refresh_links() {

@@ -88,6 +88,10 @@ class Bridge {
 
     ActiveRuntime& runtime() { return runtime_; }
     KillOrders& kill_orders() { return kill_orders_; }
+    // What happens to packets whatever the rules say. After success it holds on every worker; after
+    // an error on all but the one that has not moved, and there once it does.
+    Result<Done> set_panic(contract::Panic panic, unsigned timeout_ms);
+    contract::Panic panic() const { return control_.panic.load(std::memory_order_relaxed); }
     // Null where there are no gateway ports.
     route::Fib* fib() { return fib_.get(); }
     Solicitations* solicitations() { return solicitations_ ? &*solicitations_ : nullptr; }

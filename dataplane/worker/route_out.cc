@@ -311,7 +311,7 @@ void Worker::carry_out_routed(const program::Runtime& runtime) {
         act_on_routed(static_cast<unsigned>(std::countr_zero(left)), runtime);
     if (routed_->burst->size() == 0)
         return;
-    engine_.filter(runtime, *routed_->burst, routed_->judgement);
+    ask_rules(runtime, *routed_->burst, routed_->judgement);
     act_on_outgoing(runtime);
 }
 

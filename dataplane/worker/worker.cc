@@ -335,7 +335,7 @@ void Worker::hand_over(std::uint16_t port) {
 
 void Worker::judge(const program::Runtime& runtime) {
     sequence_ += burst_.size();
-    engine_.filter(runtime, burst_, judgement_);
+    ask_rules(runtime, burst_, judgement_);
     carry_out(runtime);
 }
 

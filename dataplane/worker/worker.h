@@ -30,6 +30,7 @@
 #include <vector>
 
 #include "dataplane/contract/counters.h"
+#include "dataplane/contract/message.h"
 #include "dataplane/packet/burst.h"
 #include "dataplane/packet/packet.h"
 #include "dataplane/packet/reassembly.h"
@@ -83,11 +84,14 @@ struct WorkerSpec {
     ExceptionPath* host = nullptr;
     Solicitations* solicitations = nullptr;
     DivertPath* divert = nullptr;  // null: nobody can listen on divert ports
+    // Null: the rules always decide. Writer: the main thread.
+    const std::atomic<contract::Panic>* panic = nullptr;
 };
 
 struct Control {
     ActiveRuntime* runtime = nullptr;
     std::atomic<bool> stop = false;
+    std::atomic<contract::Panic> panic = contract::Panic::off;
 };
 
 class Worker {
@@ -132,6 +136,16 @@ class Worker {
     packet::Burst::Frame frame_of(rte_mbuf*& mbuf, std::size_t place_in_burst);
     void hand_over(std::uint16_t port);
     void judge(const program::Runtime& runtime);
+
+    // -- panic.cc: what is decided without the rules --
+    contract::Panic panic() const {
+        return spec_.panic == nullptr ? contract::Panic::off
+                                      : spec_.panic->load(std::memory_order_relaxed);
+    }
+    void ask_rules(const program::Runtime& runtime, packet::Burst& burst,
+                   program::Judgement& judgement);
+    program::Verdict enter(const program::Runtime& runtime, const packet::Packet& packet,
+                           unsigned number, program::PacketMarks& marks);
 
     // -- route_out.cc: gateway ports, and what the kernel of this machine sends --
     Origin origin_of(std::uint16_t name) const;

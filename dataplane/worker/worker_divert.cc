@@ -281,8 +281,8 @@ void Worker::judge_from_programs(rte_mbuf** mbufs, unsigned count,
         judgement.told = burst.all();
         judgement.marked = 0;
         for (unsigned i = 0; i < burst.size(); ++i)
-            judgement.verdicts[i] = engine_.enter(
-                runtime, burst.packet(i), DivertPath::header_of(*of[i]).rule, judgement.mark(i));
+            judgement.verdicts[i] = enter(runtime, burst.packet(i),
+                                          DivertPath::header_of(*of[i]).rule, judgement.mark(i));
     };
     sequence_ += count;
     if (burst_.size() != 0) {
@@ -330,7 +330,7 @@ void Worker::judge_too_long(rte_mbuf* mbuf, const program::Runtime& runtime) {
         return sender_->drop_own(nullptr,
                                  reason != DropReason::none ? reason : DropReason::too_big);
     judgement_.marked = 0;
-    judgement_.verdicts[0] = engine_.enter(runtime, whole_, rule, judgement_.mark(0));
+    judgement_.verdicts[0] = enter(runtime, whole_, rule, judgement_.mark(0));
     act_on_whole(0, place, runtime);
 }
 

@@ -38,5 +38,19 @@ TEST(SlotAllocator, RestoreFindsTheGaps) {
               (std::set<std::uint32_t>{1, 3, 4, 6, 7}));
 }
 
+TEST(SlotAllocator, WhatMayComeBackIsNotGivenAway) {
+    SlotAllocator slots(4);
+    const auto first = slots.allocate();
+    slots.published();
+    slots.release(*first);
+    slots.published_for_now();
+    EXPECT_TRUE(slots.fresh().empty());
+    EXPECT_NE(slots.allocate(), first);
+    EXPECT_NE(slots.allocate(), first);
+    EXPECT_FALSE(slots.allocate());
+    slots.published();
+    EXPECT_EQ(slots.allocate(), first);
+}
+
 }  // namespace
 }  // namespace sluice::ruleset

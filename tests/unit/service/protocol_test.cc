@@ -156,7 +156,7 @@ TEST(Protocol, BytesThatAreNoUtf8DoNotThrow) {
 }
 
 TEST(Protocol, RefusesWhatIsNoRequest) {
-    const std::string deep = R"({"version":4,"operations":)" + std::string(100000, '[');
+    const std::string deep = R"({"version":5,"operations":)" + std::string(100000, '[');
     const char* bad[] = {
         "",
         "{",
@@ -165,32 +165,32 @@ TEST(Protocol, RefusesWhatIsNoRequest) {
         "17",
         "\"text\"",
         R"({})",
-        R"({"version":"4"})",
-        R"({"version":4})",
-        R"({"version":4,"operations":[]})",
-        R"({"version":4,"operations":{}})",
-        R"({"version":4,"operations":[7]})",
-        R"({"version":4,"operations":[{}]})",
-        R"({"version":4,"operations":[{"do":"dance"}]})",
-        R"({"version":4,"operations":[{"do":7}]})",
-        R"({"version":4,"operations":[{"do":"add","bytes":"7"}]})",
-        R"({"version":4,"operations":[{"do":"add","bytes":7}]})",
-        R"({"version":4,"operations":[{"do":"delete","rules":[[1]]}]})",
-        R"({"version":4,"operations":[{"do":"delete","rules":[[2,1]]}]})",
-        R"({"version":4,"operations":[{"do":"delete","rules":[[1,65536]]}]})",
-        R"({"version":4,"operations":[{"do":"delete","rules":[[-1,5]]}]})",
-        R"({"version":4,"operations":[{"do":"delete","sets":[32]}]})",
-        R"({"version":4,"operations":[{"do":"flush","in_set":99}]})",
-        R"({"version":4,"operations":[{"do":"zero","numbers":[1.5]}]})",
-        R"({"version":4,"operations":[{"do":"flush","line":-1}]})",
-        R"({"version":4,"operations":[{"do":"flush","forgive":"yes"}]})",
-        R"({"version":4,"operations":[{"do":"list","states":3}]})",
-        R"({"version":4,"operations":[{"do":"switch sets","enable":1,"disable":1}]})",
-        R"({"version":4,"operations":[{"do":"kill states","address":"x"}]})",
-        R"({"version":4,"operations":[{"do":"kill states","address":"1.2.3.4","prefix_length":33}]})",
-        R"({"version":4,"operations":[{"do":"kill states","rules":[[1,2],[3,4]]}]})",
-        R"({"version":4,"operations":[{"do":"kill states","protocol":256}]})",
-        R"({"version":4,"whole":1,"operations":[{"do":"flush"}]})",
+        R"({"version":"5"})",
+        R"({"version":5})",
+        R"({"version":5,"operations":[]})",
+        R"({"version":5,"operations":{}})",
+        R"({"version":5,"operations":[7]})",
+        R"({"version":5,"operations":[{}]})",
+        R"({"version":5,"operations":[{"do":"dance"}]})",
+        R"({"version":5,"operations":[{"do":7}]})",
+        R"({"version":5,"operations":[{"do":"add","bytes":"7"}]})",
+        R"({"version":5,"operations":[{"do":"add","bytes":7}]})",
+        R"({"version":5,"operations":[{"do":"delete","rules":[[1]]}]})",
+        R"({"version":5,"operations":[{"do":"delete","rules":[[2,1]]}]})",
+        R"({"version":5,"operations":[{"do":"delete","rules":[[1,65536]]}]})",
+        R"({"version":5,"operations":[{"do":"delete","rules":[[-1,5]]}]})",
+        R"({"version":5,"operations":[{"do":"delete","sets":[32]}]})",
+        R"({"version":5,"operations":[{"do":"flush","in_set":99}]})",
+        R"({"version":5,"operations":[{"do":"zero","numbers":[1.5]}]})",
+        R"({"version":5,"operations":[{"do":"flush","line":-1}]})",
+        R"({"version":5,"operations":[{"do":"flush","forgive":"yes"}]})",
+        R"({"version":5,"operations":[{"do":"list","states":3}]})",
+        R"({"version":5,"operations":[{"do":"switch sets","enable":1,"disable":1}]})",
+        R"({"version":5,"operations":[{"do":"kill states","address":"x"}]})",
+        R"({"version":5,"operations":[{"do":"kill states","address":"1.2.3.4","prefix_length":33}]})",
+        R"({"version":5,"operations":[{"do":"kill states","rules":[[1,2],[3,4]]}]})",
+        R"({"version":5,"operations":[{"do":"kill states","protocol":256}]})",
+        R"({"version":5,"whole":1,"operations":[{"do":"flush"}]})",
         deep.c_str(),
     };
     for (const char* text : bad) {
@@ -201,8 +201,47 @@ TEST(Protocol, RefusesWhatIsNoRequest) {
     }
 }
 
+TEST(Protocol, AnApplyMayBeEmptyButNotAPart) {
+    Request request{.whole = true, .operations = {}, .apply = ApplyOrder{}};
+    for (const auto states : {KeptStates::of_rules, KeptStates::all, KeptStates::none}) {
+        request.apply = ApplyOrder{.if_generation = 42, .confirm_s = 60, .states = states};
+        const auto back = decode_request(encode(request));
+        ASSERT_TRUE(back) << back.error().message;
+        EXPECT_EQ(*back, request);
+    }
+    request.whole = false;
+    EXPECT_FALSE(decode_request(encode(request)));
+    EXPECT_FALSE(decode_request(R"({"version":5,"whole":true,"apply":{"confirm":86401}})"));
+    EXPECT_FALSE(decode_request(R"({"version":5,"whole":true,"apply":{"states":3}})"));
+    EXPECT_FALSE(decode_request(R"({"version":5,"whole":true,"apply":7})"));
+}
+
+TEST(Protocol, AnOrderToTheDataPlaneStandsAlone) {
+    Request request;
+    request.operations.push_back({.what = SafetyOperation{SafetyOperation::Order::panic_pass}});
+    const auto back = decode_request(encode(request));
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(*back, request);
+    EXPECT_TRUE(changes_something(request.operations.front()));
+    request.operations.push_back(request.operations.front());
+    EXPECT_FALSE(decode_request(encode(request)));
+    EXPECT_FALSE(decode_request(R"({"version":5,"operations":[{"do":"safety","order":6}]})"));
+}
+
+TEST(Protocol, AResponseTellsWhatWasAppliedAndWhatHoldsBesideTheRules) {
+    Response response;
+    response.generation = 43;
+    response.applied = ApplyReport{.generation_before = 42,
+                                   .difference = {.added = 3, .removed = 1, .changed = 2}};
+    response.condition = {.panic = contract::Panic::deny, .locked = true, .confirm_ms = 5000};
+    const auto back = decode_response(encode(response));
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(*back, response);
+    EXPECT_FALSE(decode_response(R"({"version":5,"condition":{"panic":3}})"));
+}
+
 TEST(Protocol, RulesStandBehindTheRequestAndNoneIsLeft) {
-    const std::string request = R"({"version":4,"operations":[{"do":"add","bytes":3}]})";
+    const std::string request = R"({"version":5,"operations":[{"do":"add","bytes":3}]})";
     const auto behind = [&](std::string_view rules) {
         return decode_request(request + std::string(1, '\0') + std::string(rules));
     };

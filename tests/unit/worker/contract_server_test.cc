@@ -11,6 +11,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "dataplane/contract/snapshot.h"
@@ -77,7 +79,11 @@ class ContractServerTest : public testing::Test {
                      return Error{ExitStatus::data, refusal_};
                  return std::vector<std::byte>(batch.begin(), batch.end());
              },
-             .list_tables = [this] { return tables_; }});
+             .list_tables = [this] { return tables_; },
+             .set_panic = [this](contract::Panic panic) -> Result<Done> {
+                 panics_.push_back(panic);
+                 return Done{};
+             }});
     }
 
     std::string path() const { return folder_ + "/dataplane.sock"; }
@@ -105,6 +111,7 @@ class ContractServerTest : public testing::Test {
     std::vector<contract::StateRecord> records_;
     std::vector<contract::StateFilter> filters_;
     std::vector<contract::TableDescriptor> tables_;
+    std::vector<contract::Panic> panics_;
     bool with_tables_ = false;
     unsigned slow_steps_ = 0;  // of the next batch, each a tenth of the interval of Working
 };
@@ -160,7 +167,7 @@ class Client {
     }
 
     // A sealed image that says `generation`, offered as `offered`.
-    void offer(std::uint64_t generation, std::uint64_t offered) {
+    void offer(std::uint64_t generation, std::uint64_t offered, std::uint64_t revert_after_ms = 0) {
         contract::SnapshotHeader image;
         image.generation = generation;
         const UniqueFd file(memfd_create("image", MFD_ALLOW_SEALING));
@@ -172,7 +179,14 @@ class Client {
         message.header.length = sizeof message;
         message.generation = offered;
         message.size = sizeof image;
+        message.revert_after_ms = revert_after_ms;
         send(&message, sizeof message, file.get());
+    }
+
+    void order(contract::OrderKind kind, contract::Panic panic = contract::Panic::off) {
+        contract::Order message{.kind = kind, .panic = panic};
+        message.header.length = sizeof message;
+        send(&message, sizeof message);
     }
 
     ssize_t length() const { return length_; }
@@ -464,6 +478,138 @@ TEST_F(ContractServerTest, SaysThatItWorksOnALargeBatch) {
     }
     EXPECT_EQ(client.read<contract::TablesReply>().header.type,
               contract::MessageType::tables_reply);
+}
+
+class ContractServerSafetyTest : public ContractServerTest {
+  protected:
+    void connect() {
+        server_.emplace(std::move(*listen()));
+        greet();
+    }
+    contract::Hello greet() {
+        client_ = std::make_unique<Client>(path());
+        server_->on_listener();
+        return client_->read<contract::Hello>();
+    }
+    // The control plane dies.
+    void hang_up() {
+        client_.reset();
+        server_->on_client();
+        ASSERT_EQ(server_->client(), -1);
+    }
+    contract::MessageType offer(std::uint64_t generation, std::uint64_t revert_after_ms = 0) {
+        client_->offer(generation, generation, revert_after_ms);
+        server_->on_client();
+        return client_->read<contract::Accepted>().header.type;
+    }
+    std::string refusal_of_offer(std::uint64_t generation, std::uint64_t revert_after_ms = 0) {
+        client_->offer(generation, generation, revert_after_ms);
+        server_->on_client();
+        return client_->read<contract::Rejected>().reason;
+    }
+    std::string order(contract::OrderKind kind, contract::Panic panic = contract::Panic::off) {
+        client_->order(kind, panic);
+        server_->on_client();
+        const auto answer = client_->read<contract::Rejected>();
+        return answer.header.type == contract::MessageType::order_done ? "" : answer.reason;
+    }
+    std::uint64_t generation_of_last_published() const {
+        contract::SnapshotHeader header;
+        std::memcpy(&header, published_.back().data(), sizeof header);
+        return header.generation;
+    }
+
+    std::optional<ContractServer> server_;
+    std::unique_ptr<Client> client_;
+};
+
+TEST_F(ContractServerSafetyTest, GoesBackByItsOwnClockAndTells) {
+    connect();
+    EXPECT_EQ(refusal_of_offer(5, 50), "there is no ruleset yet to go back to");
+    ASSERT_EQ(offer(5), contract::MessageType::accepted);
+    ASSERT_EQ(offer(6, 50), contract::MessageType::accepted);
+    server_->tend();
+    EXPECT_EQ(server_->generation(), 6u);
+    EXPECT_EQ(refusal_of_offer(7),
+              "generation 6 waits for its confirmation: confirm it or give it back first");
+    usleep(60'000);
+    server_->tend();
+    EXPECT_EQ(server_->generation(), 5u);
+    EXPECT_EQ(generation_of_last_published(), 5u);
+    const auto returned = client_->read<contract::Returned>();
+    EXPECT_EQ(returned.header.type, contract::MessageType::returned);
+    EXPECT_EQ(returned.generation, 5u);
+    EXPECT_EQ(returned.from, 6u);
+    EXPECT_EQ(client_->descriptors().size(), 1u);
+    EXPECT_EQ(order(contract::OrderKind::confirm),
+              "nothing waits to be confirmed: generation 6 has gone back already");
+    // No number is given twice.
+    EXPECT_EQ(refusal_of_offer(6), "generation 6 does not follow generation 6, which ran before");
+    EXPECT_EQ(offer(7), contract::MessageType::accepted);
+}
+
+TEST_F(ContractServerSafetyTest, GoesBackWithoutAControlPlaneAndTellsTheNextOne) {
+    connect();
+    offer(5);
+    offer(6, 100);
+    hang_up();
+    EXPECT_GT(greet().confirm_ms, 0u);
+    hang_up();
+    refusal_ = "worker 0 sleeps";
+    usleep(110'000);
+    server_->tend();
+    EXPECT_EQ(server_->generation(), 6u) << "what cannot be published does not run";
+    refusal_.clear();
+    server_->tend();
+    const contract::Hello hello = greet();
+    EXPECT_EQ(hello.generation, 5u);
+    EXPECT_EQ(hello.returned_from, 6u);
+    EXPECT_EQ(hello.highest_generation, 6u);
+    EXPECT_EQ(hello.confirm_ms, 0u);
+}
+
+TEST_F(ContractServerSafetyTest, ConfirmAndGiveBackEndTheWait) {
+    connect();
+    offer(5);
+    EXPECT_EQ(order(contract::OrderKind::confirm), "nothing waits to be confirmed");
+    offer(6, 10);
+    EXPECT_EQ(order(contract::OrderKind::confirm), "");
+    usleep(20'000);
+    server_->tend();
+    EXPECT_EQ(server_->generation(), 6u);
+    offer(7, 60'000);
+    client_->order(contract::OrderKind::give_back);
+    server_->on_client();
+    EXPECT_EQ(client_->read<contract::Returned>().generation, 6u);
+    EXPECT_EQ(client_->read<contract::OrderDone>().generation, 6u);
+    EXPECT_EQ(server_->generation(), 6u);
+}
+
+TEST_F(ContractServerSafetyTest, TheLockIsOneWay) {
+    connect();
+    offer(5);
+    offer(6, 60'000);
+    EXPECT_NE(order(contract::OrderKind::lock), "") << "what waits could not be confirmed any more";
+    EXPECT_EQ(order(contract::OrderKind::confirm), "");
+    EXPECT_EQ(order(contract::OrderKind::lock), "");
+    for (int restart = 0; restart < 2; ++restart) {
+        EXPECT_NE(refusal_of_offer(7).find("locked"), std::string::npos);
+        EXPECT_NE(order(contract::OrderKind::panic, contract::Panic::pass).find("locked"),
+                  std::string::npos);
+        hang_up();
+        EXPECT_EQ(greet().locked, 1u);
+    }
+    EXPECT_EQ(published_.size(), 2u);
+    EXPECT_EQ(order(contract::OrderKind::panic, contract::Panic::deny), "");
+    EXPECT_EQ(order(contract::OrderKind::panic), "");
+    EXPECT_EQ(panics_, (std::vector{contract::Panic::deny, contract::Panic::off}));
+}
+
+TEST_F(ContractServerSafetyTest, PanicOutlivesTheControlPlane) {
+    connect();
+    EXPECT_EQ(order(contract::OrderKind::panic, contract::Panic::pass), "");
+    hang_up();
+    EXPECT_EQ(greet().panic, contract::Panic::pass);
 }
 
 }  // namespace

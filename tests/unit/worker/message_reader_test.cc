@@ -78,7 +78,7 @@ TEST(MessageReaderTest, FiltersOfStatesAreReadOrRefused) {
 
 TEST(MessageReaderTest, EveryRefusalSaysWhy) {
     EXPECT_EQ(refusal(good_offer(), 1, 5), "a message of 5 bytes is shorter than its header");
-    EXPECT_EQ(refusal(good_offer(), 1, 24), "the message says that it has 40 bytes and has 24");
+    EXPECT_EQ(refusal(good_offer(), 1, 24), "the message says that it has 48 bytes and has 24");
     EXPECT_EQ(refusal(good_offer(), 0), "an offer comes with one descriptor, not 0");
     EXPECT_EQ(refusal(good_offer(), 2), "an offer comes with one descriptor, not 2");
     contract::Offer offer = good_offer();
@@ -94,7 +94,7 @@ TEST(MessageReaderTest, EveryRefusalSaysWhy) {
     EXPECT_EQ(refusal(offer), "a message of type 1 is not expected here");
     offer = good_offer();
     offer.header.length = 24;
-    EXPECT_EQ(refusal(offer, 1, 24), "an offer has 40 bytes, not 24");
+    EXPECT_EQ(refusal(offer, 1, 24), "an offer has 48 bytes, not 24");
     offer = good_offer();
     offer.size = 8;
     EXPECT_EQ(refusal(offer), "a snapshot cannot have 8 bytes");
@@ -137,6 +137,36 @@ TEST(MessageReaderTest, OnlySealedFilesOfTheRightSizeAreTaken) {
     const UniqueFd other(open("/dev/null", O_RDONLY));
     EXPECT_FALSE(check_image_file(other.get(), 0));
     EXPECT_FALSE(check_image_file(-1, 0));
+}
+
+TEST(MessageReaderTest, AnOfferForATimeHasABoundAndNoTables) {
+    contract::Offer offer = good_offer();
+    offer.revert_after_ms = contract::kLongestReversionMs;
+    EXPECT_TRUE(read_request(std::as_bytes(std::span(&offer, 1)), 1));
+    offer.with_tables = 1;
+    EXPECT_EQ(refusal(offer), "tables do not return with a ruleset that is not confirmed");
+    offer.with_tables = 0;
+    ++offer.revert_after_ms;
+    EXPECT_EQ(refusal(offer), "an offer cannot wait for its confirmation longer than 24 hours");
+}
+
+TEST(MessageReaderTest, AnOrderSaysClearlyWhatIsToBeDone) {
+    const auto refused = [](contract::OrderKind kind, contract::Panic panic, std::size_t files) {
+        contract::Order order{.kind = kind, .panic = panic};
+        order.header.length = sizeof order;
+        const auto result = read_request(std::as_bytes(std::span(&order, 1)), files);
+        return result ? std::string() : result.error().message;
+    };
+    using Kind = contract::OrderKind;
+    using contract::Panic;
+    constexpr char kUnclear[] = "an order does not say clearly what is to be done";
+    EXPECT_EQ(refused(Kind::panic, Panic::deny, 0), "");
+    EXPECT_EQ(refused(Kind::lock, Panic::off, 0), "");
+    EXPECT_EQ(refused(Kind::lock, Panic::pass, 0), kUnclear);
+    EXPECT_EQ(refused(Kind::count_, Panic::off, 0), kUnclear);
+    EXPECT_EQ(refused(Kind::panic, static_cast<Panic>(3), 0), kUnclear);
+    EXPECT_EQ(refused(Kind::lock, Panic::off, 1),
+              "an order comes without a descriptor, not with 1");
 }
 
 }  // namespace

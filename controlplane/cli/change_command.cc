@@ -1,0 +1,246 @@
+#include "controlplane/cli/change_command.h"
+
+#include <algorithm>
+#include <iterator>
+#include <limits>
+
+#include "controlplane/language/names.h"
+#include "controlplane/language/words.h"
+
+namespace sluice::cli {
+namespace {
+
+using language::ParseError;
+using language::quote;
+using Order = service::SafetyOperation::Order;
+
+constexpr std::string_view kVerbs[] = {"apply", "confirm", "rollback", "lock", "panic"};
+
+bool is_short_flag(std::string_view word) {
+    return word.size() > 1 && word.front() == '-' && word[1] != '-';
+}
+
+class Parser {
+  public:
+    explicit Parser(std::span<const std::string> arguments) : arguments_(arguments) {}
+
+    Result<ChangeCommand, ParseError> parse() {
+        while (is_short_flag(word()))
+            if (!read_flags())
+                return error_;
+        const std::string verb = word();
+        ++at_;
+        const bool good = verb == "apply" ? read_apply() : read_order(verb);
+        if (!good)
+            return error_;
+        command_.quiet = flags_.quiet;
+        return command_;
+    }
+
+  private:
+    std::string word() const { return at_ < arguments_.size() ? arguments_[at_] : std::string(); }
+
+    bool fail(std::string message, ExitStatus status = ExitStatus::usage) {
+        std::size_t column = 1;
+        for (std::size_t i = 0; i < at_ && i < arguments_.size(); ++i)
+            column += arguments_[i].size() + 1;
+        error_ = ParseError{status, column, at_, std::move(message), {}};
+        return false;
+    }
+
+    bool read_flags() {
+        const std::string flags = word();
+        for (const char letter : flags.substr(1)) {
+            switch (letter) {
+                case 'q':
+                    flags_.quiet = true;
+                    [[fallthrough]];
+                case 'f':
+                    flags_.force = true;
+                    break;
+                case 'n':
+                    flags_.test_only = true;
+                    break;
+                case 'v':
+                    flags_.verbose = true;
+                    break;
+                default:
+                    return fail("unknown flag \"-" + std::string(1, letter) +
+                                "\" with this command; expected -f, -n, -q or -v");
+            }
+        }
+        ++at_;
+        return true;
+    }
+
+    // Goes on to the value of an option.
+    bool next_value(const char* expected) {
+        ++at_;
+        return at_ < arguments_.size() || fail(std::string("missing ") + expected);
+    }
+
+    static std::optional<std::uint64_t> number(std::string_view text) {
+        std::uint64_t result = 0;
+        if (text.empty() || text.size() > 18)
+            return std::nullopt;
+        for (const char c : text) {
+            if (c < '0' || c > '9')
+                return std::nullopt;
+            result = result * 10 + static_cast<std::uint64_t>(c - '0');
+        }
+        return result;
+    }
+
+    bool read_generation() {
+        if (!next_value("generation after --if-gen"))
+            return false;
+        command_apply_.order.if_generation = number(word());
+        return command_apply_.order.if_generation ||
+               fail("bad generation " + quote(word()) + " of --if-gen; expected a number",
+                    ExitStatus::data);
+    }
+
+    bool read_confirm() {
+        if (!next_value("time after --confirm, for instance 60s or 5m"))
+            return false;
+        std::string text = word();
+        std::uint64_t unit = 1;
+        if (text.ends_with('s') || text.ends_with('m') || text.ends_with('h')) {
+            unit = text.back() == 's' ? 1 : text.back() == 'm' ? 60 : 3600;
+            text.pop_back();
+        }
+        const auto value = number(text);
+        const auto longest = static_cast<std::uint64_t>(service::kLongestConfirm.count());
+        if (!value || *value == 0 || *value > longest / unit)
+            return fail("bad time " + quote(word()) +
+                            " of --confirm; expected 1s to 24h, for instance 60s or 5m",
+                        ExitStatus::data);
+        command_apply_.order.confirm_s = static_cast<std::uint32_t>(*value * unit);
+        return true;
+    }
+
+    bool read_states() {
+        if (!next_value("word after --states: keep or flush"))
+            return false;
+        if (word() == "keep")
+            command_apply_.order.states = service::KeptStates::all;
+        else if (word() == "flush")
+            command_apply_.order.states = service::KeptStates::none;
+        else if (word() == "recheck")
+            return fail("not supported yet: --states recheck", ExitStatus::unavailable);
+        else
+            return fail("bad word " + quote(word()) + " after --states; expected keep or flush");
+        return true;
+    }
+
+    bool read_apply() {
+        for (; at_ < arguments_.size(); ++at_) {
+            const std::string option = word();
+            if (option == "--if-gen") {
+                if (!read_generation())
+                    return false;
+            } else if (option == "--confirm") {
+                if (!read_confirm())
+                    return false;
+            } else if (option == "--states") {
+                if (!read_states())
+                    return false;
+            } else if (is_short_flag(option)) {
+                if (!read_flags())
+                    return false;
+                --at_;
+            } else if (option.starts_with("--")) {
+                return fail("unknown option " + quote(option) +
+                            " of apply; expected --if-gen, --confirm or --states");
+            } else if (!command_apply_.path.empty()) {
+                return fail("found " + quote(option) + "; apply takes one file");
+            } else {
+                command_apply_.path = option;
+            }
+        }
+        if (command_apply_.path.empty())
+            return fail("missing file after apply");
+        if (flags_.test_only && command_apply_.order != service::ApplyOrder())
+            return fail("-n applies nothing: leave out the options of apply");
+        command_apply_.flags = flags_;
+        command_.what = command_apply_;
+        return true;
+    }
+
+    bool read_order(const std::string& verb) {
+        if (flags_.test_only)
+            return fail("-n and " + verb + " do not go together");
+        service::SafetyOperation operation;
+        if (verb == "rollback") {
+            operation.order = Order::give_back;
+        } else if (verb == "lock") {
+            operation.order = Order::lock;
+        } else if (verb == "panic") {
+            const std::string how = word();
+            if (how == "deny")
+                operation.order = Order::panic_deny;
+            else if (how == "pass")
+                operation.order = Order::panic_pass;
+            else if (how == "off")
+                operation.order = Order::panic_off;
+            else
+                return fail(how.empty() ? "missing word after panic: deny, pass or off"
+                                        : "bad word " + quote(how) +
+                                              " after panic; expected deny, pass or off");
+            ++at_;
+        }
+        if (at_ < arguments_.size())
+            return fail("found " + quote(word()) + "; expected the end of the command");
+        command_.what = operation;
+        return true;
+    }
+
+    std::span<const std::string> arguments_;
+    std::size_t at_ = 0;
+    language::Flags flags_;
+    ApplyCommand command_apply_;
+    ChangeCommand command_;
+    ParseError error_;
+};
+
+std::string seconds_text(std::uint32_t milliseconds) {
+    return std::to_string((milliseconds + 999) / 1000) + " s";
+}
+
+}  // namespace
+
+bool is_change_command(std::span<const std::string> arguments) {
+    const auto verb = std::find_if_not(arguments.begin(), arguments.end(), is_short_flag);
+    return verb != arguments.end() &&
+           std::find(std::begin(kVerbs), std::end(kVerbs), *verb) != std::end(kVerbs);
+}
+
+Result<ChangeCommand, ParseError> parse_change_command(std::span<const std::string> arguments) {
+    return Parser(arguments).parse();
+}
+
+std::string applied_text(const service::Response& response, unsigned milliseconds) {
+    const service::ApplyReport report = response.applied.value_or(service::ApplyReport());
+    std::string text = "generation " + std::to_string(report.generation_before) + " -> " +
+                       std::to_string(response.generation) + " (" +
+                       ruleset::to_string(report.difference) + ", " + std::to_string(milliseconds) +
+                       " ms)\n";
+    if (response.condition.confirm_ms != 0)
+        text += "It goes back in " + seconds_text(response.condition.confirm_ms) +
+                " unless you type `ipfw confirm`.\n";
+    return text;
+}
+
+std::vector<std::string> warnings_of(const service::Condition& condition) {
+    std::vector<std::string> result;
+    if (condition.panic != contract::Panic::off)
+        result.push_back(std::string("panic: everything ") +
+                         (condition.panic == contract::Panic::deny ? "is dropped" : "passes") +
+                         ", these rules are not asked; `ipfw panic off` ends it");
+    if (condition.confirm_ms != 0)
+        result.push_back("these rules go back in " + seconds_text(condition.confirm_ms) +
+                         " unless `ipfw confirm` comes before");
+    return result;
+}
+
+}  // namespace sluice::cli
