@@ -72,6 +72,27 @@ def test_reload_without_the_rule_takes_its_states_along(stateful):
         assert not stream.goes_on(1, 1.0)
 
 
+def test_apply_says_what_becomes_of_states(stateful):
+    """The rule goes: its states live on with keep, and end without; with flush all end."""
+    bed, appliance = stateful
+    appliance.load(ruleset(bed))
+    with echo_server(bed.b, PORT, bed.b.ipv4), conversation(bed) as stream:
+        assert stream.goes_on()
+        without = appliance.rule_file(ruleset(bed, with_connections=False), "without.rules")
+        whole = appliance.rule_file(ruleset(bed), "whole.rules")
+        appliance.must("apply", "--states", "keep", without)
+        assert "tcp" not in appliance.must("list")
+        # They do not end with the next change either, nor with one of a sysctl.
+        appliance.must("-q", "sysctl", "net.inet.ip.fw.autoinc_step=10")
+        appliance.must("-q", "sysctl", "net.inet.ip.fw.autoinc_step=100")
+        assert appliance.state_count() == 1
+        assert stream.goes_on()
+        appliance.must("apply", without)
+        assert appliance.state_count() == 1, "kept once, kept until it ends"
+        appliance.must("apply", "--states", "flush", whole)
+        assert appliance.state_count() == 0
+
+
 def test_kept_states(stateful):
     bed, appliance = stateful
     appliance.load(ruleset(bed))
