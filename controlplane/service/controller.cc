@@ -184,6 +184,8 @@ void Controller::on_up(DataplaneGreeting greeting) {
         return next_change();
     }
     foreign_.reset();
+    if (restarted)
+        give_up_unconfirmed();
     const bool in_step = greeted_ && !restarted && hello.generation == generation_;
     const bool ours = !greeted_ || restarted;
     greeted_ = true;
@@ -223,6 +225,7 @@ Result<Done> Controller::adopt(const contract::Hello& hello, int snapshot) {
     Result<Ruleset> restored = restore_from_snapshot(snapshot, hello);
     if (!restored)
         return restored.error();
+    predecessor_.reset();
     restored->reserve_ids(std::max(ruleset_.next_id(), hello.next_rule_id));
     ruleset_ = std::move(*restored);
     return Done{};
@@ -569,6 +572,7 @@ void Controller::on_answered(const Result<contract::Accepted>& answer) {
     // Many rules may go; that takes time for which the client need not wait.
     const ruleset::Ruleset old = std::exchange(ruleset_, std::move(done.ruleset));
     if (done.revert_after.count() != 0) {
+        predecessor_ = old;
         // What went may come back, with its slots.
         ruleset_.published_for_now();
         reverts_at_ = EventLoop::Clock::now() + done.revert_after;

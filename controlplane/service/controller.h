@@ -157,6 +157,7 @@ class Controller {
     ApplyReport report_of(const ruleset::Ruleset& next) const;
     void give_order(Change next);
     void on_ordered(const Result<Done>& answer);
+    void give_up_unconfirmed();
     void on_returned(const contract::Returned& returned, int snapshot);
 
     Response ready(std::vector<OperationResult> results) const;
@@ -205,6 +206,8 @@ class Controller {
     std::uint32_t slot_capacity_ = 0;  // of the data plane
     // The ruleset that runs goes back then, unless it is confirmed.
     std::optional<EventLoop::Clock::time_point> reverts_at_;
+    // What ran before it: a data plane that is restarted meanwhile gets that.
+    std::optional<ruleset::Ruleset> predecessor_;
     std::optional<Killing> killing_;
     std::optional<Tabling> tabling_;
     bool imaging_ = false;    // the contents of all tables have been asked for

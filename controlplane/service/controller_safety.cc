@@ -145,6 +145,7 @@ void Controller::on_ordered(const Result<Done>& answer) {
     switch (std::get<SafetyOperation>(done.request.operations.front().what).order) {
         case Order::confirm:
             reverts_at_.reset();
+            predecessor_.reset();
             ruleset_.published();
             sentence = generation + " is confirmed";
             break;
@@ -175,9 +176,22 @@ void Controller::on_ordered(const Result<Done>& answer) {
     next_change();
 }
 
+// The data plane was restarted before the ruleset was confirmed, and knows no predecessor any more.
+void Controller::give_up_unconfirmed() {
+    if (!predecessor_)
+        return;
+    ruleset::TableCatalogue tables = std::as_const(ruleset_).tables();
+    ruleset_ = std::move(*std::exchange(predecessor_, std::nullopt));
+    ruleset_.tables() = std::move(tables);
+    report_("generation " + std::to_string(generation_) +
+            " was not confirmed before sluice-dataplane was restarted: the rules before it are "
+            "given to it");
+}
+
 // No offer is under way: while a ruleset waits for its confirmation none is made.
 void Controller::on_returned(const contract::Returned& returned, int snapshot) {
     reverts_at_.reset();
+    predecessor_.reset();
     contract::Hello hello;
     hello.generation = returned.generation;
     hello.slot_capacity = slot_capacity_;

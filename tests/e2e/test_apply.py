@@ -101,6 +101,20 @@ def test_goes_back_by_itself(own_bed, own_appliance, fate):
     assert appliance.counters(100)[0] >= counted + 2
 
 
+def test_a_restarted_data_plane_gets_what_was_confirmed(own_bed, own_appliance):
+    appliance = own_appliance
+    appliance.start()
+    appliance.load(RULES)
+    rules = appliance.must("-S", "list")
+    apply(appliance, SHUT, "--confirm", "1m")
+    appliance.stop_dataplane(signal.SIGKILL)
+    appliance.start_dataplane()
+    assert eventually(lambda: connected(appliance), 20)
+    assert eventually(lambda: own_bed.a.ping(own_bed.b.ipv4, 1), 10)
+    assert appliance.must("-S", "list") == rules
+    appliance.must("add", "500", "count", "ip", "from", "any", "to", "any")
+
+
 def test_confirm_and_rollback_end_the_wait(own_bed, own_appliance):
     appliance = own_appliance
     appliance.start()
