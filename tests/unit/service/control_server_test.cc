@@ -30,14 +30,16 @@ class ControlServerTest : public testing::Test {
     }
 
     Result<Done> listen() {
-        auto server = ControlServer::listen(*loop_, path_, "",
-                                            [this](Request request, ControlServer::Reply reply) {
-                                                ++requests_;
-                                                if (hold_)
-                                                    held_.push_back(std::move(reply));
-                                                else
-                                                    reply(answer_to(request));
-                                            });
+        auto server = ControlServer::listen(
+            *loop_, path_, access_,
+            [this](Request request, const Peer& peer, ControlServer::Reply reply) {
+                last_peer_ = peer;
+                ++requests_;
+                if (hold_)
+                    held_.push_back(std::move(reply));
+                else
+                    reply(answer_to(request));
+            });
         if (!server)
             return server.error();
         server_ = std::move(*server);
@@ -95,6 +97,8 @@ class ControlServerTest : public testing::Test {
     std::unique_ptr<EventLoop> loop_;
     std::string folder_, path_;
     std::unique_ptr<ControlServer> server_;
+    Access access_;
+    Peer last_peer_;
     int requests_ = 0;
     bool hold_ = false;
     std::vector<ControlServer::Reply> held_;
@@ -128,7 +132,7 @@ TEST_F(ControlServerTest, AnswersOneRequestAfterTheOther) {
 
 TEST_F(ControlServerTest, ASecondControlPlaneIsRefusedAndAStaleSocketIsNot) {
     ASSERT_TRUE(listen());
-    const auto second = ControlServer::listen(*loop_, path_, "", [](Request, auto) {});
+    const auto second = ControlServer::listen(*loop_, path_, {}, [](Request, const Peer&, auto) {});
     ASSERT_FALSE(second);
     EXPECT_NE(second.error().message.find("another sluice-controlplane"), std::string::npos);
     // A crash leaves the file behind.
@@ -148,7 +152,8 @@ TEST_F(ControlServerTest, AFileInTheWayIsNotRemoved) {
 
 TEST_F(ControlServerTest, AnUnknownGroupIsSaid) {
     const auto server =
-        ControlServer::listen(*loop_, path_, "no-such-group-here", [](Request, auto) {});
+        ControlServer::listen(*loop_, path_, {.group = "no-such-group-here", .roles = {}},
+                              [](Request, const Peer&, auto) {});
     ASSERT_FALSE(server);
     EXPECT_NE(server.error().message.find("no-such-group-here"), std::string::npos);
     EXPECT_FALSE(std::filesystem::exists(path_));
@@ -198,6 +203,26 @@ TEST_F(ControlServerTest, TooManyClientsAreTurnedAway) {
     const UniqueFd next = client();
     put(next, flush_request());
     EXPECT_TRUE(answer(next));
+}
+
+TEST_F(ControlServerTest, TheHandlerKnowsWhoAsks) {
+    ASSERT_TRUE(listen());
+    const UniqueFd fd = client();
+    put(fd, flush_request());
+    ASSERT_TRUE(answer(fd));
+    EXPECT_EQ(last_peer_.user, geteuid());
+    EXPECT_EQ(last_peer_.process, getpid());
+    EXPECT_EQ(last_peer_.role, Role::admin);
+}
+
+TEST_F(ControlServerTest, WhoHasARoleCanConnect) {
+    config::Control names;
+    names.read = {"daemon"};
+    access_.roles = *Roles::resolve(names);
+    ASSERT_TRUE(listen());
+    struct stat status {};
+    ASSERT_EQ(stat(path_.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, 0666u);
 }
 
 TEST_F(ControlServerTest, AnAnswerForAClientThatIsGoneIsDropped) {
