@@ -17,6 +17,7 @@
 #include <cstring>
 #include <ctime>
 #include <memory>
+#include <set>
 
 namespace sluice {
 
@@ -148,29 +149,30 @@ Result<Done> keep_only(Capabilities kept) {
     const int signal = SIGRTMIN + 3;
     if (sigaction(signal, &action, nullptr) != 0)
         return failed("sigaction");
+    if (!keep_in_this_thread(kept))
+        return failed("the capabilities of the process cannot be given up");
     const pid_t process = getpid();
-    const pid_t own = gettid();
-    bool complete = keep_in_this_thread(kept);
+    std::set<pid_t> told;
     Capabilities excess = 0;
-    complete = complete && for_each_thread([&](pid_t thread) {
-                   if (thread != own)
-                       syscall(SYS_tgkill, process, thread, signal);
-               });
-    for (unsigned waited = 0; complete && waited < kWaitMs; ++waited) {
+    for (unsigned waited = 0; waited < kWaitMs; ++waited) {
         excess = 0;
-        complete = for_each_thread([&](pid_t thread) { excess |= excess_of(thread, kept); });
+        // Whoever has nothing to give up is not told: it might listen only when a filter of system
+        // calls is there already.
+        const bool complete = for_each_thread([&](pid_t thread) {
+            const Capabilities own = excess_of(thread, kept);
+            excess |= own;
+            if (own != 0 && told.insert(thread).second)
+                syscall(SYS_tgkill, process, thread, signal);
+        });
+        if (!complete)
+            return failed("the threads of the process cannot be listed");
         if (excess == 0)
-            break;
+            return Done{};
         const timespec pause{.tv_sec = 0, .tv_nsec = 1'000'000};
         nanosleep(&pause, nullptr);
     }
-    // The handler stays: a thread that is very late must not die of the signal.
-    if (!complete)
-        return failed("the capabilities of the process cannot be given up");
-    if (excess != 0)
-        return Error{ExitStatus::os,
-                     "a thread does not give up its capabilities (" + names_of(excess) + ")"};
-    return Done{};
+    return Error{ExitStatus::os,
+                 "a thread does not give up its capabilities (" + names_of(excess) + ")"};
 }
 
 Capabilities effective_capabilities() {

@@ -156,6 +156,7 @@ class Appliance:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, open(
                 self.directory / f"{daemon}.out", "ab") as output:
             listener.bind(str(notices))
+            notices.chmod(0o666)  # the daemon may become somebody else
             listener.settimeout(0.1)
             process = self.namespace.start(str(program), "--config", str(self.config),
                                            stdout=output, stderr=output,

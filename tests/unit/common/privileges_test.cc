@@ -107,6 +107,34 @@ TEST_F(PrivilegesTest, AThreadThatDoesNotIsSaid) {
         0);
 }
 
+// A signal that comes when the filter of system calls is there already would end the process.
+TEST_F(PrivilegesTest, AThreadWithNothingToGiveUpIsNotInterrupted) {
+    EXPECT_EQ(in_a_child([] {
+                  if (!become("daemon", 0))
+                      return 1;
+                  std::atomic<bool> end{false};
+                  std::atomic<bool> interrupted{false};
+                  std::thread deaf([&] {
+                      sigset_t all;
+                      sigfillset(&all);
+                      pthread_sigmask(SIG_BLOCK, &all, nullptr);
+                      while (!end)
+                          usleep(500);
+                      sigset_t pending;
+                      sigpending(&pending);
+                      for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal)
+                          if (sigismember(&pending, signal) == 1)
+                              interrupted = true;
+                  });
+                  usleep(10'000);
+                  const bool kept = static_cast<bool>(keep_only(0));
+                  end = true;
+                  deaf.join();
+                  return kept && !interrupted ? 0 : 2;
+              }),
+              0);
+}
+
 TEST_F(PrivilegesTest, NothingNewByExecution) {
     EXPECT_EQ(in_a_child([] {
                   return forbid_new_privileges() && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 ? 0
