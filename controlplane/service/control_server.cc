@@ -174,6 +174,9 @@ void ControlServer::read_from(ClientId id) {
         return;
     if (n <= 0)
         return drop(id);
+    if (held() + static_cast<std::size_t>(n) > kMaximumHeld)
+        return dismiss(id, {ExitStatus::unavailable,
+                            "sluice-controlplane holds too much for its clients already"});
     client.reader.append(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
     if (!client.busy)
         handle_next(id);
@@ -181,7 +184,8 @@ void ControlServer::read_from(ClientId id) {
 
 void ControlServer::handle_next(ClientId id) {
     Client& client = clients_.at(id);
-    Result<std::optional<std::string>> message = client.reader.next();
+    Result<std::optional<std::string>> message = client.reader.next(
+        client.peer.role == Role::read ? kMaximumRequestOfReaders : kMaximumMessageSize);
     if (message && !*message)
         return;  // not whole yet; the deadline goes on
     client.busy = true;
@@ -206,6 +210,9 @@ void ControlServer::answer(ClientId id, const Response& response) {
     if (body.size() > kMaximumMessageSize)
         body = encode(refusal(
             {ExitStatus::unavailable, "the answer is too long; list fewer rules at a time"}));
+    else if (held() + body.size() > kMaximumHeld)
+        body = encode(refusal({ExitStatus::unavailable,
+                               "sluice-controlplane holds too much for its clients already"}));
     at->second.busy = true;
     at->second.outgoing = framed(body);
     at->second.sent = 0;
@@ -269,6 +276,13 @@ void ControlServer::set_deadline(ClientId id, std::chrono::milliseconds delay) {
         else
             drop(id);
     });
+}
+
+std::size_t ControlServer::held() const {
+    std::size_t sum = 0;
+    for (const auto& [id, client] : clients_)
+        sum += client.reader.size() + client.outgoing.size();
+    return sum;
 }
 
 void ControlServer::drop(ClientId id) {

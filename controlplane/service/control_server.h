@@ -26,6 +26,9 @@ namespace sluice::service {
 
 inline constexpr std::size_t kMaximumClients = 64;
 inline constexpr std::size_t kPlacesOfAdmins = 16;
+// What requests and answers of all clients may take together, and a request of who may only look.
+inline constexpr std::size_t kMaximumHeld = std::size_t{256} << 20;
+inline constexpr std::size_t kMaximumRequestOfReaders = std::size_t{64} << 10;
 inline constexpr std::chrono::seconds kMessageDeadline{5};
 inline constexpr std::chrono::seconds kAnswerDeadline{30};
 
@@ -76,6 +79,7 @@ class ControlServer {
     void watch_for(ClientId id, std::uint32_t events);
     void set_deadline(ClientId id, std::chrono::milliseconds delay);
     void drop(ClientId id);
+    std::size_t held() const;
 
     EventLoop& loop_;
     std::string path_;

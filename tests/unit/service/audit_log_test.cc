@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
 namespace sluice::service {
 namespace {
 
@@ -132,6 +136,24 @@ TEST(DescribedTest, InTheWordsOfIpfw) {
     EXPECT_EQ(described(request_of(ListOperation{}, language::FlushCommand{.in_set = 4})),
               "set 4 flush");
     EXPECT_EQ(described(request_of(ListOperation{})), "");
+}
+
+// Else the fuzzer of the protocol would never get as far as a request.
+TEST(DescribedTest, TheCorpusOfTheFuzzerHasRequests) {
+    unsigned count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(SLUICE_CORPUS)) {
+        std::ifstream file(entry.path(), std::ios::binary);
+        std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+        ASSERT_EQ(text.front(), 'V');
+        text.replace(0, 1, "{\"version\":" + std::to_string(kProtocolVersion) + ",");
+        const auto request = decode_request(text);
+        ASSERT_TRUE(request) << entry.path() << ": " << request.error().message;
+        if (entry.path().filename() != "list") {
+            EXPECT_NE(described(*request), "");
+        }
+        ++count;
+    }
+    EXPECT_GE(count, 7u);
 }
 
 TEST(DescribedTest, IsShortened) {

@@ -215,6 +215,38 @@ TEST_F(ControlServerTest, TheHandlerKnowsWhoAsks) {
     EXPECT_EQ(last_peer_.role, Role::admin);
 }
 
+// Eight requests of which all but the last byte has come would be more than we hold for anybody.
+TEST_F(ControlServerTest, WhatIsHeldForAllClientsIsBounded) {
+    ASSERT_TRUE(listen());
+    server_->set_message_deadline(std::chrono::seconds(60));
+    const std::string length("\0\0\0\x04", 4);  // 64 MiB
+    const std::string piece(1 << 20, 'x');
+    std::vector<UniqueFd> clients;
+    std::size_t refused = 0, sent_in_all = 0;
+    for (int i = 0; i < 5; ++i) {
+        clients.push_back(client());
+        put(clients.back(), length);
+        std::size_t sent = 0;
+        while (sent < (std::size_t{60} << 20)) {
+            const ssize_t n = send(clients.back().get(), piece.data(), piece.size(), MSG_NOSIGNAL);
+            if (n < 0 && errno != EAGAIN)
+                break;
+            sent += n > 0 ? static_cast<std::size_t>(n) : 0;
+            loop_->turn(milliseconds(0));
+        }
+        sent_in_all += sent;
+        FrameReader reader;
+        if (sent >= (std::size_t{60} << 20))
+            continue;
+        const auto said = answer(clients.back(), reader);
+        ASSERT_TRUE(said);
+        EXPECT_NE(said->message.find("holds too much"), std::string::npos);
+        ++refused;
+    }
+    EXPECT_EQ(refused, 1u);
+    EXPECT_LT(sent_in_all, kMaximumHeld + (2u << 20));
+}
+
 TEST_F(ControlServerTest, WhoHasARoleCanConnect) {
     config::Control names;
     names.read = {"daemon"};
