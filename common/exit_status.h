@@ -5,12 +5,13 @@ namespace sluice {
 
 enum class ExitStatus : int {
     ok = 0,
-    usage = 64,        // the command is malformed: unknown word, missing word, wrong order
-    data = 65,         // a word has a wrong value
-    no_host = 68,      // a host name cannot be resolved
-    unavailable = 69,  // refused by the appliance, target not there, not supported yet, no daemon
-    software = 70,     // an invariant of ours is broken
-    os = 71,           // fork, pipe, memory, kernel
+    usage = 64,          // the command is malformed: unknown word, missing word, wrong order
+    data = 65,           // a word has a wrong value
+    no_host = 68,        // a host name cannot be resolved
+    unavailable = 69,    // refused by the appliance, target not there, not supported yet, no daemon
+    software = 70,       // an invariant of ours is broken
+    os = 71,             // fork, pipe, memory, kernel
+    no_permission = 77,  // who asks may not ask for that
 };
 
 }  // namespace sluice

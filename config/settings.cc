@@ -175,6 +175,18 @@ void power_of_two(TableReader& reader, std::string_view key, unsigned value) {
                              std::string(key) + " must be a power of two");
 }
 
+void read_texts(TableReader& reader, std::string_view key, std::string_view one,
+                std::vector<std::string>& values) {
+    const toml::array* list = reader.array(key, "texts");
+    if (list == nullptr)
+        return;
+    for (const toml::node& node : *list) {
+        std::string value;
+        if (reader.read_text(node, one, value))
+            values.push_back(value);
+    }
+}
+
 void read_cpus(TableReader& reader, DataPlane& settings) {
     const toml::array* list = reader.array("cpus", "CPU numbers");
     if (list == nullptr)
@@ -194,6 +206,7 @@ void read_cpus(TableReader& reader, DataPlane& settings) {
 }
 
 void read_dataplane(TableReader reader, DataPlane& settings) {
+    reader.text("user", settings.user);
     reader.socket("socket", settings.socket);
     reader.socket("divert_socket", settings.divert_socket);
     reader.number("workers", 1, kMaximumWorkers, settings.workers);
@@ -219,13 +232,7 @@ void read_dataplane(TableReader reader, DataPlane& settings) {
         std::find(std::begin(kLevels), std::end(kLevels), settings.log_level) - kLevels);
     reader.choice("log_level", {kLevels[0], kLevels[1], kLevels[2], kLevels[3], kLevels[4]}, level);
     settings.log_level = kLevels[level];
-    if (const toml::array* list = reader.array("eal_arguments", "texts")) {
-        for (const toml::node& node : *list) {
-            std::string argument;
-            if (reader.read_text(node, "an EAL argument", argument))
-                settings.eal_arguments.push_back(argument);
-        }
-    }
+    read_texts(reader, "eal_arguments", "an EAL argument", settings.eal_arguments);
     reader.finish();
 }
 
@@ -388,6 +395,7 @@ void read_reply(TableReader reader, Reply& settings) {
 }
 
 void read_controlplane(TableReader reader, ControlPlane& settings) {
+    reader.text("user", settings.user);
     reader.socket("control_socket", settings.control_socket);
     reader.text("control_group", settings.control_group);
     reader.path("log_file", 4095, settings.log_file);
@@ -395,6 +403,24 @@ void read_controlplane(TableReader reader, ControlPlane& settings) {
     std::size_t action = settings.default_accept ? 1 : 0;
     reader.choice("default_action", {"deny", "accept"}, action);
     settings.default_accept = action == 1;
+    reader.finish();
+}
+
+void read_names(TableReader& reader, std::string_view key, std::vector<std::string>& names) {
+    read_texts(reader, key, "a user or @group", names);
+    for (const std::string& name : names)
+        if (name.empty() || name == "@")
+            reader.report().fail(*reader.table().get(key),
+                                 std::string(key) +
+                                     " has an empty name; write the name of a user, "
+                                     "or @ and that of a group");
+}
+
+void read_control(TableReader reader, Control& settings) {
+    read_names(reader, "read", settings.read);
+    read_names(reader, "operate", settings.operate);
+    read_names(reader, "admin", settings.admin);
+    reader.path("audit_log", 4095, settings.audit_log);
     reader.finish();
 }
 
@@ -478,6 +504,7 @@ Result<Settings> parse(std::string_view text, std::string_view name) {
         read_ports(reader, settings.ports);
         section(reader, "reply", read_reply, settings.reply);
         section(reader, "controlplane", read_controlplane, settings.controlplane);
+        section(reader, "control", read_control, settings.control);
         section(reader, "metrics", read_metrics, settings.metrics);
         reader.finish();
         check_sockets(root, settings, report);

@@ -29,6 +29,7 @@ enum class Idle : std::uint8_t {
 };
 
 struct DataPlane {
+    std::string user;  // that the process becomes; empty: it stays who it is
     std::string socket = "/run/sluice/dataplane.sock";      // where the control plane connects
     std::string divert_socket = "/run/sluice/divert.sock";  // where programs get diverted packets
     unsigned workers = 1;
@@ -78,11 +79,21 @@ struct Reply {
 };
 
 struct ControlPlane {
+    std::string user;  // as in DataPlane
     std::string control_socket = "/run/sluice/control.sock";
     std::string control_group;  // may use the socket beside root; empty: root alone
     std::string log_file = "/var/log/ipfw.log";  // empty: none
     bool syslog = true;
     bool default_accept = false;  // rule 65535
+};
+
+// Who may use the control socket beside root and the group of the socket, which may do everything:
+// names of users, and of groups with an @ in front.
+struct Control {
+    std::vector<std::string> read;     // look
+    std::vector<std::string> operate;  // and zero counters, change tables, kill states
+    std::vector<std::string> admin;    // and everything else
+    std::string audit_log;             // a line for every change; empty: none beside our own log
 };
 
 struct Endpoint {
@@ -112,6 +123,7 @@ struct Settings {
     std::vector<Port> ports;
     Reply reply;
     ControlPlane controlplane;
+    Control control;
     Metrics metrics;
 
     // The other port of a pair; the port itself if it is not one of a pair.

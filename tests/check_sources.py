@@ -107,10 +107,66 @@ def check_manual_pages():
     return done.stdout.splitlines() + ([] if pages else ["there are no manual pages"])
 
 
+def words_of(page):
+    """A manual page as it is read, without overstrikes."""
+    done = subprocess.run(["mandoc", "-T", "ascii", str(page)], capture_output=True, text=True)
+    return " ".join(re.sub(".\b", "", done.stdout).split())
+
+
+def check_settings_page():
+    """Every key that the loader reads is described in its section of sluice.toml(5)."""
+    source = (TREE / "config/settings.cc").read_text()
+    page = (TREE / "deploy/man/sluice.toml.5").read_text()
+    parts = re.split(r"^\.Sy (\S+)(?: ,)?$", page, flags=re.MULTILINE)
+    sections = {title.strip("[]"): set(re.findall(r"[\w-]+", " ".join(
+        re.findall(r"^\.It Cm (.*)$", text, re.MULTILINE))))
+        for title, text in zip(parts[1::2], parts[2::2])}
+    wrong, keys = [], 0
+    for name, body in re.findall(r"^void read_(\w+)\(TableReader reader.*?\{(.*?)^\}", source,
+                                 re.MULTILINE | re.DOTALL):
+        if name not in (*sections, "port"):
+            wrong.append(f"sluice.toml.5 has no section [{name}]")
+            continue
+        for key in re.findall(r'(?:reader\.\w+\(|read_\w+\(reader, )"(\w+)"', body):
+            keys += 1
+            if key not in sections.get(name, ()):
+                wrong.append(f"sluice.toml.5 does not describe {key} in [{name}]")
+    return wrong or ([] if keys > 30 else [f"only {keys} keys are found in settings.cc"])
+
+
+def check_missing_table():
+    """What support.cc refuses stands under `Missing` in ipfw(8)."""
+    refused = re.findall(r"\{Construct::(\w+),", (TREE / "controlplane/compiler/support.cc").read_text())
+    names = dict(re.findall(r'\{C::(\w+), "([^"]+)"',
+                            (TREE / "controlplane/language/construct.cc").read_text()))
+    text = words_of(TREE / "deploy/man/ipfw.8")
+    table = text[text.rindex("COMPATIBILITY"):]
+    table = table[table.index("Missing"):table.index("SEE ALSO")]
+    wrong = []
+    for construct in refused:
+        keyword = re.sub(r"^(action|option) | tablearg$", "", names[construct])
+        keyword = keyword.replace("lookup of jail", "lookup jail")
+        if not re.search(rf"(?<![\w-]){re.escape(keyword)}(?![\w-])", table):
+            wrong.append(f"ipfw.8 does not name {keyword!r} under Missing")
+    return wrong or ([] if len(refused) > 10 else ["support.cc cannot be read"])
+
+
+def check_drop_reasons_of_the_overview():
+    """The reasons that sluice(7) names exist."""
+    known = re.findall(r'^\s*\{"(\w+)",', (TREE / "dataplane/contract/drop_reason.h").read_text(),
+                       re.MULTILINE)
+    page = (TREE / "deploy/man/sluice.7").read_text()
+    page = page[page.index(".Sh WHEN SOMETHING FAILS"):page.index(".Sh FILES")]
+    named = re.findall(r"^\.Ql (\w+)", page, re.MULTILINE)
+    return [f"sluice.7 names the reason {name}, which does not exist" for name in named
+            if name not in known] + ([] if len(named) > 10 else ["sluice.7 names no reasons"])
+
+
 def main():
     good = True
     for check in (check_format, check_size, check_arrows, check_dpdk, check_http, check_open_ends,
-                  check_manual_pages):
+                  check_manual_pages, check_settings_page, check_missing_table,
+                  check_drop_reasons_of_the_overview):
         wrong = check()
         for line in wrong:
             print("   ", line)

@@ -26,8 +26,9 @@ Error cannot_connect(const std::string& path, int error) {
                            "); start it with `sluice-controlplane --config "
                            "/etc/sluice/sluice.toml`");
     if (error == EACCES || error == EPERM)
-        return unavailable("permission denied on " + path +
-                           ": only root and members of its group may use ipfw");
+        return Error{
+            ExitStatus::no_permission,
+            "permission denied on " + path + ": only root and members of its group may use ipfw"};
     return unavailable("cannot connect to sluice-controlplane on " + path + ": " +
                        std::strerror(error));
 }

@@ -12,8 +12,6 @@
 #include <cstring>
 #include <vector>
 
-#include "common/peer.h"
-
 namespace sluice::service {
 namespace {
 
@@ -24,15 +22,10 @@ Error failed(const std::string& what) {
     return {ExitStatus::os, what + ": " + std::strerror(errno)};
 }
 
-bool may_speak(int socket, const std::string& path) {
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-        return false;
-    if (peer.uid == 0 || peer.uid == geteuid())
-        return true;
+// The group of the socket; our own if that cannot be told.
+gid_t group_of(const std::string& path) {
     struct stat status {};
-    return stat(path.c_str(), &status) == 0 && peer_has_group(socket, peer, status.st_gid);
+    return stat(path.c_str(), &status) == 0 ? status.st_gid : getegid();
 }
 
 Result<Done> make_folder(const std::string& path) {
@@ -66,7 +59,8 @@ Result<Done> remove_stale(const std::string& path, const sockaddr_un& address) {
     return Done{};
 }
 
-Result<Done> give_to_group(const std::string& path, const std::string& group) {
+Result<Done> give_to(const std::string& path, const Access& access) {
+    const std::string& group = access.group;
     if (!group.empty()) {
         const struct group* entry = getgrnam(group.c_str());
         if (entry == nullptr)
@@ -76,7 +70,7 @@ Result<Done> give_to_group(const std::string& path, const std::string& group) {
         if (chown(path.c_str(), static_cast<uid_t>(-1), entry->gr_gid) != 0)
             return failed("cannot give " + path + " to the group " + group);
     }
-    if (chmod(path.c_str(), 0660) != 0)
+    if (chmod(path.c_str(), access.roles.names_anybody() ? 0666 : 0660) != 0)
         return failed("cannot set the mode of " + path);
     return Done{};
 }
@@ -84,8 +78,7 @@ Result<Done> give_to_group(const std::string& path, const std::string& group) {
 }  // namespace
 
 Result<std::unique_ptr<ControlServer>> ControlServer::listen(EventLoop& loop,
-                                                             const std::string& path,
-                                                             const std::string& group,
+                                                             const std::string& path, Access access,
                                                              Handler handler) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -108,20 +101,22 @@ Result<std::unique_ptr<ControlServer>> ControlServer::listen(EventLoop& loop,
     umask(old_mask);
     if (bound != 0)
         return failed("cannot create the control socket " + path);
-    const Result<Done> given = give_to_group(path, group);
+    const Result<Done> given = give_to(path, access);
     if (!given || ::listen(fd.get(), kBacklog) != 0) {
         const Error error = given ? failed("listen") : given.error();
         unlink(path.c_str());
         return error;
     }
     return std::unique_ptr<ControlServer>(
-        new ControlServer(loop, path, std::move(fd), std::move(handler)));
+        new ControlServer(loop, path, std::move(fd), std::move(access), std::move(handler)));
 }
 
-ControlServer::ControlServer(EventLoop& loop, std::string path, UniqueFd socket, Handler handler)
+ControlServer::ControlServer(EventLoop& loop, std::string path, UniqueFd socket, Access access,
+                             Handler handler)
     : loop_(loop),
       path_(std::move(path)),
       socket_(std::move(socket)),
+      roles_(std::move(access.roles)),
       handler_(std::move(handler)) {
     loop_.watch(socket_.get(), EPOLLIN, [this](std::uint32_t) { accept_clients(); });
 }
@@ -141,8 +136,11 @@ void ControlServer::accept_clients() {
             return;
         const ClientId id = next_id_++;
         const int number = fd.get();
-        const bool allowed = may_speak(number, path_);
-        const bool full = clients_.size() >= kMaximumClients;
+        const Peer peer = roles_.peer(number, group_of(path_));
+        // Whoever only looks cannot take the places of those who must act.
+        const std::size_t places =
+            peer.role == Role::admin ? kMaximumClients : kMaximumClients - kPlacesOfAdmins;
+        const bool full = clients_.size() >= places;
         if (full) {
             const std::string words = framed(encode(refusal(
                 {ExitStatus::unavailable, "sluice-controlplane serves too many clients already"})));
@@ -150,12 +148,14 @@ void ControlServer::accept_clients() {
             continue;
         }
         clients_[id].socket = std::move(fd);
+        clients_[id].peer = peer;
         loop_.watch(number, EPOLLIN, [this, id](std::uint32_t events) { serve(id, events); });
         set_deadline(id, message_deadline_);
-        if (!allowed)
-            dismiss(id, {ExitStatus::unavailable,
-                         "permission denied: only root and members of the group of the control "
-                         "socket may speak to sluice-controlplane"});
+        if (peer.role == Role::none)
+            dismiss(id, {ExitStatus::no_permission,
+                         "permission denied: only root, members of the group of the control "
+                         "socket, and who has a role in [control] of sluice.toml may speak to "
+                         "sluice-controlplane"});
     }
 }
 
@@ -174,6 +174,9 @@ void ControlServer::read_from(ClientId id) {
         return;
     if (n <= 0)
         return drop(id);
+    if (held() + static_cast<std::size_t>(n) > kMaximumHeld)
+        return dismiss(id, {ExitStatus::unavailable,
+                            "sluice-controlplane holds too much for its clients already"});
     client.reader.append(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
     if (!client.busy)
         handle_next(id);
@@ -181,7 +184,8 @@ void ControlServer::read_from(ClientId id) {
 
 void ControlServer::handle_next(ClientId id) {
     Client& client = clients_.at(id);
-    Result<std::optional<std::string>> message = client.reader.next();
+    Result<std::optional<std::string>> message = client.reader.next(
+        client.peer.role == Role::read ? kMaximumRequestOfReaders : kMaximumMessageSize);
     if (message && !*message)
         return;  // not whole yet; the deadline goes on
     client.busy = true;
@@ -192,7 +196,7 @@ void ControlServer::handle_next(ClientId id) {
         message ? decode_request(**message) : Result<Request>(message.error());
     if (!request)
         return dismiss(id, request.error());
-    handler_(*request, [this, id, alive = alive_](const Response& response) {
+    handler_(*request, client.peer, [this, id, alive = alive_](const Response& response) {
         if (*alive)
             answer(id, response);
     });
@@ -206,6 +210,9 @@ void ControlServer::answer(ClientId id, const Response& response) {
     if (body.size() > kMaximumMessageSize)
         body = encode(refusal(
             {ExitStatus::unavailable, "the answer is too long; list fewer rules at a time"}));
+    else if (held() + body.size() > kMaximumHeld)
+        body = encode(refusal({ExitStatus::unavailable,
+                               "sluice-controlplane holds too much for its clients already"}));
     at->second.busy = true;
     at->second.outgoing = framed(body);
     at->second.sent = 0;
@@ -269,6 +276,13 @@ void ControlServer::set_deadline(ClientId id, std::chrono::milliseconds delay) {
         else
             drop(id);
     });
+}
+
+std::size_t ControlServer::held() const {
+    std::size_t sum = 0;
+    for (const auto& [id, client] : clients_)
+        sum += client.reader.size() + client.outgoing.size();
+    return sum;
 }
 
 void ControlServer::drop(ClientId id) {

@@ -1,9 +1,10 @@
 // The control socket: who may speak, and how long.
 //
-// A Unix stream socket of mode 0660. Root, the user that the control plane runs as, and members of
-// the socket's group are served; the kernel tells who the peer is (SO_PEERCRED), so nobody else
-// gets through even when the mode of the socket was changed. All clients are served by one thread
-// without ever waiting for one of them: at most kMaximumClients at a time, a message must be whole
+// A Unix stream socket of mode 0660, or 0666 if others than its group have roles (roles.h). The
+// kernel tells who the peer is (SO_PEERCRED), so nobody without a role gets through, whatever the
+// mode of the socket; what a role allows is the handler's business. All clients are served by one
+// thread without ever waiting for one of them: at most kMaximumClients at a time, of which
+// kPlacesOfAdmins are for admins only, a message must be whole
 // within kMessageDeadline of its first byte (or of the connection), and an answer must be taken
 // within kAnswerDeadline, or the client is cut off.
 #pragma once
@@ -19,23 +20,33 @@
 #include "common/unique_fd.h"
 #include "controlplane/service/event_loop.h"
 #include "controlplane/service/protocol.h"
+#include "controlplane/service/roles.h"
 
 namespace sluice::service {
 
 inline constexpr std::size_t kMaximumClients = 64;
+inline constexpr std::size_t kPlacesOfAdmins = 16;
+// What requests and answers of all clients may take together, and a request of who may only look.
+inline constexpr std::size_t kMaximumHeld = std::size_t{256} << 20;
+inline constexpr std::size_t kMaximumRequestOfReaders = std::size_t{64} << 10;
 inline constexpr std::chrono::seconds kMessageDeadline{5};
 inline constexpr std::chrono::seconds kAnswerDeadline{30};
+
+struct Access {
+    std::string group;  // of the socket; empty: the one that we run as
+    Roles roles;
+};
 
 class ControlServer {
   public:
     // May be called at any time later, once; does nothing if the client has gone by then.
     using Reply = std::function<void(const Response&)>;
-    using Handler = std::function<void(Request, Reply)>;
+    using Handler = std::function<void(Request, const Peer&, Reply)>;
 
     // Creates the socket, and its folder if that is missing. An old socket is removed if nobody
-    // answers on it. `group`: who may use it beside root; empty: the group that we run as.
+    // answers on it.
     static Result<std::unique_ptr<ControlServer>> listen(EventLoop& loop, const std::string& path,
-                                                         const std::string& group, Handler handler);
+                                                         Access access, Handler handler);
     ~ControlServer();
     ControlServer(const ControlServer&) = delete;
     ControlServer& operator=(const ControlServer&) = delete;
@@ -46,6 +57,7 @@ class ControlServer {
     using ClientId = std::uint64_t;
     struct Client {
         UniqueFd socket;
+        Peer peer;
         FrameReader reader;
         std::string outgoing;
         std::size_t sent = 0;
@@ -54,7 +66,8 @@ class ControlServer {
         EventLoop::TimerId deadline = 0;
     };
 
-    ControlServer(EventLoop& loop, std::string path, UniqueFd socket, Handler handler);
+    ControlServer(EventLoop& loop, std::string path, UniqueFd socket, Access access,
+                  Handler handler);
     void accept_clients();
     void serve(ClientId id, std::uint32_t events);
     void read_from(ClientId id);
@@ -66,10 +79,12 @@ class ControlServer {
     void watch_for(ClientId id, std::uint32_t events);
     void set_deadline(ClientId id, std::chrono::milliseconds delay);
     void drop(ClientId id);
+    std::size_t held() const;
 
     EventLoop& loop_;
     std::string path_;
     UniqueFd socket_;
+    Roles roles_;
     Handler handler_;
     std::chrono::milliseconds message_deadline_{kMessageDeadline};
     ClientId next_id_ = 1;

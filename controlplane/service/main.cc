@@ -13,6 +13,7 @@
 #include <cstring>
 #include <string>
 
+#include "common/service_manager.h"
 #include "common/unique_fd.h"
 #include "config/settings.h"
 #include "controlplane/log/log_line.h"
@@ -20,11 +21,13 @@
 #include "controlplane/metrics/collector.h"
 #include "controlplane/metrics/server.h"
 #include "controlplane/metrics/status.h"
+#include "controlplane/service/audit_log.h"
+#include "controlplane/service/confinement.h"
 #include "controlplane/service/control_server.h"
 #include "controlplane/service/controller.h"
 #include "controlplane/service/event_loop.h"
-#include "controlplane/service/notify.h"
 #include "controlplane/service/request_kind.h"
+#include "controlplane/service/roles.h"
 
 namespace {
 
@@ -74,6 +77,12 @@ log::LogWriter make_log_writer(const config::ControlPlane& settings) {
     return log::LogWriter(std::move(sinks), log::make_syslog_sink(report));
 }
 
+service::AuditLog make_audit_log(const config::Control& settings) {
+    return service::AuditLog(report, settings.audit_log.empty()
+                                         ? nullptr
+                                         : log::make_file_sink(settings.audit_log, report));
+}
+
 int serve(const config::Settings& settings) {
     Result<UniqueFd> signals = signal_descriptor();
     if (!signals)
@@ -94,11 +103,24 @@ int serve(const config::Settings& settings) {
     metrics::Collector collector(observation.board, observation.tally, shown);
     const metrics::Status status(observation.board, observation.tally, shown);
     std::unique_ptr<metrics::Server> web;  // takes a moment to stop: behind the control socket
+    const Result<service::Roles> roles = service::Roles::resolve(settings.control);
+    if (!roles)
+        return fail(roles.error());
+    service::AuditLog audit_log = make_audit_log(settings.control);
     const auto server = service::ControlServer::listen(
-        loop, settings.controlplane.control_socket, settings.controlplane.control_group,
-        [&](service::Request request, service::ControlServer::Reply reply) {
+        loop, settings.controlplane.control_socket,
+        {.group = settings.controlplane.control_group, .roles = *roles},
+        [&](service::Request request, const service::Peer& peer,
+            service::ControlServer::Reply reply) {
             auto counted = service::counted(request, std::move(reply), observation.tally);
-            controller.submit(std::move(request), std::move(counted));
+            if (peer.role < service::needed_for(request)) {
+                const Error error = service::permission_denied(peer, request);
+                audit_log.refused(request, peer, error);
+                return counted(service::refusal(error));
+            }
+            auto recorded =
+                audit_log.recorded(request, peer, controller.generation(), std::move(counted));
+            controller.submit(std::move(request), std::move(recorded));
         });
     if (!server)
         return fail(server.error());
@@ -114,15 +136,25 @@ int serve(const config::Settings& settings) {
     loop.watch(fd, EPOLLIN, [&](std::uint32_t) {
         signalfd_siginfo info{};
         while (read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
-            if (info.ssi_signo == SIGHUP)
-                log_writer.reopen();
-            else
+            if (info.ssi_signo != SIGHUP) {
                 loop.stop();
+                continue;
+            }
+            log_writer.reopen();
+            audit_log.reopen();
         }
     });
     controller.start();
-    service::notify_ready();
+    const Result<bool> filtered = service::confine_after_start();
+    if (!filtered)
+        return fail(filtered.error());
+    if (!*filtered)
+        report("this build has no system call filter");
+    if (const auto period = watchdog_period())
+        loop.every(*period / 4, [] { notify_service_manager("WATCHDOG=1"); });
+    notify_service_manager("READY=1");
     loop.run();
+    notify_service_manager("STOPPING=1");
     controller.drain_logs();
     return 0;
 }
@@ -158,6 +190,8 @@ int main(int argc, char** argv) {
     const Result<config::Settings> settings = config::load(path);
     if (!settings)
         return fail(settings.error());
+    if (const Result<Done> confined = service::confine_before_start(*settings); !confined)
+        return fail(confined.error());
     // What a large ruleset took while it was loaded the next one takes again, and sooner if the
     // kernel need not be asked for every page of it once more.
     constexpr int kKeptMemory = 64 << 20, kOwnMappings = 32 << 20;

@@ -739,13 +739,13 @@ std::string framed(std::string_view body) {
     return message;
 }
 
-Result<std::optional<std::string>> FrameReader::next() {
+Result<std::optional<std::string>> FrameReader::next(std::size_t maximum) {
     if (buffer_.size() < kLengthSize)
         return std::optional<std::string>();
     std::size_t size = 0;
     for (std::size_t i = 0; i < kLengthSize; ++i)
         size |= std::size_t{static_cast<unsigned char>(buffer_[i])} << (8 * i);
-    if (size == 0 || size > kMaximumMessageSize)
+    if (size == 0 || size > maximum)
         return malformed("a length of " + std::to_string(size) + " bytes");
     if (buffer_.size() < kLengthSize + size)
         return std::optional<std::string>();

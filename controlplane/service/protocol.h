@@ -237,9 +237,10 @@ class FrameReader {
     void append(std::string_view bytes) { buffer_.append(bytes); }
 
     // A complete message, none yet, or an error: the length is not one that we take.
-    Result<std::optional<std::string>> next();
+    Result<std::optional<std::string>> next(std::size_t maximum = kMaximumMessageSize);
 
     bool empty() const { return buffer_.empty(); }
+    std::size_t size() const { return buffer_.size(); }
 
   private:
     std::string buffer_;

@@ -11,13 +11,15 @@
 #include <cstring>
 #include <memory>
 
+#include "common/service_manager.h"
 #include "dataplane/app/arguments.h"
+#include "dataplane/app/confinement.h"
 #include "dataplane/app/contract_memory.h"
 #include "dataplane/app/contract_server.h"
 #include "dataplane/app/gateway.h"
-#include "dataplane/app/notify.h"
 #include "dataplane/app/state_memory.h"
 #include "dataplane/app/table_memory.h"
+#include "dataplane/app/watchdog.h"
 #include "dataplane/program/runtime.h"
 #include "dataplane/worker/bridge.h"
 #include "dataplane/worker/clock.h"
@@ -174,9 +176,10 @@ bool renew_environment(Gateway& gateway, worker::Bridge& bridge, packet::Environ
 // What must not wait while a large batch of changes to tables is carried out.
 class Chores final : public table::Meanwhile {
   public:
-    void look_after(worker::Bridge& bridge, Gateway* gateway) {
+    void look_after(worker::Bridge& bridge, Gateway* gateway, Watchdog& watchdog) {
         bridge_ = &bridge;
         gateway_ = gateway;
+        watchdog_ = &watchdog;
     }
     void set_working(const std::function<void()>* working) { working_ = working; }
 
@@ -188,6 +191,7 @@ class Chores final : public table::Meanwhile {
         last_ms_ = now_ms;
         bridge_->refresh_links();
         bridge_->refresh_sockets();
+        watchdog_->tend(now_ms);
         if (gateway_ != nullptr)
             gateway_->tend(now_ms);
     }
@@ -196,6 +200,7 @@ class Chores final : public table::Meanwhile {
     const std::function<void()>* working_ = nullptr;
     worker::Bridge* bridge_ = nullptr;
     Gateway* gateway_ = nullptr;
+    Watchdog* watchdog_ = nullptr;
     std::uint64_t last_ms_ = 0;
 };
 
@@ -203,6 +208,7 @@ class Chores final : public table::Meanwhile {
 struct Duties {
     ContractServer& server;
     worker::Bridge& bridge;
+    Watchdog& watchdog;
     TableMemory& tables;
     Gateway* gateway = nullptr;  // null: none
     packet::Environment& environment;
@@ -236,6 +242,7 @@ void serve(const Duties& duties, int signals) {
             looked_ms = now_ms;
             duties.bridge.refresh_links();
             duties.bridge.refresh_sockets();
+            duties.watchdog.tend(now_ms);
         }
         duties.server.tend();
         duties.bridge.runtime().collect();
@@ -343,7 +350,12 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
         return gateway.error();
     if (*gateway != nullptr)
         environment = (*gateway)->environment();
-    chores.look_after(bridge, gateway->get());
+    std::vector<const std::uint64_t*> heartbeats;
+    for (const worker::WorkerMemory& each : worker_memory)
+        heartbeats.push_back(&each.counters->heartbeat);
+    Watchdog watchdog(watchdog_period(), std::move(heartbeats),
+                      [] { notify_service_manager("WATCHDOG=1"); });
+    chores.look_after(bridge, gateway->get(), watchdog);
     for (const std::string& note : bridge.spreading_notes())
         std::fprintf(stderr, "sluice-dataplane: %s\n", note.c_str());
     std::fprintf(stderr, "sluice-dataplane: memory for %u states: %llu MB\n", states->states(),
@@ -354,9 +366,12 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
                  workers_sleep(settings.dataplane, cpus) ? "sleeping when idle" : "polling",
                  settings.dataplane.socket.c_str());
     worker::print_dpdk_messages(true);
+    if (auto confined = confine_after_start(settings); !confined)
+        return confined.error();
     notify_service_manager("READY=1");
     serve({.server = *server,
            .bridge = bridge,
+           .watchdog = watchdog,
            .tables = tables,
            .gateway = gateway->get(),
            .environment = environment,
@@ -376,6 +391,8 @@ Result<Done> run(const config::Settings& settings) {
             "the settings have no [[port]]: write two that name each other as peer, or one with "
             "gateway = true"};
     const UniqueFd signals = block_signals();
+    if (auto confined = confine_before_start(settings); !confined)
+        return confined.error();
     if (settings.dataplane.huge_pages)
         if (auto enough = check_huge_pages(settings.dataplane.memory_mb); !enough)
             return enough.error();

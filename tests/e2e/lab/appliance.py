@@ -89,7 +89,7 @@ def learning_bridge_of(interfaces):
 
 class Appliance:
     def __init__(self, namespace, build, mtu=1500, ports=None, directory=None, dataplane=None,
-                 reply=None, controlplane=None, metrics=None):
+                 reply=None, controlplane=None, metrics=None, control=None):
         self.namespace = namespace
         self.build = Path(build)
         self.own_directory = directory is None
@@ -103,11 +103,11 @@ class Appliance:
         self.controlplane = None
         self.counter_file = None
         self._write_settings(ports or bridge_of(), mtu, dataplane or {}, reply or {},
-                             controlplane or {}, metrics or {})
+                             controlplane or {}, metrics or {}, control or {})
 
     # ---- Settings ------------------------------------------------------------------------------
 
-    def _write_settings(self, ports, mtu, dataplane, reply, controlplane, metrics):
+    def _write_settings(self, ports, mtu, dataplane, reply, controlplane, metrics, control):
         sections = {
             "dataplane": {"socket": self.dataplane_socket,
                           "divert_socket": self.divert_socket, "workers": 1, "idle": "backoff",
@@ -117,6 +117,7 @@ class Appliance:
             "controlplane": {"control_socket": self.control_socket, "log_file": self.log_file,
                              "syslog": False, **controlplane},
             "metrics": metrics,
+            "control": control,
         }
         lines = []
         for name, keys in sections.items():
@@ -155,6 +156,7 @@ class Appliance:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, open(
                 self.directory / f"{daemon}.out", "ab") as output:
             listener.bind(str(notices))
+            notices.chmod(0o666)  # the daemon may become somebody else
             listener.settimeout(0.1)
             process = self.namespace.start(str(program), "--config", str(self.config),
                                            stdout=output, stderr=output,
@@ -207,10 +209,14 @@ class Appliance:
             if daemon is not None:
                 stop(daemon)
         reports = self._sanitizer_reports()
+        forbidden = [line for daemon in ("dataplane", "controlplane")
+                     for line in self.output(daemon).splitlines() if ": system call " in line]
         if self.own_directory:
             shutil.rmtree(self.directory, ignore_errors=True)
         if reports:
             raise RuntimeError("what the sanitizers say:\n" + reports)
+        if forbidden:
+            raise RuntimeError("system calls that the filters do not know:\n" + "\n".join(forbidden))
 
     def _sanitizer_reports(self):
         """Of daemons that are built with sanitizers; else there are none."""

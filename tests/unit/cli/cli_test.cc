@@ -64,8 +64,9 @@ class CliTest : public testing::Test {
                                             .answer_timeout = std::chrono::seconds(5)},
                                            log_writer, [](const std::string&) {});
             const auto server = *service::ControlServer::listen(
-                *loop, folder_ + "/control.sock", "",
-                [&](service::Request request, service::ControlServer::Reply reply) {
+                *loop, folder_ + "/control.sock", {},
+                [&](service::Request request, const service::Peer&,
+                    service::ControlServer::Reply reply) {
                     controller.submit(std::move(request), std::move(reply));
                 });
             controller.start();

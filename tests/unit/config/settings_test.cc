@@ -43,6 +43,7 @@ TEST(SettingsTest, TheCommentedFileShowsTheDefaults) {
     const Result<Settings> settings = load(kDefaultFile);
     ASSERT_TRUE(settings) << settings.error().message;
     const DataPlane data;
+    EXPECT_EQ(settings->dataplane.user, data.user);
     EXPECT_EQ(settings->dataplane.socket, data.socket);
     EXPECT_EQ(settings->dataplane.workers, data.workers);
     EXPECT_EQ(settings->dataplane.cpus, data.cpus);
@@ -64,11 +65,15 @@ TEST(SettingsTest, TheCommentedFileShowsTheDefaults) {
     EXPECT_EQ(settings->reply.rate, Reply{}.rate);
     EXPECT_EQ(settings->reply.burst, Reply{}.burst);
     const ControlPlane control;
+    EXPECT_EQ(settings->controlplane.user, control.user);
     EXPECT_EQ(settings->controlplane.control_socket, control.control_socket);
     EXPECT_EQ(settings->controlplane.control_group, control.control_group);
     EXPECT_EQ(settings->controlplane.log_file, control.log_file);
     EXPECT_EQ(settings->controlplane.syslog, control.syslog);
     EXPECT_EQ(settings->controlplane.default_accept, control.default_accept);
+    EXPECT_TRUE(settings->control.read.empty() && settings->control.operate.empty() &&
+                settings->control.admin.empty());
+    EXPECT_EQ(settings->control.audit_log, Control().audit_log);
     EXPECT_EQ(settings->metrics.listen, Metrics().listen);
     EXPECT_EQ(settings->metrics.rules, Metrics().rules);
     EXPECT_EQ(settings->metrics.status_page, Metrics().status_page);
@@ -77,8 +82,8 @@ TEST(SettingsTest, TheCommentedFileShowsTheDefaults) {
 TEST(SettingsTest, TheCommentedFileMentionsEveryKey) {
     // The keys that messages list are the keys that exist.
     const std::string text = read_file(kDefaultFile);
-    for (const char* section :
-         {"[dataplane]\nx=1", "[reply]\nx=1", "[controlplane]\nx=1", "[metrics]\nx=1"}) {
+    for (const char* section : {"[dataplane]\nx=1", "[reply]\nx=1", "[controlplane]\nx=1",
+                                "[control]\nx=1", "[metrics]\nx=1"}) {
         const std::string message = error_of(section);
         std::istringstream keys(message.substr(message.find("one of ") + 7));
         for (std::string key; std::getline(keys >> std::ws, key, ',');)
@@ -137,6 +142,11 @@ control_group = "wheel"
 log_file = ""
 syslog = false
 default_action = "accept"
+[control]
+read = ["alice", "@staff"]
+operate = ["@operators"]
+admin = ["bob"]
+audit_log = "/c"
 )",
                                             "x.toml");
     ASSERT_TRUE(settings) << settings.error().message;
@@ -165,6 +175,10 @@ default_action = "accept"
     EXPECT_EQ(settings->controlplane.log_file, "");
     EXPECT_FALSE(settings->controlplane.syslog);
     EXPECT_TRUE(settings->controlplane.default_accept);
+    EXPECT_EQ(settings->control.read, (std::vector<std::string>{"alice", "@staff"}));
+    EXPECT_EQ(settings->control.operate, (std::vector<std::string>{"@operators"}));
+    EXPECT_EQ(settings->control.admin, (std::vector<std::string>{"bob"}));
+    EXPECT_EQ(settings->control.audit_log, "/c");
 }
 
 TEST(SettingsTest, ErrorsNameLineColumnAndWhatWasExpected) {
@@ -180,6 +194,8 @@ TEST(SettingsTest, ErrorsNameLineColumnAndWhatWasExpected) {
     EXPECT_EQ(error_of("[dataplane]\nsocket = \"\"\n"), "2:10: socket must not be empty");
     EXPECT_EQ(error_of("[dataplane]\nlog_ring_records = 100\n"),
               "2:20: log_ring_records must be a power of two");
+    EXPECT_EQ(error_of("[control]\nread = [\"@\"]\n"),
+              "2:8: read has an empty name; write the name of a user, or @ and that of a group");
     EXPECT_EQ(error_of("[dataplane]\ncpus = [1, 1]\n"), "2:12: CPU 1 stands in the list twice");
     EXPECT_EQ(error_of("[dataplane]\ncpus = [1, 2]\n"),
               "2:8: cpus must name one CPU for each worker (1), or none");
@@ -187,7 +203,7 @@ TEST(SettingsTest, ErrorsNameLineColumnAndWhatWasExpected) {
               "3:3: unknown key \"rat\" in [reply], expected one of rate, burst");
     EXPECT_EQ(error_of("[repl]\n"),
               "1:2: unknown key \"repl\" in the file, expected one of dataplane, port, reply, "
-              "controlplane, metrics");
+              "controlplane, control, metrics");
     EXPECT_EQ(error_of("reply = 1\n"), "1:9: reply must be a table, written [reply]");
     EXPECT_EQ(error_of("[controlplane]\ndefault_action = \"allow\"\n"),
               "2:18: default_action is \"allow\", expected one of \"deny\", \"accept\"");

@@ -30,14 +30,16 @@ class ControlServerTest : public testing::Test {
     }
 
     Result<Done> listen() {
-        auto server = ControlServer::listen(*loop_, path_, "",
-                                            [this](Request request, ControlServer::Reply reply) {
-                                                ++requests_;
-                                                if (hold_)
-                                                    held_.push_back(std::move(reply));
-                                                else
-                                                    reply(answer_to(request));
-                                            });
+        auto server = ControlServer::listen(
+            *loop_, path_, access_,
+            [this](Request request, const Peer& peer, ControlServer::Reply reply) {
+                last_peer_ = peer;
+                ++requests_;
+                if (hold_)
+                    held_.push_back(std::move(reply));
+                else
+                    reply(answer_to(request));
+            });
         if (!server)
             return server.error();
         server_ = std::move(*server);
@@ -95,6 +97,8 @@ class ControlServerTest : public testing::Test {
     std::unique_ptr<EventLoop> loop_;
     std::string folder_, path_;
     std::unique_ptr<ControlServer> server_;
+    Access access_;
+    Peer last_peer_;
     int requests_ = 0;
     bool hold_ = false;
     std::vector<ControlServer::Reply> held_;
@@ -128,7 +132,7 @@ TEST_F(ControlServerTest, AnswersOneRequestAfterTheOther) {
 
 TEST_F(ControlServerTest, ASecondControlPlaneIsRefusedAndAStaleSocketIsNot) {
     ASSERT_TRUE(listen());
-    const auto second = ControlServer::listen(*loop_, path_, "", [](Request, auto) {});
+    const auto second = ControlServer::listen(*loop_, path_, {}, [](Request, const Peer&, auto) {});
     ASSERT_FALSE(second);
     EXPECT_NE(second.error().message.find("another sluice-controlplane"), std::string::npos);
     // A crash leaves the file behind.
@@ -148,7 +152,8 @@ TEST_F(ControlServerTest, AFileInTheWayIsNotRemoved) {
 
 TEST_F(ControlServerTest, AnUnknownGroupIsSaid) {
     const auto server =
-        ControlServer::listen(*loop_, path_, "no-such-group-here", [](Request, auto) {});
+        ControlServer::listen(*loop_, path_, {.group = "no-such-group-here", .roles = {}},
+                              [](Request, const Peer&, auto) {});
     ASSERT_FALSE(server);
     EXPECT_NE(server.error().message.find("no-such-group-here"), std::string::npos);
     EXPECT_FALSE(std::filesystem::exists(path_));
@@ -198,6 +203,58 @@ TEST_F(ControlServerTest, TooManyClientsAreTurnedAway) {
     const UniqueFd next = client();
     put(next, flush_request());
     EXPECT_TRUE(answer(next));
+}
+
+TEST_F(ControlServerTest, TheHandlerKnowsWhoAsks) {
+    ASSERT_TRUE(listen());
+    const UniqueFd fd = client();
+    put(fd, flush_request());
+    ASSERT_TRUE(answer(fd));
+    EXPECT_EQ(last_peer_.user, geteuid());
+    EXPECT_EQ(last_peer_.process, getpid());
+    EXPECT_EQ(last_peer_.role, Role::admin);
+}
+
+// Eight requests of which all but the last byte has come would be more than we hold for anybody.
+TEST_F(ControlServerTest, WhatIsHeldForAllClientsIsBounded) {
+    ASSERT_TRUE(listen());
+    server_->set_message_deadline(std::chrono::seconds(60));
+    const std::string length("\0\0\0\x04", 4);  // 64 MiB
+    const std::string piece(1 << 20, 'x');
+    std::vector<UniqueFd> clients;
+    std::size_t refused = 0, sent_in_all = 0;
+    for (int i = 0; i < 5; ++i) {
+        clients.push_back(client());
+        put(clients.back(), length);
+        std::size_t sent = 0;
+        while (sent < (std::size_t{60} << 20)) {
+            const ssize_t n = send(clients.back().get(), piece.data(), piece.size(), MSG_NOSIGNAL);
+            if (n < 0 && errno != EAGAIN)
+                break;
+            sent += n > 0 ? static_cast<std::size_t>(n) : 0;
+            loop_->turn(milliseconds(0));
+        }
+        sent_in_all += sent;
+        FrameReader reader;
+        if (sent >= (std::size_t{60} << 20))
+            continue;
+        const auto said = answer(clients.back(), reader);
+        ASSERT_TRUE(said);
+        EXPECT_NE(said->message.find("holds too much"), std::string::npos);
+        ++refused;
+    }
+    EXPECT_EQ(refused, 1u);
+    EXPECT_LT(sent_in_all, kMaximumHeld + (2u << 20));
+}
+
+TEST_F(ControlServerTest, WhoHasARoleCanConnect) {
+    config::Control names;
+    names.read = {"daemon"};
+    access_.roles = *Roles::resolve(names);
+    ASSERT_TRUE(listen());
+    struct stat status {};
+    ASSERT_EQ(stat(path_.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, 0666u);
 }
 
 TEST_F(ControlServerTest, AnAnswerForAClientThatIsGoneIsDropped) {
