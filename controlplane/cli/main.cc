@@ -6,11 +6,14 @@
 
 #include "controlplane/cli/cli.h"
 #include "replay/replay.h"
+#include "replay/trace_command.h"
 
 int main(int argc, char** argv) {
     // The commands that ipfw(8) does not have, and that need no daemon.
     if (argc > 1 && std::string_view(argv[1]) == "replay")
         return sluice::replay::run(argc - 2, argv + 2);
+    if (argc > 1 && std::string_view(argv[1]) == "trace")
+        return sluice::replay::run_trace(argc - 2, argv + 2);
     const sluice::cli::Output output =
         sluice::cli::execute(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
     std::fwrite(output.err.data(), 1, output.err.size(), stderr);
