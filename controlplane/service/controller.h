@@ -121,9 +121,12 @@ class Controller {
     void tables_changed(Tabling work, const TableReply& reply);
     void ask_for_image();
     void on_states(const Result<StatesAnswer>& answer);
+    void ask_for_trace(Change next, const TraceOperation& operation);
+    void on_traced(const Result<TraceAnswer>& answer);
     void on_killed(const Result<std::uint64_t>& answer);
     bool busy() const {
-        return pending_ || asking_ || killing_ || tabling_ || imaging_ || restoring_ || sizing_;
+        return pending_ || asking_ || killing_ || tabling_ || imaging_ || restoring_ || sizing_ ||
+               tracing_;
     }
     void next_change();
     void begin(Change next);
@@ -184,6 +187,7 @@ class Controller {
     std::optional<Pending> pending_;
     std::optional<Change> asking_;  // its states have been asked for
     std::optional<Killing> killing_;
+    std::optional<Change> tracing_;  // a trace has been asked for
     std::optional<Tabling> tabling_;
     bool imaging_ = false;    // the contents of all tables have been asked for
     bool restoring_ = false;  // they are being given to a data plane that has just started

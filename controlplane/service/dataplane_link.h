@@ -54,6 +54,11 @@ struct StatesAnswer {
     std::uint64_t count = 0;                     // without parents
 };
 
+struct TraceAnswer {
+    contract::TraceVerdict verdict;
+    std::vector<contract::TraceStep> steps;
+};
+
 class DataplaneLink {
   public:
     // One of the last three is called for each request; none if it dies with the connection.
@@ -67,6 +72,7 @@ class DataplaneLink {
         // How many.
         std::function<void(Result<std::uint64_t>)> killed;
         std::function<void(Result<TableReply>)> tables;
+        std::function<void(Result<TraceAnswer>)> traced = {};
     };
 
     DataplaneLink(EventLoop& loop, std::string path, Callbacks callbacks);
@@ -94,6 +100,8 @@ class DataplaneLink {
     Result<Done> change_tables(std::span<const std::byte> batch, std::size_t changes,
                                contract::TablesMode mode);
 
+    Result<Done> request_trace(contract::TraceRequest request);
+
     void set_answer_timeout(std::chrono::milliseconds timeout) { answer_timeout_ = timeout; }
 
   private:
@@ -106,6 +114,7 @@ class DataplaneLink {
     Result<Done> request_piece();
     void receive_killed(std::span<const std::byte> message);
     void receive_tables(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
+    void receive_trace(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_working(std::span<const std::byte> message);
     void receive_rejected(std::span<const std::byte> message);
     void unexpected();

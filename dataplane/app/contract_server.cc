@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -55,7 +56,8 @@ struct Received {
 };
 
 // One byte more than any message has, so that a longer one is not taken for a good one.
-using Buffer = std::array<std::byte, sizeof(contract::Hello) + 1>;
+using Buffer =
+    std::array<std::byte, std::max(sizeof(contract::Hello), sizeof(contract::TraceRequest)) + 1>;
 
 Received receive(int client, Buffer& buffer) {
     iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
@@ -199,6 +201,8 @@ void ContractServer::on_client() {
         sent = answer(*states);
     else if (const auto* tables = std::get_if<contract::TablesRequest>(&*request))
         sent = answer(*tables, std::move(received.descriptors.front()));
+    else if (const auto* trace = std::get_if<contract::TraceRequest>(&*request))
+        sent = answer(*trace);
     else
         sent = answer(std::get<contract::KillStates>(*request));
     if (!sent)
@@ -272,6 +276,22 @@ bool ContractServer::answer(const contract::KillStates& order) {
     reply.header.length = sizeof reply;
     reply.count = *killed;
     return send_message(client_.get(), &reply, sizeof reply);
+}
+
+bool ContractServer::answer(const contract::TraceRequest& request) {
+    const Result<TraceAnswer> trace = callbacks_.trace(request);
+    if (!trace)
+        return refuse(generation_, trace.error());
+    contract::TraceReply reply;
+    reply.header.length = sizeof reply;
+    reply.step_count = trace->steps.size();
+    reply.verdict = trace->verdict;
+    if (trace->steps.empty())
+        return send_message(client_.get(), &reply, sizeof reply);
+    const auto file = file_of(std::as_bytes(std::span(trace->steps)), "a trace");
+    if (!file)
+        return refuse(generation_, file.error());
+    return send_message(client_.get(), &reply, sizeof reply, {file->get()});
 }
 
 Result<std::vector<std::byte>> ContractServer::carry_out(const contract::TablesRequest& request,

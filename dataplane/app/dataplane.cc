@@ -292,6 +292,22 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
         return tables.change(batch, mode, worker::uptime_s(), &chores);
     };
     callbacks.list_tables = [&] { return tables.descriptors(); };
+    callbacks.trace = [&](const contract::TraceRequest& request) -> Result<TraceAnswer> {
+        if (bridge.runtime().current() == nullptr)
+            return Error{ExitStatus::unavailable, "no ruleset has been loaded yet"};
+        const std::vector<const state::StateTable*> shards = states.tables();
+        return answer_trace(request,
+                            {.runtime = *bridge.runtime().current(),
+                             .states = shards,
+                             .tables = &tables.store(),
+                             .sockets = bridge.socket_owners()},
+                            worker::uptime_s(), [&](const packet::Interface& interface) {
+                                return settings.ports[interface.port].role ==
+                                               config::PortRole::gateway
+                                           ? packet::Entry::ip
+                                           : packet::Entry::bridge;
+                            });
+    };
     return ContractServer::listen(dataplane.socket,
                                   {.counters = memory.counters(),
                                    .log_rings = memory.log_rings(),

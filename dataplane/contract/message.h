@@ -22,21 +22,27 @@
 //     data plane → Working           while it takes long, at least every kWorkingInterval
 //                  TablesReply       descriptor: memfd with the answer
 //                | Rejected
+//     control plane → TraceRequest
+//     data plane → TraceReply   descriptor: memfd of TraceStep[step_count] (trace.h), if there are
+//     any
+//                | Rejected
 //
 // One request is outstanding at a time. Strings are NUL-terminated inside their arrays.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
 #include "common/address.h"
 #include "dataplane/contract/counters.h"
 #include "dataplane/contract/instruction.h"
+#include "dataplane/contract/trace.h"
 
 namespace sluice::contract {
 
 inline constexpr std::uint32_t kMessageMagic = 0x43554c53;  // "SLUC"
-inline constexpr std::uint16_t kMessageVersion = 5;
+inline constexpr std::uint16_t kMessageVersion = 6;
 // A generation follows the running one. Near the end of the numbers there would be none to follow.
 inline constexpr std::uint64_t kGenerationLimit = std::uint64_t{1} << 63;
 inline constexpr char kDefaultContractSocket[] = "/run/sluice/dataplane.sock";
@@ -53,6 +59,8 @@ enum class MessageType : std::uint16_t {
     tables_request = 9,
     tables_reply = 10,
     working = 11,
+    trace_request = 30,
+    trace_reply = 31,
 };
 
 struct MessageHeader {
@@ -227,6 +235,28 @@ struct Working {
     MessageHeader header{.type = MessageType::working, .length = 0};
 };
 inline constexpr std::uint32_t kWorkingIntervalMs = 500;
+
+inline constexpr std::size_t kLongestTracedFrame = 1536;
+
+// Which way would this packet take?
+struct TraceRequest {
+    MessageHeader header{.type = MessageType::trace_request, .length = 0};
+    ChanceIs chance = ChanceIs::match;
+    std::uint32_t out = 0;                            // 1: the packet goes out
+    char interface[kInterfaceNameSize] = {};          // it comes or goes by; empty: none
+    char receive_interface[kInterfaceNameSize] = {};  // of one that goes out; empty: none
+    std::uint64_t frame_length = 0;
+    std::uint8_t frame[kLongestTracedFrame] = {};  // from the Ethernet header on
+};
+
+struct TraceReply {
+    MessageHeader header{.type = MessageType::trace_reply, .length = 0};
+    std::uint64_t step_count = 0;  // 0: there is no file
+    TraceVerdict verdict;
+};
+
+static_assert(std::has_unique_object_representations_v<TraceRequest>);
+static_assert(std::has_unique_object_representations_v<TraceReply>);
 
 inline constexpr std::uint64_t kMaximumTableBatch = std::uint64_t{1} << 31;
 

@@ -121,7 +121,7 @@ class Tracer {
             const auto verdict = look_at(rule, index, step, next);
             if (draws_.asked)
                 step.flags |= trace_flag::by_chance;
-            if (next && *next != index + 1)
+            if (!verdict && next && *next != index + 1)
                 step.next_number = rules[std::min<std::size_t>(*next, rules.size() - 1)].number;
             tell(step);
             if (verdict)

@@ -285,6 +285,10 @@ void Bridge::refresh_sockets() {
         host_->leave_sockets();
 }
 
+const sockets::Owners* Bridge::socket_owners() const {
+    return host_ == nullptr ? nullptr : &host_->owners();
+}
+
 void Bridge::refresh_links() {
     for (std::size_t i = 0; i < ports_.size(); ++i) {
         const bool up = ports_[i].link_up();

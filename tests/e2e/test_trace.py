@@ -22,10 +22,9 @@ def trace(build, tmp_path):
     (tmp_path / "rules").write_text(RULES)
     (tmp_path / "env").write_text("if em0 10.0.0.1/24\nif em1 10.1.0.1/24\n")
 
-    def run(*arguments, rules=True):
-        command = [build / "controlplane/cli/ipfw", "trace"]
-        if rules:
-            command += ["--rules", tmp_path / "rules", "--env", tmp_path / "env"]
+    def run(*arguments):
+        command = [build / "controlplane/cli/ipfw", "trace", "--rules", tmp_path / "rules",
+                   "--env", tmp_path / "env"]
         return subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=30)
     return run
 
@@ -74,6 +73,31 @@ def test_refuses_in_words(trace, arguments, status, words):
     assert done.returncode == status and words in done.stderr
 
 
-def test_running_rules_cannot_be_asked_yet(trace):
-    done = trace(PACKET, rules=False)
-    assert done.returncode == 69 and "not supported yet" in done.stderr
+def test_asks_the_running_rules_and_leaves_no_trace(stateful):
+    """The verdict is told before the packets come, and again when they have made a state."""
+    bed, appliance = stateful
+    server = bed.b.listen(8080, "page\n")
+    try:
+        appliance.load("add 50 check-state\n"
+                       f"add 100 allow tcp from {bed.a.ipv4} to {bed.b.ipv4} 8080 setup keep-state\n"
+                       "add 200 prob 0.5 count log udp from any to any\n"
+                       "add 300 deny log ip from any to any\n")
+        port = appliance.must("trace", f"tcp {bed.a.ipv4}:5 > {bed.b.ipv4}:8080")
+        assert outcomes(port) == [(50, "no state"), (100, "match; would make a state")]
+        answer = f"tcp {bed.b.ipv4}:8080 > {bed.a.ipv4}:5 SA"
+        assert outcomes(appliance.must("trace", answer))[-1] == (300, "match; logs")
+        both = appliance.must("trace", f"udp {bed.a.ipv4}:1 > {bed.b.ipv4}:2")
+        assert "-- if it does not --" in both and both.count("verdict: deny, by rule 300") == 2
+        assert appliance.state_count() == 0
+        assert [appliance.counters(rule)[0] for rule in (100, 200, 300)] == [0, 0, 0]
+        assert bed.a.curl(f"http://{bed.b.ipv4}:8080/").stdout == "page\n"
+        flow = appliance.must("state", "list").split()
+        port = flow[flow.index("tcp") + 2]
+        text = appliance.must("trace", f"tcp {bed.b.ipv4}:8080 > {bed.a.ipv4}:{port} A")
+        assert outcomes(text) == [(50, "hits the state that rule 100 made, against its direction: "
+                                       "its action is carried out")]
+        assert "verdict: accept, by rule 100" in text and "warning" not in text
+        refused = appliance.ipfw("trace", "in nowhere0 tcp 1.1.1.1:1 > 2.2.2.2:2")
+        assert refused.status == 69 and "no interface nowhere0" in refused.err
+    finally:
+        server.kill()
