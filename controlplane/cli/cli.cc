@@ -8,6 +8,7 @@
 #include "controlplane/cli/cost_command.h"
 #include "controlplane/cli/rule_source.h"
 #include "controlplane/cli/state_command.h"
+#include "controlplane/cli/trace_command.h"
 #include "controlplane/compiler/support.h"
 #include "controlplane/language/printer.h"
 #include "controlplane/language/rule_file.h"
@@ -330,6 +331,35 @@ void run_change_command(const std::vector<std::string>& arguments, Output& outpu
         output.out += line + "\n";
 }
 
+void run_trace_command(const std::vector<std::string>& arguments, Output& output) {
+    using contract::ChanceIs;
+    const Result<TraceCommand> command = parse_trace_command(arguments);
+    if (!command) {
+        output.complain(command.error().message);
+        output.status = command.error().status;
+        return;
+    }
+    const auto ask = [&](ChanceIs chance, std::string& text) {
+        Request request;
+        request.operations.push_back(
+            {.line = 0,
+             .forgive = false,
+             .what = service::TraceOperation{.packet = command->packet, .chance = chance}});
+        Response response;
+        if (!carry_out(request, response, output))
+            return false;
+        for (const std::string& line : response.results.front().lines)
+            text += line + "\n";
+        return command->chances.empty() && told_by_chance(response.results.front());
+    };
+    const bool both =
+        ask(command->chances.empty() ? ChanceIs::match : command->chances.front(), output.out);
+    if (!both)
+        return;
+    output.out = "-- if `prob` matches --\n" + output.out + "-- if it does not --\n";
+    ask(ChanceIs::skip, output.out);
+}
+
 void run_cost_command(const std::vector<std::string>& arguments, Output& output) {
     const auto command = parse_cost_command(arguments);
     if (!command) {
@@ -365,6 +395,10 @@ Output execute(const std::vector<std::string>& arguments) {
     }
     if (is_change_command(arguments)) {
         run_change_command(arguments, output);
+        return output;
+    }
+    if (is_trace_command(arguments)) {
+        run_trace_command(arguments, output);
         return output;
     }
     if (is_cost_command(arguments)) {

@@ -5,14 +5,18 @@
 #include <vector>
 
 #include "controlplane/cli/cli.h"
+#include "controlplane/cli/trace_command.h"
 #include "replay/replay.h"
+#include "replay/trace_command.h"
 
 int main(int argc, char** argv) {
     // The commands that ipfw(8) does not have, and that need no daemon.
     if (argc > 1 && std::string_view(argv[1]) == "replay")
         return sluice::replay::run(argc - 2, argv + 2);
-    const sluice::cli::Output output =
-        sluice::cli::execute(std::vector<std::string>(argv + (argc > 0 ? 1 : 0), argv + argc));
+    const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+    if (argc > 1 && words[0] == "trace" && sluice::cli::traces_a_file(words))
+        return sluice::replay::run_trace(argc - 2, argv + 2);
+    const sluice::cli::Output output = sluice::cli::execute(words);
     std::fwrite(output.err.data(), 1, output.err.size(), stderr);
     const bool written =
         std::fwrite(output.out.data(), 1, output.out.size(), stdout) == output.out.size() &&

@@ -6,6 +6,7 @@
 
 #include "controlplane/compiler/compile.h"
 #include "controlplane/service/restore.h"
+#include "controlplane/service/trace_request.h"
 
 namespace sluice::service {
 namespace {
@@ -21,7 +22,8 @@ bool needs_data_plane(const Operation& operation) {
     return changes_something(operation) || std::holds_alternative<StateOperation>(operation.what) ||
            std::holds_alternative<TableOperation>(operation.what) ||
            std::holds_alternative<SafetyOperation>(operation.what) ||
-           std::holds_alternative<ShowCostOperation>(operation.what);
+           std::holds_alternative<ShowCostOperation>(operation.what) ||
+           std::holds_alternative<TraceOperation>(operation.what);
 }
 
 bool asks_for_tables(const Operation& operation) {
@@ -79,7 +81,8 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
                  [this](const contract::Returned& returned, UniqueFd snapshot) {
                      on_returned(returned, snapshot.get());
                      show();
-                 }}),
+                 },
+             .traced = [this](Result<TraceAnswer> answer) { on_traced(answer); }}),
       clock_s_(options.clock_s),
       ruleset_(options.default_accept),
       default_accept_(options.default_accept),
@@ -256,6 +259,8 @@ void Controller::on_down(const std::string& reason, bool was_up) {
     if (asking_)
         refuse(std::exchange(asking_, std::nullopt)->reply,
                " while it was asked for its states: nothing was changed");
+    if (tracing_)
+        refuse(std::exchange(tracing_, std::nullopt)->reply, " while it was asked for a trace");
     if (killing_)
         refuse(std::exchange(killing_, std::nullopt)->reply, " while it killed states");
     if (tabling_)
@@ -306,7 +311,7 @@ void Controller::submit(Request request, Reply reply) {
     if (!changes && foreign_)
         return reply(refused(*cannot_change()));
     const bool asks =
-        states_wanted(request) ||
+        states_wanted(request) || trace_in(request) != nullptr ||
         std::any_of(request.operations.begin(), request.operations.end(), asks_for_tables);
     if (!changes && !(link_.up() && asks))
         return begin({std::move(request), std::move(reply)});
@@ -340,6 +345,8 @@ void Controller::begin(Change next) {
         return next.reply(refused(*reason));
     if (!operations.empty() && std::holds_alternative<SafetyOperation>(operations.front().what))
         return give_order(std::move(next));
+    if (const TraceOperation* trace = trace_in(next.request))
+        return ask_for_trace(next, *trace);
     const std::optional<WantedStates> wanted = states_wanted(next.request);
     // Without a data plane there are no states; rules can be listed all the same.
     if (!wanted || !link_.up())
@@ -349,6 +356,24 @@ void Controller::begin(Change next) {
         !asked)
         return next.reply(refused(asked.error()));
     asking_ = std::move(next);
+}
+
+void Controller::ask_for_trace(Change next, const TraceOperation& operation) {
+    const Result<contract::TraceRequest> request = trace_request(operation);
+    if (!request)
+        return next.reply(refused(request.error()));
+    if (const Result<Done> asked = link_.request_trace(*request); !asked)
+        return next.reply(refused(asked.error()));
+    tracing_ = std::move(next);
+}
+
+void Controller::on_traced(const Result<TraceAnswer>& answer) {
+    const Change asked = std::move(*std::exchange(tracing_, std::nullopt));
+    if (answer)
+        asked.reply(ready({trace_result(ruleset_, *answer)}));
+    else
+        asked.reply(refused({ExitStatus::unavailable, answer.error().message}));
+    next_change();
 }
 
 void Controller::on_states(const Result<StatesAnswer>& answer) {

@@ -126,10 +126,12 @@ class Controller {
     void tables_changed(Tabling work, const TableReply& reply);
     void ask_for_image();
     void on_states(const Result<StatesAnswer>& answer);
+    void ask_for_trace(Change next, const TraceOperation& operation);
+    void on_traced(const Result<TraceAnswer>& answer);
     void on_killed(const Result<std::uint64_t>& answer);
     bool busy() const {
         return pending_ || ordering_ || asking_ || killing_ || tabling_ || imaging_ || restoring_ ||
-               sizing_;
+               sizing_ || tracing_;
     }
     void next_change();
     void begin(Change next);
@@ -209,6 +211,7 @@ class Controller {
     // What ran before it: a data plane that is restarted meanwhile gets that.
     std::optional<ruleset::Ruleset> predecessor_;
     std::optional<Killing> killing_;
+    std::optional<Change> tracing_;  // a trace has been asked for
     std::optional<Tabling> tabling_;
     bool imaging_ = false;    // the contents of all tables have been asked for
     bool restoring_ = false;  // they are being given to a data plane that has just started

@@ -237,8 +237,11 @@ void DataplaneLink::readable() {
             return receive_order_done(received.bytes);
         case MessageType::returned:
             return receive_returned(received.bytes, std::move(received.descriptors));
+        case MessageType::trace_reply:
+            return receive_trace(received.bytes, std::move(received.descriptors));
         case MessageType::order:
         case MessageType::offer:
+        case MessageType::trace_request:
         case MessageType::tables_request:
         case MessageType::states_request:
         case MessageType::kill_states:
@@ -415,6 +418,35 @@ void DataplaneLink::receive_working(std::span<const std::byte> message) {
     wait_for_answer();
 }
 
+void DataplaneLink::receive_trace(std::span<const std::byte> message,
+                                  std::vector<UniqueFd> descriptors) {
+    contract::TraceReply reply;
+    if (!take(message, reply) || !take_expectation(MessageType::trace_request))
+        return unexpected();
+    if (descriptors.size() != (reply.step_count == 0 ? 0 : 1) ||
+        reply.step_count > contract::kMaximumTraceSteps)
+        return close("sluice-dataplane sends a trace of another format");
+    TraceAnswer answer{.verdict = reply.verdict, .steps = {}};
+    if (!descriptors.empty()) {
+        const auto bytes =
+            read_file(descriptors.front().get(), reply.step_count * sizeof(contract::TraceStep));
+        if (!bytes)
+            return close(bytes.error().message);
+        answer.steps.resize(reply.step_count);
+        std::memcpy(answer.steps.data(), bytes->data(), bytes->size());
+    }
+    callbacks_.traced(std::move(answer));
+}
+
+Result<Done> DataplaneLink::request_trace(contract::TraceRequest request) {
+    request.header.length = sizeof request;
+    if (!send_message(socket_.get(), request))
+        return Error{ExitStatus::unavailable,
+                     last_error("sluice-dataplane cannot be asked for a trace")};
+    expect(MessageType::trace_request);
+    return Done{};
+}
+
 void DataplaneLink::receive_rejected(std::span<const std::byte> message) {
     contract::Rejected rejected;
     const bool readable = take(message, rejected);
@@ -434,6 +466,8 @@ void DataplaneLink::receive_rejected(std::span<const std::byte> message) {
         return callbacks_.tables(refusal);
     if (take_expectation(MessageType::order))
         return callbacks_.ordered(refusal);
+    if (take_expectation(MessageType::trace_request))
+        return callbacks_.traced(refusal);
     unexpected();
 }
 

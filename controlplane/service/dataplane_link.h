@@ -54,6 +54,11 @@ struct StatesAnswer {
     std::uint64_t count = 0;                     // without parents
 };
 
+struct TraceAnswer {
+    contract::TraceVerdict verdict;
+    std::vector<contract::TraceStep> steps;
+};
+
 class DataplaneLink {
   public:
     // One of the last three is called for each request; none if it dies with the connection.
@@ -70,6 +75,7 @@ class DataplaneLink {
         std::function<void(Result<Done>)> ordered = {};
         // Unasked: a ruleset was not confirmed, and the one before it runs.
         std::function<void(const contract::Returned&, UniqueFd snapshot)> returned = {};
+        std::function<void(Result<TraceAnswer>)> traced = {};
     };
 
     DataplaneLink(EventLoop& loop, std::string path, Callbacks callbacks);
@@ -99,6 +105,8 @@ class DataplaneLink {
     Result<Done> change_tables(std::span<const std::byte> batch, std::size_t changes,
                                contract::TablesMode mode);
 
+    Result<Done> request_trace(contract::TraceRequest request);
+
     void set_answer_timeout(std::chrono::milliseconds timeout) { answer_timeout_ = timeout; }
 
   private:
@@ -113,6 +121,7 @@ class DataplaneLink {
     void receive_tables(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_order_done(std::span<const std::byte> message);
     void receive_returned(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
+    void receive_trace(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_working(std::span<const std::byte> message);
     void receive_rejected(std::span<const std::byte> message);
     void unexpected();

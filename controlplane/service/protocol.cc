@@ -12,7 +12,6 @@ namespace sluice::service {
 namespace {
 
 constexpr std::size_t kMaximumDepth = 12;
-constexpr std::size_t kLengthSize = 4;
 constexpr char kBehindJson = '\0';  // JSON has no such byte: it would be escaped
 
 // ---- Writing -----------------------------------------------------------------------------------
@@ -68,6 +67,11 @@ struct OperationWriter {
     }
     void operator()(const ShowSetsOperation&) const { object["do"] = "show sets"; }
     void operator()(const ShowCostOperation&) const { object["do"] = "show cost"; }
+    void operator()(const TraceOperation& trace) const {
+        object["do"] = "trace";
+        object["packet"] = trace.packet;
+        object["chance"] = static_cast<unsigned>(trace.chance);
+    }
     void operator()(const language::SetEnableCommand& sets) const {
         object["do"] = "switch sets";
         object["enable"] = sets.enable;
@@ -330,6 +334,10 @@ Operation read_operation(const json& value, std::string_view& rules, std::string
         operation.what = ShowSetsOperation{};
     } else if (verb == "show cost") {
         operation.what = ShowCostOperation{};
+    } else if (verb == "trace") {
+        operation.what =
+            TraceOperation{.packet = in.string("packet"),
+                           .chance = static_cast<contract::ChanceIs>(in.number("chance", 1))};
     } else if (verb == "switch sets") {
         const language::SetEnableCommand sets{
             .enable = static_cast<std::uint32_t>(in.number("enable", kMaximum32)),
@@ -617,6 +625,7 @@ bool changes_something(const Operation& operation) {
     return !std::holds_alternative<ListOperation>(operation.what) &&
            !std::holds_alternative<ShowSetsOperation>(operation.what) &&
            !std::holds_alternative<ShowCostOperation>(operation.what) &&
+           !std::holds_alternative<TraceOperation>(operation.what) &&
            !std::holds_alternative<ReadSysctlOperation>(operation.what);
 }
 
@@ -698,7 +707,8 @@ Result<Request> decode_request(std::string_view text) {
             const auto* states = std::get_if<StateOperation>(&operation.what);
             return (states != nullptr && states->kind != StateOperation::Kind::kill) ||
                    std::holds_alternative<ShowCostOperation>(operation.what) ||
-                   std::holds_alternative<SafetyOperation>(operation.what);
+                   std::holds_alternative<SafetyOperation>(operation.what) ||
+                   std::holds_alternative<TraceOperation>(operation.what);
         });
     if (picks && request.operations.size() > 1)
         in.fail("an operation for the data plane itself that does not stand alone");
@@ -727,31 +737,6 @@ Result<Response> decode_response(std::string_view text) {
     if (!problem.empty())
         return malformed(problem);
     return response;
-}
-
-std::string framed(std::string_view body) {
-    const auto size = static_cast<std::uint32_t>(body.size());
-    std::string message;
-    message.reserve(kLengthSize + body.size());
-    for (unsigned shift = 0; shift < 32; shift += 8)
-        message += static_cast<char>(size >> shift & 0xff);
-    message += body;
-    return message;
-}
-
-Result<std::optional<std::string>> FrameReader::next(std::size_t maximum) {
-    if (buffer_.size() < kLengthSize)
-        return std::optional<std::string>();
-    std::size_t size = 0;
-    for (std::size_t i = 0; i < kLengthSize; ++i)
-        size |= std::size_t{static_cast<unsigned char>(buffer_[i])} << (8 * i);
-    if (size == 0 || size > maximum)
-        return malformed("a length of " + std::to_string(size) + " bytes");
-    if (buffer_.size() < kLengthSize + size)
-        return std::optional<std::string>();
-    std::optional<std::string> message(buffer_.substr(kLengthSize, size));
-    buffer_.erase(0, kLengthSize + size);
-    return message;
 }
 
 }  // namespace sluice::service

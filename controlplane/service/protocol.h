@@ -68,6 +68,13 @@ struct ShowCostOperation {
     bool operator==(const ShowCostOperation&) const = default;
 };
 
+// The way of a packet through the running rules: alone in a request, with the data plane there.
+struct TraceOperation {
+    std::string packet;  // as in language/packet_text.h
+    contract::ChanceIs chance = contract::ChanceIs::match;
+    bool operator==(const TraceOperation&) const = default;
+};
+
 // Which states are meant: all that is given must hold.
 struct StateFilter {
     std::optional<language::HostAddress> address;  // of either end
@@ -129,8 +136,8 @@ struct Operation {
     std::variant<AddOperation, language::DeleteCommand, language::FlushCommand,
                  language::ZeroCommand, language::SetEnableCommand, language::SetMoveCommand,
                  language::SetSwapCommand, ListOperation, ShowSetsOperation, ShowCostOperation,
-                 ReadSysctlOperation, WriteSysctlOperation, StateOperation, TableOperation,
-                 SafetyOperation>
+                 TraceOperation, ReadSysctlOperation, WriteSysctlOperation, StateOperation,
+                 TableOperation, SafetyOperation>
         what;
     bool operator==(const Operation&) const = default;
 };

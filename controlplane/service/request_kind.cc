@@ -18,6 +18,7 @@ struct KindOf {
     RequestKind operator()(const ListOperation&) const { return RequestKind::list; }
     RequestKind operator()(const ShowSetsOperation&) const { return RequestKind::list; }
     RequestKind operator()(const ShowCostOperation&) const { return RequestKind::list; }
+    RequestKind operator()(const TraceOperation&) const { return RequestKind::list; }
     RequestKind operator()(const ReadSysctlOperation&) const { return RequestKind::sysctl; }
     RequestKind operator()(const WriteSysctlOperation&) const { return RequestKind::sysctl; }
     RequestKind operator()(const StateOperation&) const { return RequestKind::state; }

@@ -195,6 +195,11 @@ class Script {
         return result;
     }
 
+    // The controller asks the data plane; nothing that runs a script by itself has one.
+    Result<OperationResult> operator()(const TraceOperation&) {
+        return Error{ExitStatus::unavailable, "a trace of the running rules needs the data plane"};
+    }
+
     Result<OperationResult> operator()(const ShowCostOperation&) {
         OperationResult result;
         result.cost = states_.cost;

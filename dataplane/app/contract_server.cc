@@ -58,7 +58,8 @@ struct Received {
 };
 
 // One byte more than any message has, so that a longer one is not taken for a good one.
-using Buffer = std::array<std::byte, sizeof(contract::Hello) + 1>;
+using Buffer =
+    std::array<std::byte, std::max(sizeof(contract::Hello), sizeof(contract::TraceRequest)) + 1>;
 
 Received receive(int client, Buffer& buffer) {
     iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
@@ -251,6 +252,8 @@ void ContractServer::on_client() {
         sent = answer(*tables, std::move(received.descriptors.front()));
     else if (const auto* order = std::get_if<contract::Order>(&*request))
         sent = answer(*order);
+    else if (const auto* trace = std::get_if<contract::TraceRequest>(&*request))
+        sent = answer(*trace);
     else
         sent = answer(std::get<contract::KillStates>(*request));
     if (!sent)
@@ -435,6 +438,22 @@ bool ContractServer::answer(const contract::KillStates& order) {
     reply.header.length = sizeof reply;
     reply.count = *killed;
     return send_message(client_.get(), &reply, sizeof reply);
+}
+
+bool ContractServer::answer(const contract::TraceRequest& request) {
+    const Result<TraceAnswer> trace = callbacks_.trace(request);
+    if (!trace)
+        return refuse(running_.generation, trace.error());
+    contract::TraceReply reply;
+    reply.header.length = sizeof reply;
+    reply.step_count = trace->steps.size();
+    reply.verdict = trace->verdict;
+    if (trace->steps.empty())
+        return send_message(client_.get(), &reply, sizeof reply);
+    const auto file = file_of(std::as_bytes(std::span(trace->steps)), "a trace");
+    if (!file)
+        return refuse(running_.generation, file.error());
+    return send_message(client_.get(), &reply, sizeof reply, {file->get()});
 }
 
 Result<std::vector<std::byte>> ContractServer::carry_out(const contract::TablesRequest& request,

@@ -29,6 +29,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "dataplane/app/states_piece.h"
+#include "dataplane/app/tracing.h"
 #include "dataplane/contract/message.h"
 #include "dataplane/contract/table.h"
 
@@ -57,6 +58,7 @@ class ContractServer {
             change_tables;
         std::function<std::vector<contract::TableDescriptor>()> list_tables;
         std::function<Result<Done>(contract::Panic)> set_panic = {};
+        std::function<Result<TraceAnswer>(const contract::TraceRequest&)> trace = {};
     };
 
     // The descriptors belong to somebody else and stay open as long as the server lives.
@@ -93,6 +95,7 @@ class ContractServer {
     bool answer(const contract::Offer& offer, UniqueFd image);
     bool answer(const contract::StatesRequest& request);
     bool answer(const contract::KillStates& order);
+    bool answer(const contract::TraceRequest& request);
     bool answer(const contract::TablesRequest& request, UniqueFd batch);
     Result<std::vector<std::byte>> carry_out(const contract::TablesRequest& request,
                                              UniqueFd batch);

@@ -303,6 +303,22 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
     callbacks.set_panic = [&](contract::Panic panic) {
         return bridge.set_panic(panic, dataplane.reload_timeout_ms);
     };
+    callbacks.trace = [&](const contract::TraceRequest& request) -> Result<TraceAnswer> {
+        if (bridge.runtime().current() == nullptr)
+            return Error{ExitStatus::unavailable, "no ruleset has been loaded yet"};
+        const std::vector<const state::StateTable*> shards = states.tables();
+        return answer_trace(request,
+                            {.runtime = *bridge.runtime().current(),
+                             .states = shards,
+                             .tables = &tables.store(),
+                             .sockets = bridge.socket_owners()},
+                            worker::uptime_s(), [&](const packet::Interface& interface) {
+                                return settings.ports[interface.port].role ==
+                                               config::PortRole::gateway
+                                           ? packet::Entry::ip
+                                           : packet::Entry::bridge;
+                            });
+    };
     return ContractServer::listen(dataplane.socket,
                                   {.counters = memory.counters(),
                                    .log_rings = memory.log_rings(),

@@ -130,6 +130,28 @@ Result<Request> read_order(std::span<const std::byte> message, std::size_t descr
     return Request(order);
 }
 
+template <std::size_t N>
+bool ends(const char (&name)[N]) {
+    return strnlen(name, N) < N;
+}
+
+Result<Request> read_trace_request(std::span<const std::byte> message, std::size_t descriptors) {
+    constexpr std::size_t kEthernet = 14;
+    contract::TraceRequest request;
+    if (auto taken = take(message, "a request for a trace", request); !taken)
+        return taken.error();
+    if (descriptors != 0)
+        return refuse("a request for a trace comes without a descriptor, not with " +
+                      std::to_string(descriptors));
+    if (request.frame_length < kEthernet || request.frame_length > sizeof request.frame)
+        return refuse("a frame of " + std::to_string(request.frame_length) +
+                      " bytes cannot be traced");
+    if (request.out > 1 || request.chance >= contract::ChanceIs::count_ ||
+        !ends(request.interface) || !ends(request.receive_interface))
+        return refuse("a request for a trace does not say clearly which way the packet goes");
+    return Request(request);
+}
+
 }  // namespace
 
 Result<Request> read_request(std::span<const std::byte> message, std::size_t descriptors) {
@@ -150,6 +172,8 @@ Result<Request> read_request(std::span<const std::byte> message, std::size_t des
             return read_order(message, descriptors);
         case contract::MessageType::order_done:
         case contract::MessageType::returned:
+        case contract::MessageType::trace_request:
+            return read_trace_request(message, descriptors);
         case contract::MessageType::hello:
         case contract::MessageType::tables_reply:
         case contract::MessageType::working:
@@ -157,6 +181,7 @@ Result<Request> read_request(std::span<const std::byte> message, std::size_t des
         case contract::MessageType::rejected:
         case contract::MessageType::states_reply:
         case contract::MessageType::kill_reply:
+        case contract::MessageType::trace_reply:
             break;
     }
     return refuse("a message of type " + std::to_string(static_cast<unsigned>(header.type)) +

@@ -41,6 +41,13 @@ Result<StateMemory> StateMemory::create(std::uint32_t states,
     return result;
 }
 
+std::vector<const state::StateTable*> StateMemory::tables() const {
+    std::vector<const state::StateTable*> tables;
+    for (const auto& table : tables_)
+        tables.push_back(table.get());
+    return tables;
+}
+
 StatesPiece StateMemory::list(const contract::StatesRequest& request,
                               const program::Runtime* runtime, std::uint32_t uptime_s) const {
     StatesPiece piece{.records = {}, .count = 0, .next = request.from, .last = runtime == nullptr};

@@ -32,6 +32,9 @@ class StateMemory {
     StatesPiece list(const contract::StatesRequest& request, const program::Runtime* runtime,
                      std::uint32_t uptime_s) const;
 
+    // Of all workers.
+    std::vector<const state::StateTable*> tables() const;
+
     // Cells that are looked at for a piece.
     static constexpr state::CellIndex kCellsAtOnce = 65536;
 

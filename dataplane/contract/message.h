@@ -27,16 +27,22 @@
 //                | Rejected
 //     data plane → Returned     descriptor: the snapshot that runs again. Unasked: the time for
 //                               `confirm` is over, or, in front of OrderDone, it was ordered
+//     control plane → TraceRequest
+//     data plane → TraceReply   descriptor: memfd of TraceStep[step_count] (trace.h), if there are
+//     any
+//                | Rejected
 //
 // One request is outstanding at a time. Strings are NUL-terminated inside their arrays.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
 #include "common/address.h"
 #include "dataplane/contract/counters.h"
 #include "dataplane/contract/instruction.h"
+#include "dataplane/contract/trace.h"
 
 namespace sluice::contract {
 
@@ -61,6 +67,8 @@ enum class MessageType : std::uint16_t {
     order = 20,
     order_done = 21,
     returned = 22,
+    trace_request = 30,
+    trace_reply = 31,
 };
 
 // What happens to packets whatever the rules say.
@@ -279,6 +287,28 @@ struct Returned {
     std::uint64_t from = 0;        // that was not confirmed
     RulesetCost cost;
 };
+
+inline constexpr std::size_t kLongestTracedFrame = 1536;
+
+// Which way would this packet take?
+struct TraceRequest {
+    MessageHeader header{.type = MessageType::trace_request, .length = 0};
+    ChanceIs chance = ChanceIs::match;
+    std::uint32_t out = 0;                            // 1: the packet goes out
+    char interface[kInterfaceNameSize] = {};          // it comes or goes by; empty: none
+    char receive_interface[kInterfaceNameSize] = {};  // of one that goes out; empty: none
+    std::uint64_t frame_length = 0;
+    std::uint8_t frame[kLongestTracedFrame] = {};  // from the Ethernet header on
+};
+
+struct TraceReply {
+    MessageHeader header{.type = MessageType::trace_reply, .length = 0};
+    std::uint64_t step_count = 0;  // 0: there is no file
+    TraceVerdict verdict;
+};
+
+static_assert(std::has_unique_object_representations_v<TraceRequest>);
+static_assert(std::has_unique_object_representations_v<TraceReply>);
 
 inline constexpr std::uint64_t kMaximumTableBatch = std::uint64_t{1} << 31;
 

@@ -41,6 +41,23 @@ bool ResidualTests::match(Walk& walk, const RuleRecord& rule, std::uint32_t inde
     return true;
 }
 
+std::optional<std::uint32_t> ResidualTests::first_failure(Walk& walk, const RuleRecord& rule,
+                                                          std::uint32_t index) {
+    walk.argument = {};
+    const auto tests = tests_of(walk.runtime, rule);
+    std::uint32_t block = 0;
+    for (std::size_t i = 0; i < tests.size(); ++i, ++block) {
+        bool matched = test_matches(walk, tests[i], index);
+        while ((tests[i].flags & contract::kOrNext) != 0) {
+            ++i;
+            matched = matched || test_matches(walk, tests[i], index);
+        }
+        if (!matched)
+            return block;
+    }
+    return std::nullopt;
+}
+
 bool ResidualTests::test_matches(Walk& walk, const Instruction& test, std::uint32_t index) {
     const Packet& packet = *walk.seen;
     const Routes& routes = walk.runtime.routes();

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "dataplane/program/outputs.h"
 #include "dataplane/program/socket_tests.h"
@@ -47,6 +48,10 @@ class ResidualTests {
 
     // Whether all of the rule's residual tests match. Sets walk.argument.
     bool match(Walk& walk, const contract::RuleRecord& rule, std::uint32_t index);
+
+    // The same in words: which of its blocks fails first, counted from 0; none: all match.
+    std::optional<std::uint32_t> first_failure(Walk& walk, const contract::RuleRecord& rule,
+                                               std::uint32_t index);
 
     // A rule whose time is over does nothing. `prob` comes before the look-up for a state, and is
     // drawn once.

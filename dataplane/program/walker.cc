@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "dataplane/program/actions.h"
+#include "dataplane/program/walk_rules.h"
 
 namespace sluice::program {
 
@@ -10,31 +11,7 @@ namespace {
 
 using contract::RuleAction;
 using contract::RuleRecord;
-using packet::Entry;
 using packet::Packet;
-
-// A packet that hits a state goes on behind the rule that made it, which does nothing, if that
-// rule's actions begin with `untag` or `return`: ipfw has those as a negated `tag` and `call`, and
-// takes the negation for one of the test. Its answers are what we promise.
-bool misses_its_states(const RuleRecord& rule) {
-    if ((rule.flags & contract::rule_flag::log) != 0)
-        return false;
-    if (rule.writes_tags())
-        return (rule.flags & contract::rule_flag::untag) != 0;
-    return rule.action == RuleAction::return_;
-}
-
-// A bridge passes what is not IP unless a rule that names layer2, MAC or mac-type says otherwise.
-bool may_judge(const RuleRecord& rule, const Packet& packet) {
-    return packet.passage.entry != Entry::bridge || packet.headers.ip_version != 0 ||
-           (rule.flags & contract::rule_flag::link_layer) != 0;
-}
-
-// The rule behind one; of a detached one, where it would stand.
-std::uint32_t behind(const Runtime& runtime, std::uint32_t index) {
-    return index < runtime.view().rules().size() ? index + 1
-                                                 : runtime.view().all_rules()[index].target;
-}
 
 RuleRecord with_table_limit(const Walk& walk, RuleRecord rule) {
     rule.state_limit =
@@ -46,30 +23,6 @@ RuleRecord with_table_limit(const Walk& walk, RuleRecord rule) {
 void may_go_back(Walk& walk) {
     walk.next_probe = 0;
     walk.drawn_rule = kNoRule;
-}
-
-Verdict refusal(const RuleRecord& rule, std::uint32_t index, contract::DropReason reason) {
-    return {.kind = Verdict::Kind::deny,
-            .reason = reason,
-            .rule_number = rule.number,
-            .rule_index = index};
-}
-
-Verdict verdict_of(const RuleRecord& rule, std::uint32_t index) {
-    return {.kind = verdict_kind(rule.action),
-            .argument = rule.action_number,
-            .mtu = rule.mtu,
-            .rule_number = rule.number,
-            .rule_index = index};
-}
-
-// As the compiler finds it for a number that is written out: skipto never goes back.
-std::uint32_t target_of(const Runtime& runtime, const RuleRecord& rule, bool from_table) {
-    if (!from_table)
-        return rule.target;
-    return runtime.first_rule_from(rule.action == RuleAction::call
-                                       ? rule.action_number
-                                       : std::max<unsigned>(rule.action_number, rule.number + 1u));
 }
 
 // The first rule at or behind `from` whose header tests match, or `until` if none before it

@@ -35,7 +35,12 @@ std::uint32_t next_event(const Cell& cell, std::uint32_t now_s) {
                     std::min(cell.expires_s, next_keepalive_round(std::max(begin, now_s))));
 }
 
-// The parts of the flow that `limit` tells apart, from source to destination.
+void count(std::uint64_t& counter, std::int64_t by) {
+    contract::add(counter, static_cast<std::uint64_t>(by));
+}
+
+}  // namespace
+
 FlowKey masked_key(const packet::Headers& headers, std::uint8_t mask) {
     const bool source = (mask & contract::limit_mask::source_address) != 0;
     const bool destination = (mask & contract::limit_mask::destination_address) != 0;
@@ -59,12 +64,6 @@ FlowKey masked_key(const packet::Headers& headers, std::uint8_t mask) {
         key.high_port = headers.destination_port;
     return key;
 }
-
-void count(std::uint64_t& counter, std::int64_t by) {
-    contract::add(counter, static_cast<std::uint64_t>(by));
-}
-
-}  // namespace
 
 // One mapping for all arrays, those of whole cache lines first.
 struct StateTable::Memory {
@@ -282,7 +281,10 @@ void StateTable::reschedule(CellIndex index, std::uint32_t uptime_s) {
 }
 
 bool StateTable::is_full(const contract::Sysctls& sysctls) const {
-    const Totals now = totals();
+    return is_full(totals(), sysctls);
+}
+
+bool StateTable::is_full(const Totals& now, const contract::Sysctls& sysctls) {
     const std::uint64_t most = sysctls.dyn_max;
     return now.states + now.parents >= most ||
            now.unanswered >= most - most * std::min(sysctls.dyn_established_share, 100u) / 100;

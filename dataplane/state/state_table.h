@@ -66,6 +66,10 @@ struct StateCopy {
     std::uint32_t made_s = 0;
 };
 
+// The part of the key of a packet that `limit` counts by; bits of contract::limit_mask. Not low and
+// high end, but source and destination.
+FlowKey masked_key(const packet::Headers& headers, std::uint8_t mask);
+
 class StateTable {
   public:
     struct Spec {
@@ -182,6 +186,8 @@ class StateTable {
     };
     // Of all shards.
     Totals totals() const;
+    // Whether with so many no further state is made.
+    static bool is_full(const Totals& totals, const contract::Sysctls& sysctls);
 
     CellIndex cell_count() const { return static_cast<CellIndex>(cells_.size()); }
     std::size_t bucket_count() const { return index_.bucket_count(); }

@@ -40,6 +40,8 @@ Reference Store::find_flow(const View& view, contract::TableKey key) const {
 }
 
 void Store::count_hit(unsigned worker, Reference entry) const {
+    if (worker == kNobody) [[unlikely]]
+        return;
     std::uint64_t* chunk =
         hit_chunks_[worker][entry >> kEntryShift].load(std::memory_order_acquire);
     contract::add(chunk[entry & (CellMemory<Entry, kEntryShift>::kChunkSize - 1)], 1);

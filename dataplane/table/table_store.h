@@ -143,6 +143,8 @@ class Store {
     const contract::TableValue& value(Reference entry) const {
         return values_.at(entries_.at(entry).value);
     }
+    // `kNobody`: it is not counted.
+    static constexpr unsigned kNobody = ~0u;
     void count_hit(unsigned worker, Reference entry) const;
 
     // -- main thread --

@@ -291,6 +291,10 @@ Result<Done> Bridge::set_panic(contract::Panic panic, unsigned timeout_ms) {
     return runtime_.wait_for_workers(timeout_ms);
 }
 
+const sockets::Owners* Bridge::socket_owners() const {
+    return host_ == nullptr ? nullptr : &host_->owners();
+}
+
 void Bridge::refresh_links() {
     for (std::size_t i = 0; i < ports_.size(); ++i) {
         const bool up = ports_[i].link_up();

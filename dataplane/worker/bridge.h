@@ -76,6 +76,8 @@ class Bridge {
     unsigned worker_count() const { return worker_count_; }
     // What differs from the settings, in sentences.
     const std::vector<std::string>& notes() const { return notes_; }
+    // Null: no port is a gateway's, and no packet belongs to a socket.
+    const sockets::Owners* socket_owners() const;
     const std::vector<EthPort>& ports() const { return ports_; }
 
     // Workers write to `memory` until `stop` has returned; after an error none of them runs.

@@ -46,6 +46,10 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         if (descriptors != 0 || message.size() != sizeof *order ||
             order->kind >= contract::OrderKind::count_ || order->panic > contract::Panic::pass)
             std::abort();
+    } else if (const auto* trace = std::get_if<contract::TraceRequest>(&*request)) {
+        if (descriptors != 0 || message.size() != sizeof *trace ||
+            trace->frame_length > sizeof trace->frame)
+            std::abort();
     } else {
         const auto& kill = std::get<contract::KillStates>(*request);
         if (descriptors != 0 || message.size() != sizeof kill)

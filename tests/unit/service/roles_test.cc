@@ -33,6 +33,13 @@ config::Control named(std::vector<std::string> read, std::vector<std::string> op
     return settings;
 }
 
+TEST(RolesTest, AnApplyWithoutRulesNeedsAnAdministrator) {
+    Request request;
+    EXPECT_EQ(needed_for(request), Role::read);
+    request.apply.emplace();
+    EXPECT_EQ(needed_for(request), Role::admin);
+}
+
 TEST(RolesTest, WhatAnOperationNeeds) {
     using language::TableCommand;
     EXPECT_EQ(needed_for(operation_of(ListOperation{})), Role::read);
