@@ -66,6 +66,16 @@ bool give_states(state::StateTable& table, const Runtime& runtime, const packet:
     return true;
 }
 
+// Whether these states of one flow, and those that its packet may make, could be all that there may
+// be. The states are given without their history, so a table so small says nothing.
+bool may_fill_up(const Runtime& runtime, std::size_t states) {
+    const std::uint64_t names = runtime.state_name_count();
+    return runtime.uses_states() &&
+           state::StateTable::is_full(
+               {.states = states + names, .unanswered = states + names, .parents = names},
+               runtime.view().sysctls());
+}
+
 }  // namespace
 
 TraceCheck check_trace(const TraceWorld& world, const packet::Packet& packet,
@@ -73,6 +83,8 @@ TraceCheck check_trace(const TraceWorld& world, const packet::Packet& packet,
     if (trace.state_refused || trace.ambiguous || trace.cut_short)
         return TraceCheck::impossible;
     const Runtime& runtime = world.runtime;
+    if (may_fill_up(runtime, trace.states.size()))
+        return TraceCheck::impossible;
     const std::uint32_t slots = slots_of(runtime);
     std::vector<contract::RuleCounters> counters(slots), kept_apart(slots);
     const std::vector<contract::SlotAnnotation> annotations(slots);

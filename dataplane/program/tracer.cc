@@ -253,11 +253,13 @@ class Tracer {
                     continue;
                 state::FlowKey key = walk_.key;
                 key.from_low = copy->key.from_low;
-                trace_.states.push_back({.key = key,
-                                         .name = copy->cell.name,
-                                         .rule_slot = copy->cell.rule_slot,
-                                         .rule_id = copy->cell.rule_id,
-                                         .made_s = copy->made_s});
+                trace_.states.push_back(
+                    {.key = key,
+                     .name = copy->cell.name,
+                     .rule_slot = copy->cell.rule_slot,
+                     .rule_id = copy->cell.rule_id,
+                     .made_s = copy->made_s,
+                     .answered = (copy->cell.marks & state::mark::answered) != 0});
             }
         }
         std::erase_if(trace_.states, [&](const TracedState& state) {
@@ -267,12 +269,13 @@ class Tracer {
         std::stable_sort(trace_.states.begin(), trace_.states.end(),
                          [](const auto& a, const auto& b) { return a.made_s < b.made_s; });
         known_ = trace_.states;
+        totals_ = world_.states.front()->totals();
     }
 
     // The newest one of the name.
-    const TracedState* known_state(std::uint32_t name) {
-        const TracedState* found = nullptr;
-        for (const TracedState& state : known_) {
+    TracedState* known_state(std::uint32_t name) {
+        TracedState* found = nullptr;
+        for (TracedState& state : known_) {
             if (name != contract::kAnyStateName && state.name != name)
                 continue;
             trace_.ambiguous |= found != nullptr && found->made_s == state.made_s;
@@ -285,15 +288,18 @@ class Tracer {
     std::optional<std::uint32_t> look_for_state(std::uint32_t name, TraceStep& step) {
         looked_for_.insert(name);
         walk_.names_left = name == contract::kAnyStateName ? 0 : walk_.names_left - 1;
-        const TracedState* state = known_state(name);
+        TracedState* state = known_state(name);
         if (state == nullptr)
             return std::nullopt;
         const std::uint32_t index = *runtime_.rule_of_state(state->rule_slot, state->rule_id);
         walk_.parent = &runtime_.view().all_rules()[index];
         walk_.argument = {};
         walk_.forward = walk_.key.one_end || walk_.key.from_low == state->key.from_low;
-        if (!walk_.forward)
+        if (!walk_.forward) {
             step.flags |= trace_flag::reverse;
+            totals_.unanswered -= state->answered ? 0 : 1;
+            state->answered = true;
+        }
         may_go_back();
         return index;
     }
@@ -306,6 +312,8 @@ class Tracer {
         }
         const contract::DropReason reason = why_not(rule);
         if (reason == contract::DropReason::none) {
+            ++totals_.states;
+            ++totals_.unanswered;
             step.flags |= trace_flag::makes_state;
             known_.push_back({.key = walk_.key,
                               .name = rule.state_name,
@@ -320,24 +328,24 @@ class Tracer {
         return refusal(rule, index, reason);
     }
 
-    contract::DropReason why_not(const RuleRecord& rule) const {
+    // A parent that is new takes a place, also if there is none left for its state.
+    contract::DropReason why_not(const RuleRecord& rule) {
         using contract::DropReason;
         const contract::Sysctls& sysctls = runtime_.view().sysctls();
-        state::StateTable::Totals totals = world_.states.front()->totals();
         if (rule.state == contract::StateOption::limit) {
             std::uint32_t most = rule.state_limit;
             if ((rule.flags & rule_flag::table_limit) != 0)
                 most = std::min(walk_.argument.of(contract::TableField::limit), 65535u);
             const auto counted = children(rule);
-            if (!counted && (totals.parents >= sysctls.dyn_parent_max ||
-                             totals.states + totals.parents >= sysctls.dyn_max))
+            if (!counted && (totals_.parents >= sysctls.dyn_parent_max ||
+                             totals_.states + totals_.parents >= sysctls.dyn_max))
                 return DropReason::state_table_full;
-            totals.parents += counted ? 0 : 1;
+            totals_.parents += counted ? 0 : 1;
             if (counted.value_or(0) >= most)
                 return DropReason::state_limit;
         }
-        return state::StateTable::is_full(totals, sysctls) ? DropReason::state_table_full
-                                                           : DropReason::none;
+        return state::StateTable::is_full(totals_, sysctls) ? DropReason::state_table_full
+                                                            : DropReason::none;
     }
 
     // That the limit of the rule counts already; none: nothing counts yet.
@@ -476,7 +484,8 @@ class Tracer {
     packet::Packet changed_;
     Walk walk_;
     std::set<std::uint32_t> looked_for_;
-    std::vector<TracedState> known_;  // with those that the packet would make
+    std::vector<TracedState> known_;    // with those that the packet would make
+    state::StateTable::Totals totals_;  // likewise
     Trace trace_;
 };
 

@@ -38,6 +38,7 @@ struct TracedState {
     std::uint32_t rule_slot = 0;
     std::uint32_t rule_id = 0;
     std::uint32_t made_s = 0;
+    bool answered = false;  // a packet came back
 };
 
 struct Trace {

@@ -207,11 +207,7 @@ class FastRun {
             packets[i].now_ms = input.time_ms;
             packets[i].uptime_s = now_s_;
         }
-        // Where several rules make states, a few traces still differ from the engine; they say so
-        // themselves (TraceCheck::disagrees), but hold no comparison here.
-        const bool traced = !runtime_.uses_states();
-        if (traced)
-            trace_first(packets.front());
+        trace_first(packets.front());
         if (scenario_.form == Form::packets)
             engine_.filter(runtime_, packets, verdicts, marks);
         else
@@ -228,7 +224,7 @@ class FastRun {
                 outcome.verdict =
                     engine_.resume(runtime_, packets[i], outcome.verdict, outcome.marks);
             }
-            if (traced && i == 0)
+            if (i == 0)
                 hold_against_trace(outcome.verdict, first);
             SlowOutcome& answer = answers_.outcomes[first + i];
             answer.verdict = replay::to_text(outcome, runtime_);
