@@ -60,6 +60,46 @@ std::size_t argument(std::size_t index) {
     return offsetof(seccomp_data, args) + index * sizeof(std::uint64_t);
 }
 
+// What any process does until it ends, and what the C library does for its threads, its memory and
+// its clocks. With these `on_forbidden` can say what it has to say.
+constexpr int kAlways[] = {
+    SYS_write,
+    SYS_mmap,
+    SYS_munmap,
+    SYS_mremap,
+    SYS_madvise,
+    SYS_mprotect,
+    SYS_brk,
+    SYS_futex,
+    SYS_set_robust_list,
+    SYS_rseq,
+    SYS_sched_yield,
+    SYS_sched_getaffinity,
+    SYS_getcpu,
+    SYS_getrandom,
+    SYS_clock_gettime,
+    SYS_gettimeofday,
+    SYS_nanosleep,
+    SYS_clock_nanosleep,
+    SYS_rt_sigreturn,
+    SYS_rt_sigprocmask,
+    SYS_rt_sigaction,
+    SYS_sigaltstack,
+    SYS_restart_syscall,
+    SYS_getpid,
+    SYS_gettid,
+    SYS_tgkill,
+    SYS_getuid,
+    SYS_geteuid,
+    SYS_getgid,
+    SYS_getegid,
+    SYS_exit,
+    SYS_exit_group,
+#if defined(__x86_64__)
+    SYS_time,
+#endif
+};
+
 std::vector<sock_filter> filter_of(std::span<const int> allowed) {
     std::vector<sock_filter> code = {load(offsetof(seccomp_data, arch)),
                                      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 1, 0),
@@ -69,7 +109,9 @@ std::vector<sock_filter> filter_of(std::span<const int> allowed) {
                                      answer(SECCOMP_RET_KILL_PROCESS),
                                      only_if(BPF_JEQ, SYS_clone3),
                                      answer(SECCOMP_RET_ERRNO | ENOSYS)};
-    for (const int number : allowed) {
+    std::vector<int> numbers(std::begin(kAlways), std::end(kAlways));
+    numbers.insert(numbers.end(), allowed.begin(), allowed.end());
+    for (const int number : numbers) {
         const auto call = static_cast<std::uint32_t>(number);
         if (number != SYS_clone) {
             code.push_back(only_if(BPF_JEQ, call));
@@ -87,8 +129,7 @@ std::vector<sock_filter> filter_of(std::span<const int> allowed) {
     return code;
 }
 
-// ---- What happens to the others
-// ------------------------------------------------------------------
+// ---- What happens to the others ----------------------------------------------------------------
 
 // writers: `restrict_system_calls`, before the filter is there
 const char* program_name = "";
@@ -108,7 +149,7 @@ char* put(char* to, unsigned number) {
     return to;
 }
 
-// In place of the call. Only calls that every list has.
+// In place of the call. It makes calls of kAlways alone.
 void on_forbidden(int signal, siginfo_t* info, void* context) {
     if (reports.fetch_add(1) < kLongestReport) {
         char line[256];

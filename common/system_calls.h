@@ -1,7 +1,8 @@
 // Which system calls the process may still make (seccomp).
 //
 // A list of numbers becomes a filter for all threads that the kernel runs before each system call.
-// A call that is not on the list is not made. What happens instead is the caller's choice:
+// A call that is not on the list, and not one that every process makes (memory, clocks, signals,
+// its own end), is not made. What happens instead is the caller's choice:
 //
 //   Otherwise::refuse  it fails with EPERM, and the process goes on
 //   Otherwise::end     the process ends at once, by SIGSYS

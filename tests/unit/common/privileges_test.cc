@@ -87,17 +87,19 @@ TEST_F(PrivilegesTest, EveryThreadGivesUp) {
               0);
 }
 
+void hear_nothing_until(const std::atomic<bool>& end) {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    while (!end)
+        usleep(500);
+}
+
 TEST_F(PrivilegesTest, AThreadThatDoesNotIsSaid) {
     EXPECT_EQ(
         in_a_child([] {
             std::atomic<bool> end{false};
-            std::thread deaf([&] {
-                sigset_t all;
-                sigfillset(&all);
-                pthread_sigmask(SIG_BLOCK, &all, nullptr);
-                while (!end)
-                    usleep(500);
-            });
+            std::thread deaf([&] { hear_nothing_until(end); });
             usleep(10'000);
             const auto kept = keep_only(0);
             end = true;
@@ -115,11 +117,7 @@ TEST_F(PrivilegesTest, AThreadWithNothingToGiveUpIsNotInterrupted) {
                   std::atomic<bool> end{false};
                   std::atomic<bool> interrupted{false};
                   std::thread deaf([&] {
-                      sigset_t all;
-                      sigfillset(&all);
-                      pthread_sigmask(SIG_BLOCK, &all, nullptr);
-                      while (!end)
-                          usleep(500);
+                      hear_nothing_until(end);
                       sigset_t pending;
                       sigpending(&pending);
                       for (int signal = SIGRTMIN; signal <= SIGRTMAX; ++signal)
