@@ -31,13 +31,10 @@ namespace {
 
 #if defined(__x86_64__)
 constexpr std::uint32_t kArchitecture = AUDIT_ARCH_X86_64;
-constexpr bool kKnown = true;
 #elif defined(__aarch64__)
 constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
-constexpr bool kKnown = true;
 #else
-constexpr std::uint32_t kArchitecture = 0;
-constexpr bool kKnown = false;
+constexpr std::uint32_t kArchitecture = 0;  // one that the filter does not know
 #endif
 
 constexpr std::uint32_t kX32Bit = 0x40000000;
@@ -182,7 +179,7 @@ bool can_restrict_system_calls() {
 #ifdef SLUICE_HAS_SANITIZER
     return false;
 #else
-    return kKnown;
+    return kArchitecture != 0;
 #endif
 }
 

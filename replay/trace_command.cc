@@ -21,7 +21,7 @@ namespace {
 constexpr char kUsage[] =
     "usage: ipfw trace --rules RULES [--env ENV] [--prob-as match|skip] PACKET\n"
     "  as in: ipfw trace --rules rules.ipfw 'in em0 tcp 1.2.3.4:5 > 6.7.8.9:80 S'\n"
-    "Without --rules the running rules would have to be asked, which is not supported yet.";
+    "Without --rules and --env the running rules are asked.";
 
 constexpr std::size_t kMaximumTextSize = std::size_t{1} << 30;
 constexpr state::CellIndex kFewCells = 64;  // there are no states

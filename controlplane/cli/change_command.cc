@@ -1,8 +1,9 @@
 #include "controlplane/cli/change_command.h"
 
 #include <algorithm>
+#include <charconv>
 #include <iterator>
-#include <limits>
+#include <optional>
 
 #include "controlplane/language/names.h"
 #include "controlplane/language/words.h"
@@ -81,14 +82,9 @@ class Parser {
 
     static std::optional<std::uint64_t> number(std::string_view text) {
         std::uint64_t result = 0;
-        if (text.empty() || text.size() > 18)
-            return std::nullopt;
-        for (const char c : text) {
-            if (c < '0' || c > '9')
-                return std::nullopt;
-            result = result * 10 + static_cast<std::uint64_t>(c - '0');
-        }
-        return result;
+        const char* const end = text.data() + text.size();
+        const auto [stop, error] = std::from_chars(text.data(), end, result);
+        return error == std::errc() && stop == end ? std::optional(result) : std::nullopt;
     }
 
     bool read_generation() {
@@ -234,7 +230,7 @@ std::string applied_text(const service::Response& response, unsigned millisecond
 std::vector<std::string> warnings_of(const service::Condition& condition) {
     std::vector<std::string> result;
     if (condition.panic != contract::Panic::off)
-        result.push_back(std::string("panic: everything ") +
+        result.push_back(std::string("panic: all IP ") +
                          (condition.panic == contract::Panic::deny ? "is dropped" : "passes") +
                          ", these rules are not asked; `ipfw panic off` ends it");
     if (condition.confirm_ms != 0)

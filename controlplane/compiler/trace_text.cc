@@ -195,8 +195,8 @@ const char* check_line(contract::TraceCheck check) {
         case contract::TraceCheck::agrees:
             return "";
         case contract::TraceCheck::impossible:
-            return "note: a worker's engine was not asked for the same packet: a full table, or "
-                   "states of one second, decide\n";
+            return "note: a worker's engine was not asked for the same packet: a state table that "
+                   "is full or small, states of one second, or the length of the way decide\n";
         case contract::TraceCheck::disagrees:
         case contract::TraceCheck::count_:
             break;

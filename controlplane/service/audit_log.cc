@@ -110,6 +110,11 @@ struct Describe {
         return "sysctl " + operation.name + "=" + operation.value;
     }
     std::string operator()(const StateOperation&) const { return "state kill"; }
+    std::string operator()(const SafetyOperation& operation) const {
+        constexpr const char* kOrders[] = {"confirm",    "rollback",   "lock",
+                                           "panic deny", "panic pass", "panic off"};
+        return kOrders[static_cast<std::size_t>(operation.order)];
+    }
     std::string operator()(const TableOperation& operation) const {
         const language::TableCommand& command = operation.command;
         return "table " + command.table + " " + std::string(word_of(command.verb)) +
@@ -151,7 +156,9 @@ std::string user_name(uid_t user) {
 }  // namespace
 
 std::string described(const Request& request) {
-    std::string text;
+    std::string text = request.apply ? "apply" : "";
+    if (request.apply && request.apply->confirm_s != 0)
+        text += " --confirm " + std::to_string(request.apply->confirm_s) + "s";
     std::size_t left = request.operations.size();
     for (const Operation& operation : request.operations) {
         if (needed_for(operation) == Role::read) {

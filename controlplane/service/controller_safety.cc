@@ -158,11 +158,11 @@ void Controller::on_ordered(const Result<Done>& answer) {
             break;
         case Order::panic_deny:
             panic_ = contract::Panic::deny;
-            sentence = "panic: everything is dropped";
+            sentence = "panic: all IP is dropped";
             break;
         case Order::panic_pass:
             panic_ = contract::Panic::pass;
-            sentence = "panic: everything passes";
+            sentence = "panic: all IP passes";
             break;
         case Order::panic_off:
             panic_ = contract::Panic::off;

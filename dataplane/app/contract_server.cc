@@ -387,8 +387,8 @@ Result<Done> ContractServer::carry_out(const contract::Order& order) {
     panic_ = order.panic;
     std::fprintf(stderr, "sluice-dataplane: panic: %s\n",
                  panic_ == contract::Panic::off    ? "over, the rules decide"
-                 : panic_ == contract::Panic::deny ? "everything is dropped"
-                                                   : "everything passes");
+                 : panic_ == contract::Panic::deny ? "all IP is dropped"
+                                                   : "all IP passes");
     return callbacks_.set_panic(order.panic);
 }
 

@@ -129,7 +129,7 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts =
     {"divert_refused", "what a program gave back is no packet that can be sent on"},
     {"own_source",
      "a packet from outside has an address of this machine, or a broadcast address, as its source"},
-    {"panic", "`ipfw panic deny`: everything is dropped, whatever the rules say"},
+    {"panic", "`ipfw panic deny`: all IP is dropped, whatever the rules say"},
 }};
 
 constexpr std::string_view label(DropReason reason) {

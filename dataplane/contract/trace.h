@@ -62,7 +62,8 @@ struct TraceStep {
 enum class TraceCheck : std::uint32_t {
     agrees,      // verdict, deciding rule, and which rules count
     disagrees,   // a defect
-    impossible,  // a full table, or states of one second, make the answer depend on more
+    impossible,  // a full or small table, states of one second, or a way too long to be told
+                 // make the answer depend on more
     count_
 };
 

@@ -59,7 +59,7 @@ def test_panic_in_a_tenth_of_a_second(own_bed, own_appliance):
     # The answer means that it holds on every worker; the command's own start is in the figure.
     assert min(timed("deny") for _ in range(5)) < 0.1
     assert not own_bed.a.ping(own_bed.b.ipv4, 2)
-    assert "panic: everything is dropped" in appliance.ipfw("show").err
+    assert "panic: all IP is dropped" in appliance.ipfw("show").err
     assert appliance.drops().get("panic", 0) > 0
     counted = appliance.counters(100)
     # It needs no control plane to go on.
@@ -67,7 +67,7 @@ def test_panic_in_a_tenth_of_a_second(own_bed, own_appliance):
     assert not own_bed.a.ping(own_bed.b.ipv4, 1)
     appliance.start_controlplane()
     assert eventually(lambda: connected(appliance), 10)
-    assert "panic: everything is dropped" in appliance.ipfw("show").err
+    assert "panic: all IP is dropped" in appliance.ipfw("show").err
     assert appliance.counters(100) == counted
     appliance.load("-f flush\nadd 100 deny icmp from any to any\n")
     assert timed("pass") < 1

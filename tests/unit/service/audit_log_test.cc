@@ -136,6 +136,13 @@ TEST(DescribedTest, InTheWordsOfIpfw) {
     EXPECT_EQ(described(request_of(ListOperation{}, language::FlushCommand{.in_set = 4})),
               "set 4 flush");
     EXPECT_EQ(described(request_of(ListOperation{})), "");
+    using Order = SafetyOperation::Order;
+    EXPECT_EQ(described(request_of(SafetyOperation{Order::lock})), "lock");
+    EXPECT_EQ(described(request_of(SafetyOperation{Order::give_back})), "rollback");
+    EXPECT_EQ(described(request_of(SafetyOperation{Order::panic_deny})), "panic deny");
+    Request apply = request_of(language::FlushCommand{});
+    apply.apply = ApplyOrder{.if_generation = {}, .confirm_s = 60};
+    EXPECT_EQ(described(apply), "apply --confirm 60s; flush");
 }
 
 // Else the fuzzer of the protocol would never get as far as a request.

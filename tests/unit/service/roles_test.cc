@@ -56,6 +56,8 @@ TEST(RolesTest, WhatAnOperationNeeds) {
     EXPECT_EQ(needed_for(operation_of(add)), Role::operate);
 
     EXPECT_EQ(needed_for(operation_of(AddOperation{})), Role::admin);
+    EXPECT_EQ(needed_for(operation_of(SafetyOperation{})), Role::admin);
+    EXPECT_EQ(needed_for(operation_of(TraceOperation{})), Role::read);
     EXPECT_EQ(needed_for(operation_of(language::DeleteCommand{})), Role::admin);
     EXPECT_EQ(needed_for(operation_of(language::FlushCommand{})), Role::admin);
     EXPECT_EQ(needed_for(operation_of(language::SetEnableCommand{})), Role::admin);
