@@ -279,13 +279,16 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
             return runtime.error();
         if (prepared == Prepared::commit && !tables.prepared())
             return Error{ExitStatus::data, "no changes to tables are prepared"};
-        // First the tables: rules that ask them must not find them empty.
-        tables.commit();
         bridge.get_ready_for(**runtime);
         const contract::RulesetCost cost = cost_of(**runtime);
+        // The new rules never meet the old tables, nor the old rules the new ones.
+        tables.announce((*runtime)->serial());
         auto replaced = bridge.runtime().replace(std::move(*runtime), dataplane.reload_timeout_ms);
-        if (!replaced)
+        if (!replaced) {
+            tables.discard();
             return replaced.error();
+        }
+        tables.commit();
         return cost;
     };
     callbacks.list_states = [&](const contract::StatesRequest& request) {

@@ -33,6 +33,8 @@ class TableMemory {
                                           table::Meanwhile* meanwhile = nullptr);
     bool prepared() const { return store_.prepared(); }
     void commit() { store_.commit(); }
+    // See table::Store::announce.
+    void announce(std::uint64_t ruleset) { store_.announce(ruleset); }
     void discard();
 
     // Lets entries go whose time is up, memory that nobody reads, and what a control plane prepared

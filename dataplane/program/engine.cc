@@ -353,7 +353,7 @@ struct Engine::Impl {
     };
     Verdict walk_from(const Runtime& runtime, const Packet& packet, const Entrance& entrance,
                       PacketMarks& marks) {
-        walker.begin_again();
+        walker.begin_again(runtime);
         classify::HeaderKey key;
         classify::Matches found;
         runtime.classifier().read_key(packet, key);

@@ -39,7 +39,7 @@ class ResidualTests {
           sockets_(outputs.sockets) {}
 
     // What tables answer is kept for a packet, and they themselves do not change within a burst.
-    void begin_burst() { tables_.begin_burst(); }
+    void begin_burst(const Runtime& runtime) { tables_.begin_burst(runtime.serial()); }
     void look_ahead(std::span<const classify::HeaderKey> keys) { tables_.look_ahead(keys); }
     void begin_packet() {
         tables_.begin_packet();

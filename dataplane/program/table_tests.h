@@ -48,9 +48,10 @@ class TableTests {
     // `store` may be null: then no table has any entry.
     TableTests(const table::Store* store, unsigned worker) : store_(store), worker_(worker) {}
 
-    void begin_burst() {
+    // `ruleset` is the serial of the one that judges the burst.
+    void begin_burst(std::uint64_t ruleset) {
         if (store_ != nullptr)
-            directory_ = &store_->load();
+            directory_ = &store_->load_for(ruleset);
         for (Ahead& side : ahead_) {
             side.worthwhile = side.asked >= kWorthwhile;
             side.asked = 0;

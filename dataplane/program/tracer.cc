@@ -51,7 +51,7 @@ class Tracer {
                 .marks = marks_,
                 .seen = &packet} {
         marks_.clear();
-        tests_.begin_burst();
+        tests_.begin_burst(runtime_);
     }
 
     Trace run() {
@@ -105,7 +105,7 @@ class Tracer {
         may_go_back();
         walk_.parent = nullptr;
         walk_.names_left = walk_.has_flow ? runtime_.state_name_count() : 0;
-        tests_.begin_burst();
+        tests_.begin_burst(runtime_);
         tests_.begin_packet();
         if (marks_.has_dscp)
             see_changes(marks_, headers_to_change());

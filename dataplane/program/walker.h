@@ -28,13 +28,13 @@ class Walker {
 
     // What tables hold and how long states live does not change within a burst …
     void begin_burst(const Runtime& runtime) {
-        tests_.begin_burst();
+        tests_.begin_burst(runtime);
         if (runtime.uses_states() && outputs_.states != nullptr)
             lifetimes_ =
                 state::Lifetimes::of(runtime.view().sysctls(), outputs_.states->totals().states);
     }
     // … and tables are asked anew when a packet of it comes back.
-    void begin_again() { tests_.begin_burst(); }
+    void begin_again(const Runtime& runtime) { tests_.begin_burst(runtime); }
     // The packets that come next, for what is better looked up for all of them at once.
     void look_ahead(std::span<const classify::HeaderKey> keys) { tests_.look_ahead(keys); }
 

@@ -60,19 +60,23 @@ class NodeHeap {
         return std::exchange(retired_, {});
     }
 
-    // Ends it as if it had not been. A block may have been taken and given back several times.
-    void discard() {
+    // Ends it as if it had not been, though readers may have seen it. What it made, to be given
+    // back when nobody reads that any more. A block may have been taken and given back several
+    // times.
+    std::vector<Block> withdraw() {
+        std::vector<Block> made;
         for (const Block& block : made_) {
             BlockHeader& head = header(block.reference);
             if (head.stamp != stamp_)
                 continue;
             head.stamp = 0;
-            memory_.give_back(block.reference, block.units);
+            made.push_back(block);
         }
         made_.clear();
         retired_.clear();
         failed_ = false;
         ++stamp_;
+        return made;
     }
 
     void give_back(const std::vector<Block>& blocks) {

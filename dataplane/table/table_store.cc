@@ -652,20 +652,35 @@ Answer Store::apply(const Batch& batch, Failures failures, std::uint32_t uptime_
     return answer;
 }
 
+std::unique_ptr<Directory> Store::changed_directory() const {
+    auto changed = std::make_unique<Directory>(*directory_);
+    changed->ruleset = 0;
+    changed->views.resize(
+        std::max<std::size_t>(changed->views.size(), touched_.rbegin()->first + 1));
+    for (const auto& [id, table] : touched_)
+        changed->views[id] = table ? table->view : View{};
+    return changed;
+}
+
+void Store::announce(std::uint64_t ruleset) {
+    if (!in_transaction_ || touched_.empty())
+        return;
+    announced_directory_ = changed_directory();
+    announced_directory_->ruleset = ruleset;
+    announced_.store(announced_directory_.get(), std::memory_order_release);
+}
+
 void Store::commit() {
     if (!in_transaction_)
         return;
-    in_transaction_ = false;
     if (touched_.empty())
-        return;
+        return end_transaction();
     Retired retired{.nodes = heap_.commit(),
                     .entries = std::move(removed_entries_),
                     .interface_maps = std::move(removed_maps_),
                     .directory = nullptr};
-    auto next = std::make_unique<Directory>(*directory_);
-    next->views.resize(std::max<std::size_t>(next->views.size(), touched_.rbegin()->first + 1));
+    auto next = announced_directory_ ? std::move(announced_directory_) : changed_directory();
     for (auto& [id, table] : touched_) {
-        next->views[id] = table ? table->view : View{};
         if (!table) {
             tables_.erase(id);
             continue;
@@ -674,27 +689,28 @@ void Store::commit() {
         tables_[id] = std::move(*table);
     }
     published_.store(next.get(), std::memory_order_release);
+    announced_.store(nullptr, std::memory_order_release);
     retired.directory = std::exchange(directory_, std::move(next));
     for (Expiry& expiry : new_expiries_)
         expiries_.push(std::move(expiry));
-    touched_.clear();
-    made_entries_.clear();
-    removed_entries_.clear();
-    made_maps_.clear();
-    removed_maps_.clear();
-    new_expiries_.clear();
-    retired.period = grace_periods_ == nullptr ? 0 : grace_periods_->begin();
-    retired_.push_back(std::move(retired));
-    collect();
+    end_transaction();
+    retire(std::move(retired));
 }
 
 void Store::discard() {
+    Retired made{.nodes = heap_.withdraw(),
+                 .entries = std::move(made_entries_),
+                 .interface_maps = std::move(made_maps_),
+                 .directory = std::move(announced_directory_)};
+    end_transaction();
+    if (announced_.exchange(nullptr, std::memory_order_release) == nullptr)
+        give_back(made);
+    else
+        retire(std::move(made));
+}
+
+void Store::end_transaction() {
     in_transaction_ = false;
-    heap_.discard();
-    for (const Reference entry : made_entries_)
-        free_entry(entry);
-    for (const Reference map : made_maps_)
-        interface_maps_.give_back(map);
     touched_.clear();
     made_entries_.clear();
     removed_entries_.clear();
@@ -704,15 +720,24 @@ void Store::discard() {
     out_of_memory_ = false;
 }
 
+void Store::retire(Retired&& retired) {
+    retired.period = grace_periods_ == nullptr ? 0 : grace_periods_->begin();
+    retired_.push_back(std::move(retired));
+    collect();
+}
+
+void Store::give_back(const Retired& retired) {
+    heap_.give_back(retired.nodes);
+    for (const Reference entry : retired.entries)
+        free_entry(entry);
+    for (const Reference map : retired.interface_maps)
+        interface_maps_.give_back(map);
+}
+
 void Store::collect() {
     while (!retired_.empty() &&
            (grace_periods_ == nullptr || grace_periods_->over(retired_.front().period))) {
-        const Retired& retired = retired_.front();
-        heap_.give_back(retired.nodes);
-        for (const Reference entry : retired.entries)
-            free_entry(entry);
-        for (const Reference map : retired.interface_maps)
-            interface_maps_.give_back(map);
+        give_back(retired_.front());
         retired_.pop_front();
     }
 }

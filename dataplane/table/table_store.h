@@ -67,7 +67,8 @@ struct View {
 };
 
 struct Directory {
-    std::vector<View> views;  // by id
+    std::vector<View> views;    // by id
+    std::uint64_t ruleset = 0;  // it is announced to; 0: none
 
     // Null: there is no such table.
     const View* find(std::uint32_t id) const {
@@ -109,6 +110,11 @@ class Store {
 
     // -- readers --
     const Directory& load() const { return *published_.load(std::memory_order_acquire); }
+    // As the ruleset with this serial sees them, which the reader has loaded before.
+    const Directory& load_for(std::uint64_t ruleset) const {
+        const Directory* const coming = announced_.load(std::memory_order_acquire);
+        return coming != nullptr && coming->ruleset == ruleset ? *coming : load();
+    }
 
     // The entry that covers the key; 0: none. `address4` in host byte order.
     Reference find_address4(const View& view, std::uint32_t address4) const {
@@ -156,6 +162,10 @@ class Store {
                    Meanwhile* meanwhile = nullptr);
     void commit();
     void discard();
+    // Before `commit`, where rules change with tables: readers of the ruleset with this serial,
+    // which is published between the two, see the changes already, all others not yet. REQUIRES: at
+    // `commit` no reader is left at another ruleset. A `discard` takes them away from all.
+    void announce(std::uint64_t ruleset);
     bool prepared() const { return in_transaction_; }
 
     // Removes entries whose time is up. Returns how many.
@@ -207,6 +217,10 @@ class Store {
     static constexpr unsigned kEntryShift = 17;
 
     void tick() const;
+    std::unique_ptr<Directory> changed_directory() const;
+    void end_transaction();
+    void retire(Retired&& retired);
+    void give_back(const Retired& retired);
     Table* touch(std::uint32_t id);
     const Table* look_at(std::uint32_t id) const;
     contract::TableStatus carry_out(const Batch& batch, std::size_t at, std::uint32_t now_s,
@@ -260,6 +274,7 @@ class Store {
     std::size_t hit_chunk_count_ = 0;
 
     std::atomic<const Directory*> published_;
+    std::atomic<const Directory*> announced_ = nullptr;
     std::unique_ptr<const Directory> directory_;
     std::vector<std::string> interface_names_;
     std::uint64_t hash_secret_;
@@ -278,6 +293,7 @@ class Store {
 
     // The transaction.
     bool in_transaction_ = false;
+    std::unique_ptr<Directory> announced_directory_;
     std::map<std::uint32_t, std::optional<Table>> touched_;  // none: destroyed
     std::vector<Reference> made_entries_, removed_entries_, made_maps_, removed_maps_;
     std::vector<Expiry> new_expiries_;

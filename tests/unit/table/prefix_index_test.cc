@@ -102,7 +102,7 @@ class Checked {
             put(kBits);
             remove_one();
         }
-        heap_.discard();
+        heap_.give_back(heap_.withdraw());
         root_ = before;
         prefixes_ = kept;
     }

@@ -30,9 +30,11 @@ std::vector<int> of(std::initializer_list<TableStatus> list) {
     return result;
 }
 
-// The value that a packet with this address finds; -1: none.
-std::int64_t value4(const Store& store, std::uint32_t id, std::uint32_t address) {
-    const View* view = store.load().find(id);
+// The value that a packet with this address finds, judged by the ruleset with this serial; -1:
+// none.
+std::int64_t value4(const Store& store, std::uint32_t id, std::uint32_t address,
+                    std::uint64_t ruleset = 0) {
+    const View* view = store.load_for(ruleset).find(id);
     const Reference entry = view == nullptr ? 0 : store.find_address4(*view, address);
     return entry == 0 ? std::int64_t{-1} : store.value(entry).of(contract::TableField::tag);
 }
@@ -188,6 +190,57 @@ TEST(TableStore, ABatchThatFailsLeavesNothingBehind) {
     EXPECT_EQ(value4(store, 2, 0x0b010101), 6);
     EXPECT_EQ(store.load().find(9), nullptr);
     EXPECT_EQ(store.used_bytes(), before);
+}
+
+// Grace periods that end when the test says so.
+struct ManualPeriods final : GracePeriods {
+    std::uint64_t begin() override { return ++begun; }
+    bool over(std::uint64_t period) override { return period <= seen; }
+    std::uint64_t begun = 0, seen = 0;
+};
+
+TEST(TableStore, AnAnnouncedBatchIsSeenByItsRulesetAlone) {
+    constexpr std::uint64_t kOld = 41, kNew = 42;
+    ManualPeriods periods;
+    Store store({.grace_periods = &periods});
+    store.apply(BatchBuilder().create(1, TableType::addr).add(1, prefix4(0, 0), 5).batch(),
+                Failures::stop, 0);
+    const auto announce = [&] {
+        BatchBuilder builder;
+        builder.remove(1, prefix4(0, 0)).add(1, prefix4(0, 0), 6).create(2, TableType::addr);
+        ASSERT_FALSE(store.prepare(builder.batch(), Failures::stop, 0).failed);
+        store.announce(kNew);
+        EXPECT_EQ(value4(store, 1, 1, kNew), 6);
+        EXPECT_EQ(value4(store, 1, 1, kOld), 5);
+        EXPECT_EQ(value4(store, 1, 1), 5);
+        EXPECT_EQ(store.load_for(kOld).find(2), nullptr);
+        EXPECT_NE(store.load_for(kNew).find(2), nullptr);
+    };
+    periods.seen = periods.begun;
+    store.collect();
+    const std::uint64_t before = store.used_bytes();
+
+    announce();
+    const Directory& seen = store.load_for(kNew);
+    store.discard();
+    EXPECT_EQ(value4(store, 1, 1, kNew), 5);
+    // A reader may still be there, so nothing that it sees is used again.
+    store.apply(BatchBuilder().add(1, prefix4(0x0a000000, 8), 7).batch(), Failures::stop, 0);
+    EXPECT_EQ(
+        store.value(store.find_address4(*seen.find(1), 0x0a000001)).of(contract::TableField::tag),
+        6u);
+    store.apply(BatchBuilder().remove(1, prefix4(0x0a000000, 8)).batch(), Failures::stop, 0);
+    periods.seen = periods.begun;
+    store.collect();
+    EXPECT_EQ(store.used_bytes(), before);
+
+    announce();
+    store.commit();
+    for (const std::uint64_t ruleset : {kNew, kOld, std::uint64_t{0}})
+        EXPECT_EQ(value4(store, 1, 1, ruleset), 6);
+    // The serial says nothing about what comes later.
+    store.apply(BatchBuilder().add(1, prefix4(0, 1), 8).batch(), Failures::stop, 0);
+    EXPECT_EQ(value4(store, 1, 1, kNew), 8);
 }
 
 TEST(TableStore, APreparedBatchIsSeenWhenItIsCommitted) {
