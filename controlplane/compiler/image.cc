@@ -30,6 +30,7 @@ class Layout {
         for (const Piece& piece : pieces_)
             if (!piece.bytes.empty())
                 std::memcpy(image.data() + piece.offset, piece.bytes.data(), piece.bytes.size());
+        std::memcpy(image.data(), &header, sizeof header);
         header.checksum = contract::snapshot_checksum(image);
         std::memcpy(image.data(), &header, sizeof header);
         return image;

@@ -23,7 +23,7 @@
 namespace sluice::contract {
 
 inline constexpr std::uint64_t kSnapshotMagic = 0x31504e5343554c53;  // "SLUCSNP1"
-inline constexpr std::uint32_t kSnapshotVersion = 6;
+inline constexpr std::uint32_t kSnapshotVersion = 7;
 inline constexpr std::size_t kSnapshotMaximumSize = std::size_t{1} << 30;
 
 enum class RuleAction : std::uint8_t {
@@ -169,7 +169,7 @@ struct SnapshotHeader {
     std::uint32_t layout = 0;
     std::uint64_t size = 0;        // of the whole image in bytes
     std::uint64_t generation = 0;  // ≥ 1, grows with every snapshot
-    std::uint64_t checksum = 0;    // of all bytes behind the header, FNV-1a over 64-bit words
+    std::uint64_t checksum = 0;    // of all other bytes, FNV-1a over 64-bit words
     Sysctls sysctls;
     std::uint32_t live_rules = 0;     // of section rules: those that are walked, default rule last
     std::uint32_t disabled_sets = 0;  // bit N: set N

@@ -70,9 +70,10 @@ std::vector<std::byte> SnapshotParts::image(
     put(image, result.text, text);
     result.layout = snapshot_layout();
     result.size = image.size();
-    result.checksum = snapshot_checksum(image);
     if (before_checksum)
         before_checksum(result);
+    std::memcpy(image.data(), &result, sizeof result);
+    result.checksum ^= snapshot_checksum(image);  // what was done to it stays done
     std::memcpy(image.data(), &result, sizeof result);
     return image;
 }

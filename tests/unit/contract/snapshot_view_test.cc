@@ -263,6 +263,16 @@ TEST(SnapshotView, EveryFlippedBitBehindTheHeaderIsSeen) {
     }
 }
 
+// Memory that goes bad on the way, the header included.
+TEST(SnapshotView, AnyDamagedByteIsRefused) {
+    const std::vector<std::byte> good = SnapshotParts().image();
+    for (std::size_t at = 0; at < good.size(); ++at) {
+        std::vector<std::byte> damaged = good;
+        damaged[at] ^= static_cast<std::byte>(1 + at % 255);
+        EXPECT_NE(refusal(damaged), "") << at;
+    }
+}
+
 // With the checksum put right the deeper checks decide: a refusal with a reason, or every reference
 // inside its section (the sanitizers watch).
 TEST(SnapshotView, FlippedBitsAreRefusedOrHarmless) {
