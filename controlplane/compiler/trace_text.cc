@@ -107,6 +107,8 @@ class TraceWriter {
         std::string text;
         if ((step.flags & trace_flag::makes_state) != 0)
             text += "; would make a state";
+        if ((step.flags & trace_flag::without_state) != 0)
+            text += "; there is no room for its state, and it goes on without";
         if ((step.flags & trace_flag::has_state) != 0)
             text += "; its state is there";
         if ((step.flags & trace_flag::found_entry) != 0)

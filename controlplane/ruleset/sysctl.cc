@@ -70,6 +70,7 @@ constexpr std::array kTable = {
     read_only("net.inet.ip.fw.dyn_count", "states now", [](const SysctlFacts& f) { return f.states.count; }),
     writable("net.inet.ip.fw.dyn_established_share", "percent of dyn_max that unanswered states leave free, 0 to 90", &Sysctls::dyn_established_share, kEstablishedShare),
     writable("net.inet.ip.fw.dyn_fin_lifetime", "seconds that a TCP connection lives on after FIN from both sides, 1 to 4", &Sysctls::dyn_fin_lifetime, kClosedLifetime),
+    writable("net.inet.ip.fw.dyn_full_pass", "1: where the table is full, keep-state rules act without a state; 0: the packet is dropped", &Sysctls::dyn_full_pass),
     writable("net.inet.ip.fw.dyn_keep_states", "1: states outlive the deletion of their rule", &Sysctls::dyn_keep_states),
     writable("net.inet.ip.fw.dyn_keepalive", "1: silent TCP connections are asked for a sign of life", &Sysctls::dyn_keepalive),
     writable("net.inet.ip.fw.dyn_max", "states at the same time, of all workers together", &Sysctls::dyn_max),

@@ -33,11 +33,12 @@ enum class TraceOutcome : std::uint8_t {
 namespace trace_flag {
 inline constexpr std::uint8_t looked_for_state = 1;  // and found none, before its tests
 inline constexpr std::uint8_t makes_state = 2;
-inline constexpr std::uint8_t has_state = 4;     // that it would make is there already
-inline constexpr std::uint8_t logs = 8;          // as far as its limit allows
-inline constexpr std::uint8_t by_chance = 16;    // a `prob` was asked
-inline constexpr std::uint8_t found_entry = 32;  // `table` and `table_value` hold
-inline constexpr std::uint8_t reverse = 64;      // state_hit: the packet goes the other way
+inline constexpr std::uint8_t has_state = 4;        // that it would make is there already
+inline constexpr std::uint8_t logs = 8;             // as far as its limit allows
+inline constexpr std::uint8_t by_chance = 16;       // a `prob` was asked
+inline constexpr std::uint8_t found_entry = 32;     // `table` and `table_value` hold
+inline constexpr std::uint8_t reverse = 64;         // state_hit: the packet goes the other way
+inline constexpr std::uint8_t without_state = 128;  // there is no room for it, and it goes on
 }  // namespace trace_flag
 
 struct TraceStep {

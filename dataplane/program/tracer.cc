@@ -323,6 +323,11 @@ class Tracer {
             return std::nullopt;
         }
         trace_.state_refused = true;
+        if (reason == contract::DropReason::state_table_full &&
+            passes_without_state(rule, runtime_.view().sysctls())) {
+            step.flags |= trace_flag::without_state;
+            return std::nullopt;
+        }
         step.outcome = TraceOutcome::state_refused;
         ++trace_.counted[rule.slot];
         return refusal(rule, index, reason);

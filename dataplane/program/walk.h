@@ -15,6 +15,12 @@ namespace sluice::program {
 
 inline constexpr std::uint32_t kNoRule = 0xffffffff;
 
+// What is counted by `limit` is bounded also when the table is full.
+inline bool passes_without_state(const contract::RuleRecord& rule,
+                                 const contract::Sysctls& sysctls) {
+    return sysctls.dyn_full_pass != 0 && rule.state != contract::StateOption::limit;
+}
+
 struct Walk {
     const Runtime& runtime;
     const packet::Packet& packet;

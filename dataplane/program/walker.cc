@@ -170,8 +170,6 @@ std::optional<Verdict> Walker::make_state(Walk& walk, const RuleRecord& rule, st
                                 sysctls, lifetimes_.with(rule.state_lifetime_s));
     if (result == state::Creation::made)
         return std::nullopt;
-    // The rule that ends the walk is counted, although its action is not carried out.
-    count(walk.packet, rule.slot);
     const bool limit = result == state::Creation::limit_reached;
     const state::StateTable::Totals totals = outputs_.states->totals();
     if (!limit || sysctls.verbose != 0)
@@ -179,6 +177,13 @@ std::optional<Verdict> Walker::make_state(Walk& walk, const RuleRecord& rule, st
             walk.packet, rule,
             limit ? contract::LogKind::state_limit : contract::LogKind::state_table_full,
             totals.states + totals.parents);
+    if (!limit && passes_without_state(rule, sysctls)) {
+        if (outputs_.without_state != nullptr)
+            contract::add(*outputs_.without_state, 1);
+        return std::nullopt;
+    }
+    // The rule that ends the walk is counted, although its action is not carried out.
+    count(walk.packet, rule.slot);
     return Verdict{.kind = Verdict::Kind::deny,
                    .reason = limit ? contract::DropReason::state_limit
                                    : contract::DropReason::state_table_full,

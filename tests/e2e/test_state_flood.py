@@ -71,6 +71,33 @@ def test_full_table(stateful):
     assert len(set(stamps)) >= len(stamps) - 1
 
 
+def test_full_table_that_lets_pass(stateful):
+    """dyn_full_pass: what has no room goes on without a state, but not where `limit` counts."""
+    bed, appliance = stateful
+    for name, value in (("dyn_max", 20), ("dyn_established_share", 0), ("dyn_udp_lifetime", 60),
+                        ("dyn_full_pass", 1)):
+        appliance.must("-q", "sysctl", f"net.inet.ip.fw.{name}={value}")
+    appliance.load("add 50 check-state\nadd 100 allow udp from 10.0.0.0/8 to any keep-state\n"
+                   "add 200 deny ip from any to any\n")
+    before = appliance.dataplane_counters()
+    frames = flow_frames(100)
+    with Wire(bed.a) as near, Wire(bed.b) as far:
+        assert passes(near, far, frames) == set(frames)
+        now = appliance.dataplane_counters()
+        made = now["states_made"] - before["states_made"]
+        assert 20 <= made <= 20 + appliance.workers - 1
+        assert now["without_state"] - before["without_state"] == 100 - made
+        assert now["drops"]["state_table_full"] == before["drops"]["state_table_full"]
+        assert appliance.counters(100)[0] == 100
+        appliance.must("-q", "delete", 100)
+        appliance.must("-q", "sysctl", "net.inet.ip.fw.dyn_max=1")
+        appliance.must("-q", "add", 100, "allow", "udp", "from", "10.0.0.0/8", "to", "any", "limit",
+                       "src-addr", 5)
+        assert passes(near, far, frames) == set()
+        dropped = appliance.drops()["state_table_full"] - now["drops"]["state_table_full"]
+        assert dropped == 100
+
+
 def test_half_open_states_live_shorter_as_the_table_fills(stateful):
     bed, appliance = stateful
     most = 1000
@@ -83,7 +110,7 @@ def test_half_open_states_live_shorter_as_the_table_fills(stateful):
         """Of the states that so many SYNs make, in order."""
         frames = syn_frames(count, first)
         assert passes(near, far, frames) == set(frames)
-        states = [state for state in json.loads(appliance.must("state", "list", "--json"))
+        states = [state for state in json.loads(appliance.must("state", "list", "--json"))["states"]
                   if first <= int(ip_address(state["source"])) - (10 << 24) < first + count]
         assert len(states) == count
         return sorted(state["expires_seconds"] for state in states)

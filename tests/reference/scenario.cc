@@ -381,7 +381,8 @@ std::string state_settings(const contract::Sysctls& sysctls) {
            std::to_string(sysctls.dyn_short_lifetime) + ", keepalive " +
            std::to_string(sysctls.dyn_keepalive) + ", established share " +
            std::to_string(sysctls.dyn_established_share) + ", adaptive start " +
-           std::to_string(sysctls.dyn_adaptive_start);
+           std::to_string(sysctls.dyn_adaptive_start) + ", full pass " +
+           std::to_string(sysctls.dyn_full_pass);
 }
 
 contract::Sysctls random_sysctls(Random& random) {
@@ -408,6 +409,7 @@ contract::Sysctls random_sysctls(Random& random) {
     perhaps(sysctls.dyn_keepalive, 4, 0, 0);
     sysctls.dyn_established_share = random.pick(std::vector<std::uint32_t>{0, 0, 10, 50, 99});
     sysctls.dyn_adaptive_start = random.pick(std::vector<std::uint32_t>{0, 0, 1, 60, 100});
+    perhaps(sysctls.dyn_full_pass, 3, 1, 1);
     return sysctls;
 }
 

@@ -253,9 +253,12 @@ bool SlowEngine::makes_state(Walk& walk, std::size_t index) {
     if (made == SlowStates::Made::yes || made == SlowStates::Made::there_already)
         return true;
     // The original says that the table is full whether verbose or not.
+    const bool goes_on = made == SlowStates::Made::table_full && sysctls_.dyn_full_pass != 0 &&
+                         option.kind != StateOption::Kind::limit &&
+                         option.kind != StateOption::Kind::set_limit;
     if ((made == SlowStates::Made::limit_reached && sysctls_.verbose == 0) ||
         last_complaint_s_ == states_.uptime_s())
-        return false;
+        return goes_on;
     last_complaint_s_ = states_.uptime_s();
     if (made == SlowStates::Made::table_full) {
         walk.outcome.log.push_back(
@@ -269,7 +272,7 @@ bool SlowEngine::makes_state(Walk& walk, std::size_t index) {
             ", " + std::to_string(states_.states().size() + states_.parents().size()) +
             " too many entries");
     }
-    return false;
+    return goes_on;
 }
 
 SlowOutcome SlowEngine::pass(std::span<const std::byte> frame, const packet::Passage& passage,
