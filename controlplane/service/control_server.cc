@@ -132,8 +132,11 @@ ControlServer::~ControlServer() {
 void ControlServer::accept_clients() {
     for (;;) {
         UniqueFd fd(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-        if (!fd)
+        if (!fd) {
+            if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+                rest();
             return;
+        }
         const ClientId id = next_id_++;
         const int number = fd.get();
         const Peer peer = roles_.peer(number, group_of(path_));
@@ -157,6 +160,15 @@ void ControlServer::accept_clients() {
                          "socket, and who has a role in [control] of sluice.toml may speak to "
                          "sluice-controlplane"});
     }
+}
+
+// Whoever waits goes on waiting; trying at once again would only burn the CPU.
+void ControlServer::rest() {
+    loop_.change(socket_.get(), 0);
+    loop_.after(kRest, [this, alive = alive_] {
+        if (*alive)
+            loop_.change(socket_.get(), EPOLLIN);
+    });
 }
 
 void ControlServer::serve(ClientId id, std::uint32_t events) {

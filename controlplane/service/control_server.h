@@ -31,6 +31,8 @@ inline constexpr std::size_t kMaximumHeld = std::size_t{256} << 20;
 inline constexpr std::size_t kMaximumRequestOfReaders = std::size_t{64} << 10;
 inline constexpr std::chrono::seconds kMessageDeadline{5};
 inline constexpr std::chrono::seconds kAnswerDeadline{30};
+// Before clients are accepted again when there is no descriptor or no memory for one.
+inline constexpr std::chrono::milliseconds kRest{100};
 
 struct Access {
     std::string group;  // of the socket; empty: the one that we run as
@@ -69,6 +71,7 @@ class ControlServer {
     ControlServer(EventLoop& loop, std::string path, UniqueFd socket, Access access,
                   Handler handler);
     void accept_clients();
+    void rest();
     void serve(ClientId id, std::uint32_t events);
     void read_from(ClientId id);
     void handle_next(ClientId id);

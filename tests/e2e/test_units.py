@@ -5,7 +5,6 @@ unprivileged user with the unit's capabilities, listens on NOTIFY_SOCKET, and se
 """
 
 import configparser
-import ctypes
 import os
 import re
 import shlex
@@ -17,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import Appliance
+from lab import Appliance, Frozen
 from lab.network import eventually, stop
 
 TREE = Path(__file__).resolve().parents[2]
@@ -170,30 +169,6 @@ class Started:
     def threads(self):
         return {int(task.name): (task / "comm").read_text().strip()
                 for task in Path(f"/proc/{self.pid()}/task").iterdir()}
-
-
-class Frozen:
-    """One thread of a process that stands still: kill -STOP would stop them all."""
-
-    SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
-
-    def __init__(self, thread):
-        self.thread = thread
-        self.libc = ctypes.CDLL(None, use_errno=True)
-        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-
-    def _ptrace(self, request):
-        if self.libc.ptrace(request, self.thread, None, None) != 0:
-            raise OSError(ctypes.get_errno(), "ptrace")
-
-    def __enter__(self):
-        self._ptrace(self.SEIZE)
-        self._ptrace(self.INTERRUPT)
-        os.waitpid(self.thread, self.WALL)
-        return self
-
-    def __exit__(self, *_):
-        self._ptrace(self.DETACH)
 
 
 @pytest.fixture
