@@ -4,8 +4,10 @@
 
 #include "controlplane/cli/change_command.h"
 #include "controlplane/cli/client.h"
+#include "controlplane/cli/completion.h"
 #include "controlplane/cli/confirm.h"
 #include "controlplane/cli/cost_command.h"
+#include "controlplane/cli/json_results.h"
 #include "controlplane/cli/rule_source.h"
 #include "controlplane/cli/state_command.h"
 #include "controlplane/cli/trace_command.h"
@@ -24,6 +26,8 @@ using language::Invocation;
 using service::operations_for;
 using service::Request;
 using service::Response;
+
+constexpr std::string_view kJson = "--json";  // the last word
 
 // Flags of the command line hold for every line of a file.
 Flags merged(const Flags& outer, const Flags& inner) {
@@ -261,7 +265,9 @@ void run_file(const language::FileCommand& file, const Flags& flags,
         output.out += applied_text(response, static_cast<unsigned>(taken.count()));
 }
 
-void run_command(const Invocation& invocation, Output& output) {
+enum class Form { text, json };
+
+void run_command(const Invocation& invocation, Form form, Output& output) {
     const Flags& flags = invocation.flags;
     if (flags.help || std::holds_alternative<language::HelpCommand>(invocation.command)) {
         output.out += language::usage();
@@ -283,8 +289,12 @@ void run_command(const Invocation& invocation, Output& output) {
         return;
     const std::size_t count = operations->size();
     Response response;
-    if (carry_out({.whole = false, .brief = flags.quiet, .operations = std::move(*operations)},
-                  response, output))
+    if (!carry_out({.whole = false, .brief = flags.quiet, .operations = std::move(*operations)},
+                   response, output))
+        return;
+    if (form == Form::json)
+        show_json_results(invocation.command, flags, response, output);
+    else
         finish({&invocation.command, flags, 0, 0, count}, response, output);
 }
 
@@ -389,6 +399,11 @@ Output execute(const std::vector<std::string>& arguments) {
         output.out = "ipfw (Sluice) " SLUICE_VERSION "\n";
         return output;
     }
+    if (arguments.front() == kCompleteFlag) {
+        for (const std::string& word : completions(std::span(arguments).subspan(1)))
+            output.out += word + "\n";
+        return output;
+    }
     if (is_state_command(arguments)) {
         run_state_command(arguments, output);
         return output;
@@ -405,13 +420,22 @@ Output execute(const std::vector<std::string>& arguments) {
         run_cost_command(arguments, output);
         return output;
     }
-    const auto invocation = language::parse_command_line(arguments, language::system_resolver());
+    std::vector<std::string> words = arguments;
+    const Form form = words.back() == kJson ? Form::json : Form::text;
+    if (form == Form::json)
+        words.pop_back();
+    const auto invocation = language::parse_command_line(words, language::system_resolver());
     if (!invocation) {
         output.complain(invocation.error().text());
         output.status = invocation.error().status;
-        return output;
+    } else if (form == Form::json && !has_json_form(invocation->command)) {
+        output.complain(
+            "--json is for commands that tell something: list, show, set show, sysctl, "
+            "table NAME list|info|detail|lookup");
+        output.status = ExitStatus::usage;
+    } else {
+        run_command(*invocation, form, output);
     }
-    run_command(*invocation, output);
     return output;
 }
 

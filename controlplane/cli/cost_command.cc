@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "controlplane/cli/json_text.h"
 #include "controlplane/language/names.h"
 
 namespace sluice::cli {
@@ -73,7 +73,7 @@ std::string json_of(const RulesetCost& cost) {
                                            {"ipv4", family_json(cost.v4)},
                                            {"ipv6", family_json(cost.v6)},
                                            {"other", family_json(cost.other)}};
-    return object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    return json_text("sluice/cost/1", object);
 }
 
 }  // namespace

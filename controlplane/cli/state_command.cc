@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "controlplane/cli/json_text.h"
 #include "controlplane/language/names.h"
 
 namespace sluice::cli {
@@ -193,6 +193,28 @@ const char* kind_word(contract::StateKind kind) {
     return "state";
 }
 
+std::string states_json(std::span<const ListedState> states) {
+    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+    for (const ListedState& state : states)
+        list.push_back(state_json(state));
+    return json_text("sluice/states/1", {{"states", std::move(list)}});
+}
+
+std::string count_json(const char* key, std::uint64_t count) {
+    return json_text("sluice/state-count/1", {{key, count}});
+}
+
+std::string lines(std::span<const ListedState> states) {
+    const ruleset::ListingOptions options{.counters = true};
+    const ruleset::CounterWidths widths = ruleset::counter_widths({}, states);
+    std::string text;
+    for (const ListedState& state : states)
+        text += ruleset::format_state(state, options, widths) + "\n";
+    return text;
+}
+
+}  // namespace
+
 nlohmann::ordered_json state_json(const ListedState& state) {
     const auto text = [](const language::HostAddress& address) {
         return std::visit([](const auto& value) { return to_string(value); }, address);
@@ -217,28 +239,6 @@ nlohmann::ordered_json state_json(const ListedState& state) {
         object["states"] = state.children;
     return object;
 }
-
-std::string states_json(std::span<const ListedState> states) {
-    nlohmann::ordered_json list = nlohmann::ordered_json::array();
-    for (const ListedState& state : states)
-        list.push_back(state_json(state));
-    return list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
-std::string count_json(const char* key, std::uint64_t count) {
-    return nlohmann::ordered_json{{key, count}}.dump() + "\n";
-}
-
-std::string lines(std::span<const ListedState> states) {
-    const ruleset::ListingOptions options{.counters = true};
-    const ruleset::CounterWidths widths = ruleset::counter_widths({}, states);
-    std::string text;
-    for (const ListedState& state : states)
-        text += ruleset::format_state(state, options, widths) + "\n";
-    return text;
-}
-
-}  // namespace
 
 bool is_state_command(std::span<const std::string> arguments) {
     const auto first = std::find_if_not(arguments.begin(), arguments.end(),

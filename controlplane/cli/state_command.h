@@ -2,6 +2,7 @@
 // they are. No command of ipfw(8), and no command of a rule file.
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,6 +28,8 @@ bool is_state_command(std::span<const std::string> arguments);
 // REQUIRES: is_state_command.
 Result<StateCommand, language::ParseError> parse_state_command(
     std::span<const std::string> arguments);
+
+nlohmann::ordered_json state_json(const ruleset::ListedState& state);
 
 // What is printed for the answer.
 void show_states(const StateCommand& command, const service::OperationResult& result,

@@ -28,14 +28,20 @@ COMMAND
     table T modify limit N | lock | unlock
     sysctl [-an] [-w] NAME[=VALUE] ...  read and write net.inet.ip.fw.*
     [-fq] state list|kill|count [FILTER ...] [--json]
-    show --cost [--json]
                                         dynamic rules; FILTER is host ADDR[/LEN], port N,
                                         proto P, rule N, name :NAME or age SECONDS
+    show --cost [--json]                what the rules cost a packet
+    apply [--confirm TIME] [--if-gen N] [--states keep|flush] FILE | confirm | rollback
+                                        a file becomes the ruleset, for a time or for good
+    trace [--rules FILE] PACKET         the rules that a packet meets
+    lock | panic deny|pass|off          no changes any more; all IP is dropped or passes
+    replay ...                          a capture file passes through a ruleset
 
 FLAGS
     -a counters  -b action and comment only  -c compact  -d states too  -D states only
     -e expired states too  -f do not ask  -h this text  -i table values as addresses  -n only check
     -N names in the output  -q quiet  -S sets  -t, -T last match  -v verbose
+    --json, as the last word of a command that tells something: for programs
 
 RULE
     ACTION [MODIFIERS] [PROTO from ADDR [PORTS] to ADDR [PORTS]] [OPTIONS] [// comment]

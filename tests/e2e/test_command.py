@@ -2,11 +2,13 @@
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 from lab.network import eventually
 
+SOURCE = Path(__file__).resolve().parents[2]
 TWO_RULES = "add 100 allow icmp from any to any\nadd 200 deny ip from any to any\n"
 DEFAULT = "65535 deny ip from any to any\n"
 
@@ -204,3 +206,22 @@ def test_exit_status(appliance, command, status):
     assert done.status == status, done.text
     if status not in (0,):
         assert done.text.strip()
+
+
+def test_completion_in_bash(build):
+    """As readline calls it when the tab key is pressed."""
+    script = SOURCE / "deploy/completion/ipfw.bash"
+    program = build / "controlplane/cli/ipfw"
+
+    def complete(*words):
+        done = subprocess.run(
+            ["bash", "-c", 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+             'complete -p ipfw >/dev/null || exit 1; _ipfw "$1"; printf "%s\\n" "${COMPREPLY[@]}"',
+             "bash", str(script), str(program), *words], capture_output=True, text=True, timeout=30)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.split()
+
+    assert complete("roll") == ["rollback"]
+    assert complete("table", "blocked", "sw") == ["swap"]
+    assert complete("add", "100", "allow", "tcp", "from", "any", "to", "me", "keep") == ["keep-state"]
+    assert complete("apply", "/etc/") == []

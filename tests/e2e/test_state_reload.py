@@ -116,7 +116,7 @@ def test_kill_and_json(stateful):
         assert stream.goes_on()
         frames = flow_frames(3)
         assert passes(near, far, frames) == set(frames)
-        listed = json.loads(appliance.must("state", "list", "--json"))
+        listed = json.loads(appliance.must("state", "list", "--json"))["states"]
         assert [state["rule"] for state in listed] == [100, 200, 200, 200]
         first = listed[0]
         assert (first["protocol"], first["source"], first["source_port"], first["destination"],
@@ -129,11 +129,11 @@ def test_kill_and_json(stateful):
                                (("host", "10.0.0.0/8"), 3), (("host", "10.0.0.0/31"), 2),
                                (("age", 3600), 0), (("rule", 200, "port", PORT), 0), ((), 4)):
             assert appliance.state_count(*filters) == count
-            assert json.loads(appliance.must("state", "count", *filters, "--json")) == {
-                "states": count}
+            assert json.loads(appliance.must("state", "count", *filters, "--json"))["states"] == count
         nothing = appliance.ipfw("state", "kill", "host", "203.0.113.9")
         assert nothing.status == 69 and "no such states" in nothing.err
-        assert json.loads(appliance.must("state", "kill", "proto", "udp", "--json")) == {"killed": 3}
+        killed = json.loads(appliance.must("state", "kill", "proto", "udp", "--json"))
+        assert killed == {"schema": "sluice/state-count/1", "killed": 3}
         assert stream.goes_on()
         assert appliance.must("state", "kill", "host", bed.b.ipv4) == "1 state killed.\n"
         time.sleep(0.3)

@@ -10,6 +10,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 
@@ -30,6 +31,8 @@ std::vector<std::string> words(const std::string& line) {
         result.push_back(word);
     return result;
 }
+
+using Json = nlohmann::json;
 
 class CliTest : public testing::Test {
   protected:
@@ -100,6 +103,7 @@ class CliTest : public testing::Test {
     static Output ipfw(const std::string& line) { return execute(words(line)); }
     static int status(const std::string& line) { return static_cast<int>(ipfw(line).status); }
     static std::string list() { return ipfw("list").out; }
+    static Json json(const std::string& line) { return Json::parse(ipfw(line).out); }
     std::string file(const std::string& text) {
         const std::string path = folder_ + "/rules";
         std::ofstream(path) << text;
@@ -418,16 +422,86 @@ TEST_F(CliTest, DynamicRules) {
     EXPECT_EQ(nothing.status, ExitStatus::unavailable);
 }
 
+TEST_F(CliTest, ListingsAsJson) {
+    start();
+    ipfw("-q add 100 set 3 count tcp from any to any // \"odd\"\\");
+    ipfw("-q add 200 allow tcp from any to any keep-state");
+    ipfw("-q set disable 3");
+    make_state(200);
+    const Json all = json("show --json");
+    EXPECT_EQ(all["schema"], "sluice/rules/1");
+    EXPECT_EQ(all["in_force"], true);
+    EXPECT_GT(all["generation"], 0);
+    EXPECT_FALSE(all.contains("states"));
+    ASSERT_EQ(all["rules"].size(), 3u);
+    EXPECT_EQ(all["rules"][0], Json({{"number", 100},
+                                     {"set", 3},
+                                     {"enabled", false},
+                                     {"text", "count tcp from any to any // \"odd\"\\"},
+                                     {"packets", 0},
+                                     {"bytes", 0},
+                                     {"last_match_s", 0}}));
+    EXPECT_EQ(json("-d list 200 --json")["states"][0]["rule"], 200);
+    EXPECT_EQ(json("list 65535 --json")["rules"][0]["text"], "deny ip from any to any");
+    const Output missing = ipfw("list 300 --json");
+    EXPECT_EQ(missing.status, ExitStatus::unavailable);
+    EXPECT_EQ(missing.err, "ipfw: rule 300 does not exist\n");
+    EXPECT_EQ(Json::parse(missing.out)["rules"], Json::array());
+
+    const Json sets = json("set show --json");
+    EXPECT_EQ(sets["schema"], "sluice/sets/1");
+    EXPECT_EQ(sets["sets"].size(), 32u);
+    EXPECT_EQ(sets["sets"][3], Json({{"set", 3}, {"enabled", false}}));
+    EXPECT_EQ(json("sysctl net.inet.ip.fw.enable --json"),
+              Json({{"schema", "sluice/sysctls/1"}, {"sysctls", {{"net.inet.ip.fw.enable", 1}}}}));
+    EXPECT_GT(json("sysctl -a --json")["sysctls"].size(), 20u);
+
+    for (const char* line : {"add 300 count ip from any to any --json",
+                             "sysctl net.inet.ip.fw.enable=0 --json", "-f flush --json"}) {
+        EXPECT_EQ(status(line), 64) << line;
+    }
+    EXPECT_EQ(ipfw("list 300").status, ExitStatus::unavailable);
+}
+
+TEST_F(CliTest, TablesAsJson) {
+    start();
+    ipfw("-q table ports create type flow:src-ip,dst-port valtype skipto,fib");
+    ipfw("-q table ports add 10.0.0.1,80 5,1");
+    ipfw("-q table 1 create");
+    EXPECT_EQ(
+        json("table ports list --json"),
+        Json({{"schema", "sluice/table-entries/1"},
+              {"tables",
+               {{{"name", "ports"}, {"entries", {{{"key", "10.0.0.1,80"}, {"value", "5,1"}}}}}}}}));
+    EXPECT_EQ(json("table 1 list --json")["tables"],
+              Json({{{"name", "1"}, {"entries", Json::array()}}}));
+    EXPECT_EQ(json("table ports lookup 10.0.0.1,80 --json")["tables"][0]["entries"][0]["value"],
+              "5,1");
+    const Json every = json("table all list --json")["tables"];
+    ASSERT_EQ(every.size(), 2u);
+    EXPECT_EQ(every[0]["name"], "1");
+    EXPECT_EQ(every[1]["entries"].size(), 1u);
+    const Json info = json("table ports detail --json")["tables"][0];
+    EXPECT_EQ(info["name"], "ports");
+    EXPECT_EQ(info["type"], "flow:src-ip,dst-port");
+    EXPECT_EQ(info["valtype"], "skipto,fib");
+    EXPECT_EQ(info["items"], 1);
+    EXPECT_TRUE(info.contains("references") && info.contains("size")) << info;
+}
+
 TEST_F(CliTest, StatesAreCountedAndKilled) {
     start();
     ipfw("-q add 100 allow tcp from any to any keep-state");
     for (int i = 0; i < 3; ++i)
         make_state(100);
     EXPECT_EQ(ipfw("state count").out, "3\n");
-    EXPECT_EQ(ipfw("state count rule 7 --json").out, "{\"states\":0}\n");
-    const std::string json = ipfw("state list --json").out;
-    EXPECT_NE(json.find("\"source\": \"10.0.0.1\""), std::string::npos) << json;
-    EXPECT_NE(json.find("\"expires_seconds\": 300"), std::string::npos) << json;
+    EXPECT_EQ(json("state count rule 7 --json"),
+              Json({{"schema", "sluice/state-count/1"}, {"states", 0}}));
+    const Json states = json("state list --json");
+    EXPECT_EQ(states["schema"], "sluice/states/1");
+    EXPECT_EQ(states["states"].size(), 3u);
+    EXPECT_EQ(states["states"][0]["source"], "10.0.0.1");
+    EXPECT_EQ(states["states"][0]["expires_seconds"], 300);
     const Output none = ipfw("state kill rule 7");
     EXPECT_EQ(none.out, "0 states killed.\n");
     EXPECT_EQ(none.err, "ipfw: no dynamic rules of rule 7\n");
