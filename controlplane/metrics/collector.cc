@@ -97,6 +97,47 @@ constexpr PortField kOfPorts[] = {
      &contract::PortCounters::dropped_packets},
 };
 
+struct DeviceField {
+    const char* name;
+    const char* help;
+    std::uint64_t contract::DeviceStatus::*field;
+    bool counts;  // it never falls
+};
+
+constexpr DeviceField kOfDevices[] = {
+    {"sluice_port_link_up", "1 if the port has a link.", &contract::DeviceStatus::link_up, false},
+    {"sluice_port_missed_packets_total",
+     "Packets that the port's device lost because nobody fetched them in time.",
+     &contract::DeviceStatus::missed, true},
+    {"sluice_port_rx_errors_total", "Frames that the device received with an error.",
+     &contract::DeviceStatus::receive_errors, true},
+    {"sluice_port_tx_errors_total", "Frames that the device could not send.",
+     &contract::DeviceStatus::send_errors, true},
+    {"sluice_port_rx_without_buffer_total", "Packets that found no buffer.",
+     &contract::DeviceStatus::without_buffer, true},
+    {"sluice_mempool_size", "Buffers for packets of the port.", &contract::DeviceStatus::buffers,
+     false},
+    {"sluice_mempool_available", "Those of them that are free.",
+     &contract::DeviceStatus::free_buffers, false},
+};
+
+void add_devices(const View& view, Families& families) {
+    const std::vector<std::string>& ports = view.dataplane->ports;
+    const std::size_t count = std::min(ports.size(), view.counters.devices.size());
+    for (const DeviceField& field : kOfDevices) {
+        Family family = field.counts ? families.counter(field.name, field.help)
+                                     : families.gauge(field.name, field.help);
+        for (std::size_t port = 0; port < count; ++port)
+            family.add({{"port", ports[port]}},
+                       contract::read(view.counters.devices[port].*field.field));
+    }
+    Family speeds = families.gauge("sluice_port_speed_bytes",
+                                   "Bytes a second that the port's link can carry, if it says so.");
+    for (std::size_t port = 0; port < count; ++port)
+        if (const std::uint64_t bits = contract::read(view.counters.devices[port].bits_per_second))
+            speeds.add({{"port", ports[port]}}, bits / 8);
+}
+
 void add_apply(const Tally::Apply& apply, Families& families) {
     Family applies =
         families.counter("sluice_ruleset_applies_total",
@@ -193,6 +234,7 @@ void add_dataplane(const View& view, const std::vector<double>& heartbeats, Fami
         for (std::size_t port = 0; port < ports.size() && port < contract::kMaximumPorts; ++port)
             family.add({{"port", ports[port]}}, sums.of_port(port, field.field));
     }
+    add_devices(view, families);
     const auto lcore = [](std::size_t worker) -> Labels {
         return {{"lcore", std::to_string(worker)}};
     };

@@ -31,6 +31,7 @@ namespace sluice::metrics {
 struct Counters {
     std::vector<const contract::WorkerCounters*> workers;
     std::vector<std::span<const contract::RuleCounters>> rules;  // of each worker, by slot
+    std::span<const contract::DeviceStatus> devices;             // by port
     std::span<contract::SlotAnnotation> annotations;             // by slot
     std::shared_ptr<const void> mapping;                         // keeps all that mapped
 };

@@ -82,10 +82,14 @@ Result<SharedMemory> SharedMemory::map(const contract::Hello& hello, int counter
         return unusable("counters of another version; install both from the same release");
     const std::uint64_t block = sizeof(contract::WorkerCounters) + slots * sizeof(RuleCounters);
     if (header.worker_count != workers || header.slot_capacity != slots ||
-        header.worker_offset % 64 != 0 || header.worker_stride % 64 != 0 ||
-        header.worker_stride < block || header.worker_offset > counters->size() ||
+        header.worker_offset % 64 != 0 || header.worker_offset < contract::kFirstWorkerOffset ||
+        header.worker_stride % 64 != 0 || header.worker_stride < block ||
+        header.worker_offset > counters->size() ||
         workers > (counters->size() - header.worker_offset) / header.worker_stride)
         return unusable("counters do not have the size that they claim");
+    memory.devices_ = {reinterpret_cast<const contract::DeviceStatus*>(
+                           counters->data() + sizeof(contract::CounterHeader)),
+                       contract::kMaximumPorts};
     for (std::uint64_t w = 0; w < workers; ++w) {
         const std::byte* worker =
             counters->data() + header.worker_offset + w * header.worker_stride;
@@ -182,8 +186,11 @@ void SharedMemory::begin_anew(std::uint32_t slot) {
 }
 
 metrics::Counters SharedMemory::counters() const {
-    return {
-        .workers = totals_, .rules = workers_, .annotations = annotations_, .mapping = mappings_};
+    return {.workers = totals_,
+            .rules = workers_,
+            .devices = devices_,
+            .annotations = annotations_,
+            .mapping = mappings_};
 }
 
 }  // namespace sluice::service

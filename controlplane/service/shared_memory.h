@@ -78,6 +78,7 @@ class SharedMemory {
     std::shared_ptr<const Mappings> mappings_;
     std::vector<std::span<const contract::RuleCounters>> workers_;  // by slot
     std::vector<const contract::WorkerCounters*> totals_;           // of each worker
+    std::span<const contract::DeviceStatus> devices_;               // by port
     std::vector<contract::LogRing> rings_;
     std::span<contract::SlotAnnotation> annotations_;
 };

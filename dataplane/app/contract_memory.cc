@@ -68,7 +68,7 @@ Result<ContractMemory> ContractMemory::create(unsigned workers, std::uint32_t sl
     memory.slot_capacity_ = slot_capacity;
     memory.log_ring_records_ = log_ring_records;
     const std::uint64_t stride = contract::counter_worker_stride(slot_capacity);
-    constexpr std::uint64_t kFirst = 4096;  // a page, so that no two workers share one
+    constexpr std::uint64_t kFirst = contract::kFirstWorkerOffset;
     auto counters = SharedMemory::create("sluice counters", kFirst + workers * stride,
                                          SharedMemory::Access::read_write);
     if (!counters)
@@ -78,6 +78,9 @@ Result<ContractMemory> ContractMemory::create(unsigned workers, std::uint32_t sl
     header->slot_capacity = slot_capacity;
     header->worker_offset = kFirst;
     header->worker_stride = stride;
+    for (std::size_t port = 0; port < contract::kMaximumPorts; ++port)
+        new (counters->data() + sizeof *header + port * sizeof(contract::DeviceStatus))
+            contract::DeviceStatus;
     if (auto sealed = counters->seal_future_writes(); !sealed)
         return sealed.error();
     const std::uint64_t ring_stride = contract::log_ring_stride(log_ring_records);
@@ -97,6 +100,12 @@ Result<ContractMemory> ContractMemory::create(unsigned workers, std::uint32_t sl
     memory.log_rings_ = std::move(*rings);
     memory.annotations_ = std::move(*annotations);
     return memory;
+}
+
+std::span<contract::DeviceStatus> ContractMemory::devices() const {
+    return {reinterpret_cast<contract::DeviceStatus*>(counters_.data() +
+                                                      sizeof(contract::CounterHeader)),
+            contract::kMaximumPorts};
 }
 
 std::vector<worker::WorkerMemory> ContractMemory::worker_memory() const {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "common/result.h"
@@ -53,6 +54,8 @@ class ContractMemory {
     int log_rings() const { return log_rings_.descriptor(); }
     int annotations() const { return annotations_.descriptor(); }
 
+    // By port; for the main thread.
+    std::span<contract::DeviceStatus> devices() const;
     // One for each worker, without a seed.
     std::vector<worker::WorkerMemory> worker_memory() const;
 

@@ -210,6 +210,7 @@ struct Duties {
     worker::Bridge& bridge;
     Watchdog& watchdog;
     TableMemory& tables;
+    std::span<contract::DeviceStatus> devices;
     Gateway* gateway = nullptr;  // null: none
     packet::Environment& environment;
     const config::DataPlane& settings;
@@ -225,6 +226,8 @@ void serve(const Duties& duties, int signals) {
     bool more = false;
     bool renew = false;
     std::uint64_t looked_ms = 0;
+    std::uint32_t told_s = 0;
+    duties.bridge.tell_devices(duties.devices);
     for (;;) {
         sources[2].fd = duties.server.client();
         if (poll(sources.data(), sources.size(), more ? 0 : kTickMs) < 0 && errno != EINTR)
@@ -243,6 +246,10 @@ void serve(const Duties& duties, int signals) {
             duties.bridge.refresh_links();
             duties.bridge.refresh_sockets();
             duties.watchdog.tend(now_ms);
+        }
+        if (const std::uint32_t now_s = worker::uptime_s(); now_s != told_s) {
+            told_s = now_s;
+            duties.bridge.tell_devices(duties.devices);
         }
         duties.server.tend();
         duties.bridge.runtime().collect();
@@ -392,6 +399,7 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
            .bridge = bridge,
            .watchdog = watchdog,
            .tables = tables,
+           .devices = memory->devices(),
            .gateway = gateway->get(),
            .environment = environment,
            .settings = settings.dataplane},

@@ -2,13 +2,14 @@
 //
 // The data plane makes one memfd of this layout at start and hands it to the control plane:
 //
-//     CounterHeader, then per worker a block of `worker_stride` bytes:
+//     CounterHeader, DeviceStatus[kMaximumPorts], then, from `worker_offset` on, per worker a block
+//     of `worker_stride` bytes:
 //         WorkerCounters, then RuleCounters[slot_capacity]
 //
-// Threads: every block has one writer, its worker, which uses relaxed load, add, store (`add`). The
-// control plane maps the file read-only and sums over the workers with relaxed loads (`read`).
-// Values only grow as long as the data plane lives, but those that say "now"; `ipfw zero` is a
-// baseline kept in annotations.h.
+// Threads: every block has one writer, its worker, and DeviceStatus has the main thread. They use
+// relaxed load, add, store (`add`). The control plane maps the file read-only and sums over the
+// workers with relaxed loads (`read`). Values only grow as long as the data plane lives, but those
+// that say "now"; `ipfw zero` is a baseline kept in annotations.h.
 #pragma once
 
 #include <atomic>
@@ -20,7 +21,7 @@
 namespace sluice::contract {
 
 inline constexpr std::uint64_t kCounterMagic = 0x31544e4343554c53;  // "SLUCCNT1"
-inline constexpr std::uint32_t kCounterVersion = 5;
+inline constexpr std::uint32_t kCounterVersion = 6;
 inline constexpr std::size_t kMaximumPorts = 32;
 
 struct alignas(32) RuleCounters {
@@ -73,8 +74,21 @@ struct alignas(64) WorkerCounters {
     PortCounters ports[kMaximumPorts];
 };
 
+// What the device of a port says of itself, once a second.
+struct alignas(64) DeviceStatus {
+    std::uint64_t link_up = 0;          // now: 0 or 1
+    std::uint64_t bits_per_second = 0;  // now; 0: unknown
+    std::uint64_t missed = 0;           // packets that nobody fetched in time
+    std::uint64_t receive_errors = 0;
+    std::uint64_t send_errors = 0;
+    std::uint64_t without_buffer = 0;  // packets that found no buffer
+    std::uint64_t buffers = 0;         // for packets of this port, all of them
+    std::uint64_t free_buffers = 0;    // now
+};
+
 static_assert(kDropReasonCount <= 64);
 static_assert(sizeof(RuleCounters) == 32 && sizeof(PortCounters) == 64);
+static_assert(sizeof(DeviceStatus) == 64);
 
 struct alignas(64) CounterHeader {
     std::uint64_t magic = kCounterMagic;
@@ -85,6 +99,10 @@ struct alignas(64) CounterHeader {
     std::uint64_t worker_offset = 0;  // of the first block, in bytes
     std::uint64_t worker_stride = 0;
 };
+
+// Where the first worker's block may begin: a page, so that no two writers share one.
+inline constexpr std::uint64_t kFirstWorkerOffset = 4096;
+static_assert(sizeof(CounterHeader) + kMaximumPorts * sizeof(DeviceStatus) <= kFirstWorkerOffset);
 
 constexpr std::uint64_t counter_worker_stride(std::uint32_t slot_capacity) {
     return (sizeof(WorkerCounters) + sizeof(RuleCounters) * std::uint64_t{slot_capacity} + 4095) &

@@ -2,6 +2,7 @@
 
 #include <rte_launch.h>
 #include <rte_lcore.h>
+#include <rte_mempool.h>
 
 #include <algorithm>
 
@@ -301,6 +302,15 @@ void Bridge::refresh_links() {
         link_up_[i].store(up, std::memory_order_relaxed);
         if (host_ != nullptr)
             host_->set_link(static_cast<std::uint16_t>(i), up);
+    }
+}
+
+void Bridge::tell_devices(std::span<contract::DeviceStatus> devices) const {
+    for (std::size_t i = 0; i < ports_.size(); ++i) {
+        contract::set(devices[i].link_up, link_up_[i].load(std::memory_order_relaxed) ? 1 : 0);
+        ports_[i].tell(devices[i]);
+        contract::set(devices[i].buffers, pools_[i].get()->size);
+        contract::set(devices[i].free_buffers, rte_mempool_avail_count(pools_[i].get()));
     }
 }
 

@@ -99,6 +99,9 @@ class Bridge {
     Solicitations* solicitations() { return solicitations_ ? &*solicitations_ : nullptr; }
     // Workers do not send to a port whose link is down.
     void refresh_links();
+    // Once a second: what the devices say of themselves, by port. REQUIRES: devices.size() >=
+    // ports().size().
+    void tell_devices(std::span<contract::DeviceStatus> devices) const;
     // Before a ruleset is published: what its rules ask for begins to be known.
     void get_ready_for(const program::Runtime& next);
     // Now and then: what no rule asks for need not be known any more.

@@ -164,6 +164,20 @@ MacAddress EthPort::mac() const {
     return mac;
 }
 
+void EthPort::tell(contract::DeviceStatus& status) const {
+    rte_eth_link link{};
+    const bool known =
+        rte_eth_link_get_nowait(id_, &link) == 0 && link.link_speed != RTE_ETH_SPEED_NUM_UNKNOWN;
+    contract::set(status.bits_per_second, known ? std::uint64_t{link.link_speed} * 1'000'000 : 0);
+    rte_eth_stats stats{};
+    if (rte_eth_stats_get(id_, &stats) != 0)
+        return;
+    contract::set(status.missed, stats.imissed);
+    contract::set(status.receive_errors, stats.ierrors);
+    contract::set(status.send_errors, stats.oerrors);
+    contract::set(status.without_buffer, stats.rx_nombuf);
+}
+
 Result<Done> EthPort::keep_kernel_out() {
     return link_ ? link_->keep_kernel_out() : Result<Done>(Done{});
 }

@@ -12,6 +12,7 @@
 
 #include "common/address.h"
 #include "common/result.h"
+#include "dataplane/contract/counters.h"
 #include "dataplane/host/captured_link.h"
 #include "dataplane/state/flow_key.h"
 
@@ -55,6 +56,8 @@ class EthPort {
     bool spreads_by_owner() const { return spreads_by_owner_; }
     MacAddress mac() const;
     bool link_up() const;
+    // What the device counts, and its speed.
+    void tell(contract::DeviceStatus& status) const;
     // The kernel takes nothing from the Linux interface that the driver reads, if it reads one.
     Result<Done> keep_kernel_out();
 

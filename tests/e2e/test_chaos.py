@@ -12,12 +12,14 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from lab import Appliance, ControlSocket, Frozen, Wire
+from lab.appliance import SOURCE
 from lab.network import eventually
 from scapy.all import IP, UDP, Ether
 
@@ -290,6 +292,44 @@ def small_disk(tmp_path):
         pytest.skip(f"no tmpfs can be mounted here ({done.stderr.strip()})")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_packets_that_nobody_reads(own_bed, build):
+    """What every queue holds at most leaves enough buffers for those who want none of them: a program
+    that does not read its diverted packets, and fragments whose rest never comes."""
+    from lab import ALLOW
+    with Appliance(own_bed.middle, build) as appliance:
+        appliance.start()
+        appliance.load("add 100 divert 2000 udp from any to any 7000\n"
+                       "add 200 reass ip from any to any frag\n" + ALLOW)
+        size = appliance.metrics().value("sluice_mempool_size", port="em0")
+        assert size > 1000
+        sys.path.append(str(SOURCE / "deploy/examples"))
+        from divert_echo import Divert
+        reader = Divert(2000, str(appliance.divert_socket))
+        head = Ether(src=own_bed.a.mac, dst=own_bed.b.mac)
+        addresses = {"src": own_bed.a.ipv4, "dst": own_bed.b.ipv4}
+        diverted = bytes(head / IP(**addresses) / UDP(sport=1, dport=7000) / (b"x" * 1400))
+        pieces = [bytes(head / IP(**addresses, id=n, flags="MF", proto=17) / (b"x" * 1400))
+                  for n in range(4000)]
+        with Wire(own_bed.a) as wire:
+            for first in range(0, len(pieces), 100):
+                for piece in pieces[first:first + 100]:
+                    wire.send(piece)
+                    wire.send(diverted)
+                time.sleep(0.005)
+        drops = appliance.drops()
+        assert drops["divert_queue_full"] > 0 or drops["fragment_evicted"] > 0, drops
+        with ping_without_loss(own_bed):
+            time.sleep(2.5)
+        metrics = appliance.metrics()
+        free = metrics.value("sluice_mempool_available", port="em0")
+        print(f"\n{free:.0f} of {size:.0f} buffers are free")
+        assert free > size / 10
+        assert metrics.value("sluice_port_link_up", port="em0") == 1
+        reader.socket.close()
+        assert eventually(lambda: appliance.metrics().value(
+            "sluice_mempool_available", port="em0") > size * 0.4, 60)
 
 
 def test_full_disk_below_the_log(own_bed, build, small_disk):

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -25,6 +26,7 @@ struct Appliance {
             counters.rules.emplace_back(rules.back());
         }
         annotations.resize(kSlots);
+        counters.devices = devices;
         counters.annotations = annotations;
         counters.mapping = std::make_shared<int>(0);
         facts.ports = {"em0", "em1"};
@@ -71,6 +73,7 @@ struct Appliance {
 
     ruleset::Ruleset ruleset{false, kSlots};
     std::vector<contract::WorkerCounters> workers;
+    std::array<contract::DeviceStatus, contract::kMaximumPorts> devices{};
     std::vector<std::vector<contract::RuleCounters>> rules;
     std::vector<contract::SlotAnnotation> annotations;
     Counters counters;

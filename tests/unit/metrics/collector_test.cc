@@ -88,6 +88,30 @@ TEST(CollectorTest, SumsOverTheWorkers) {
     EXPECT_EQ(scrape.value("sluice_port_rx_packets_total", {{"port", "em0"}}), 0);
 }
 
+TEST(CollectorTest, WhatDevicesSayOfThemselves) {
+    Appliance appliance(1);
+    appliance.devices[1] = {.link_up = 1,
+                            .bits_per_second = 10'000'000'000,
+                            .missed = 2,
+                            .receive_errors = 3,
+                            .send_errors = 4,
+                            .without_buffer = 5,
+                            .buffers = 8000,
+                            .free_buffers = 7000};
+    const Exposition scrape = appliance.scrape();
+    const auto value = [&](const char* name) { return scrape.value(name, {{"port", "em1"}}); };
+    EXPECT_EQ(value("sluice_port_link_up"), 1);
+    EXPECT_EQ(value("sluice_port_speed_bytes"), 1'250'000'000);
+    EXPECT_EQ(value("sluice_port_missed_packets_total"), 2);
+    EXPECT_EQ(value("sluice_port_rx_errors_total"), 3);
+    EXPECT_EQ(value("sluice_port_tx_errors_total"), 4);
+    EXPECT_EQ(value("sluice_port_rx_without_buffer_total"), 5);
+    EXPECT_EQ(value("sluice_mempool_size"), 8000);
+    EXPECT_EQ(value("sluice_mempool_available"), 7000);
+    EXPECT_EQ(scrape.value("sluice_port_link_up", {{"port", "em0"}}), 0);
+    EXPECT_EQ(scrape.all("sluice_port_speed_bytes").size(), 1u);
+}
+
 TEST(CollectorTest, EveryDropReasonHasASeries) {
     Appliance appliance(1);
     const Exposition scrape = appliance.scrape();
