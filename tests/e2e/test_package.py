@@ -118,6 +118,20 @@ def test_contents(packages):
     assert not [path for path in (*ours, *theirs) if path.startswith("/usr/local")]
 
 
+@pytest.mark.skipif(shutil.which("lintian") is None, reason="lintian is not installed")
+def test_lintian_finds_no_fault(packages):
+    done = subprocess.run(["lintian", "--fail-on", "error,warning", "--allow-root",
+                           *map(str, packages.glob("*.deb"))], capture_output=True, text=True,
+                          timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_completion_comes_with_the_command(packages):
+    theirs = contents(package(packages, "sluice-tools"))
+    for path in ("bash-completion/completions/ipfw.bash", "zsh/vendor-completions/_ipfw"):
+        assert f"/usr/share/{path}" in theirs
+
+
 def test_install_configures_and_starts_what_has_ports(packages, tmp_path):
     said = in_root(packages, tmp_path, INSTALL + """
 getent passwd sluice
