@@ -3,9 +3,11 @@
 #include <chrono>
 
 #include "controlplane/cli/change_command.h"
+#include "controlplane/cli/check_command.h"
 #include "controlplane/cli/client.h"
 #include "controlplane/cli/confirm.h"
 #include "controlplane/cli/cost_command.h"
+#include "controlplane/cli/diff_command.h"
 #include "controlplane/cli/rule_source.h"
 #include "controlplane/cli/state_command.h"
 #include "controlplane/cli/trace_command.h"
@@ -376,6 +378,13 @@ void run_cost_command(const std::vector<std::string>& arguments, Output& output)
                   output);
 }
 
+// Commands that help to understand rules, most of them without a daemon.
+struct AnalysisCommand {
+    std::string_view name;
+    void (*run)(std::span<const std::string> arguments, Output& output);
+};
+constexpr AnalysisCommand kAnalysisCommands[] = {{"check", run_check}, {"diff", run_diff}};
+
 }  // namespace
 
 Output execute(const std::vector<std::string>& arguments) {
@@ -387,6 +396,12 @@ Output execute(const std::vector<std::string>& arguments) {
     }
     if (arguments.size() == 1 && arguments.front() == "--version") {
         output.out = "ipfw (Sluice) " SLUICE_VERSION "\n";
+        return output;
+    }
+    for (const AnalysisCommand& command : kAnalysisCommands) {
+        if (arguments.front() != command.name)
+            continue;
+        command.run(std::span(arguments).subspan(1), output);
         return output;
     }
     if (is_state_command(arguments)) {

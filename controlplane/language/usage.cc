@@ -28,9 +28,11 @@ COMMAND
     table T modify limit N | lock | unlock
     sysctl [-an] [-w] NAME[=VALUE] ...  read and write net.inet.ip.fw.*
     [-fq] state list|kill|count [FILTER ...] [--json]
-    show --cost [--json]
                                         dynamic rules; FILTER is host ADDR[/LEN], port N,
                                         proto P, rule N, name :NAME or age SECONDS
+    show --cost [--json]                what the rules cost a packet
+    check [--json] FILE ...             what loading the files would say; no daemon
+    diff [--json] A B                   rules that differ; A and B are files or `running`
 
 FLAGS
     -a counters  -b action and comment only  -c compact  -d states too  -D states only

@@ -1,0 +1,106 @@
+"""The commands that help to understand rules: check, diff."""
+
+import json
+import subprocess
+
+import pytest
+
+RULES = """
+add 100 allow tcp from any to any established
+add 200 allow tcp from any to 192.0.2.1 80,443 in
+add 300 set 2 count ip from any to any
+add 400 deny ip from any to any
+"""
+
+
+@pytest.fixture
+def ipfw(build, tmp_path):
+    """Runs the command in a folder of its own, with no daemon to ask."""
+    def run(*arguments, **files):
+        for name, text in files.items():
+            (tmp_path / name).write_text(text)
+        return subprocess.run([build / "controlplane/cli/ipfw", *arguments], cwd=tmp_path,
+                              capture_output=True, text=True, timeout=60,
+                              env={"SLUICE_CONTROL_SOCKET": "/nonexistent/control.sock"})
+    return run
+
+
+def test_check_counts_rules_and_warns(ipfw):
+    done = ipfw("check", "good", "odd", good=RULES, odd="add reset udp from any to any\n")
+    assert done.returncode == 0
+    assert done.stdout == "good: 4 rules\nodd: 1 rule, 1 warning\n"
+    assert done.stderr.startswith("odd:1: warning: ")
+
+
+def test_check_says_where(ipfw):
+    done = ipfw("check", "bad", bad=RULES + "add allow tcp from any to any port 99999\n"
+                                            "add queue 1 ip from any to any\n")
+    assert done.returncode in (64, 65) and done.stdout == ""
+    first, second = done.stderr.splitlines()
+    assert first.startswith("bad:6:31: error: ")
+    assert second.startswith("bad:7: error: not supported yet: ")
+
+
+def test_check_in_json(ipfw):
+    done = ipfw("check", "--json", "good", "bad", good=RULES, bad="add bogus\n")
+    report = json.loads(done.stdout)
+    assert report["schema"] == "sluice/check/1" and done.returncode == 65
+    good, bad = report["files"]
+    assert good == {"file": "good", "accepted": True, "status": 0, "rules": 4, "errors": [],
+                    "warnings": []}
+    assert not bad["accepted"] and bad["errors"][0]["line"] == 1 and bad["errors"][0]["column"] == 5
+
+
+def test_check_ends_as_the_load_does(ipfw, appliance, tmp_path):
+    """The same file, checked offline and given to the daemon: status and sentence."""
+    for text in ("add 100 alow ip from any to any\n", "add 100 allow tcp from any to any 65536\n",
+                 "add 100 pipe 1 ip from any to any\n", "add skipto :none ip from any to any\n",
+                 "delete 700\n", "table t create type iface\nadd deny ip from table(t) to any\n",
+                 "add 65535 allow ip from any to any\n", RULES):
+        checked = ipfw("check", "rules", rules=text)
+        loaded = appliance.ipfw(str(tmp_path / "rules"))
+        assert checked.returncode == loaded.status, text
+        if text != RULES:
+            assert loaded.text.strip().split(": ")[-1] in checked.stderr, text
+            assert loaded.status != 0
+    assert checked.returncode == 0
+
+
+def test_diff_by_rule(ipfw):
+    new = RULES.replace("80,443", "443").replace("set 2 count", "set 3 count").replace(
+        "add 400 deny ip from any to any", "add 350 deny udp from any to any")
+    done = ipfw("diff", "old", "new", old=RULES, new=new)
+    assert done.returncode == 1 and done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "~ 00200 allow tcp from any to 192.0.2.1 443 in"
+        "  (was: allow tcp from any to 192.0.2.1 80,443 in)",
+        "~ 00300 set 3 count ip from any to any  (was: set 2 count ip from any to any)",
+        "+ 00350 deny udp from any to any",
+        "- 00400 deny ip from any to any"]
+    same = ipfw("diff", "old", "new", new="# the same\n" + RULES)
+    assert (same.returncode, same.stdout) == (0, "")
+    report = json.loads(ipfw("diff", "old", "new", "--json", new=new).stdout)
+    assert report["schema"] == "sluice/diff/1"
+    assert [(rule["change"], rule["number"]) for rule in report["rules"]] == [
+        ("changed", 200), ("changed", 300), ("added", 350), ("removed", 400)]
+    assert report["rules"][1]["previous_set"] == 2
+
+
+@pytest.mark.parametrize("arguments, status, words", [
+    (("old",), 64, "found 1 ruleset, expected two"),
+    (("old", "missing"), 64, "missing: error: "),
+    (("old", "bad"), 65, "bad:1:5: error: "),
+    (("old", "running"), 69, "sluice-controlplane"),
+    (("--context", "old", "old"), 64, '"--context"')])
+def test_diff_refuses_in_words(ipfw, arguments, status, words):
+    done = ipfw("diff", *arguments, old=RULES, bad="add bogus\n")
+    assert done.returncode == status and words in done.stderr
+
+
+def test_diff_with_the_running_rules(appliance, tmp_path):
+    (tmp_path / "rules").write_text(RULES)
+    appliance.must("-q", str(tmp_path / "rules"))
+    assert appliance.ipfw("diff", str(tmp_path / "rules"), "running").status == 0
+    appliance.must("-q", "add", "150", "deny", "ip", "from", "192.0.2.9", "to", "any")
+    done = appliance.ipfw("diff", "running", str(tmp_path / "rules"))
+    assert done.status == 1 and done.out == "- 00150 deny ip from 192.0.2.9 to any\n"
