@@ -8,6 +8,7 @@
 #include "controlplane/cli/confirm.h"
 #include "controlplane/cli/cost_command.h"
 #include "controlplane/cli/diff_command.h"
+#include "controlplane/cli/lint_command.h"
 #include "controlplane/cli/rule_source.h"
 #include "controlplane/cli/state_command.h"
 #include "controlplane/cli/trace_command.h"
@@ -383,7 +384,8 @@ struct AnalysisCommand {
     std::string_view name;
     void (*run)(std::span<const std::string> arguments, Output& output);
 };
-constexpr AnalysisCommand kAnalysisCommands[] = {{"check", run_check}, {"diff", run_diff}};
+constexpr AnalysisCommand kAnalysisCommands[] = {
+    {"check", run_check}, {"diff", run_diff}, {"lint", run_lint}};
 
 }  // namespace
 

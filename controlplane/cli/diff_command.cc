@@ -115,7 +115,7 @@ void run_diff(std::span<const std::string> arguments, Output& output) {
     const RulesetDifference difference = ruleset::difference(compared_before, compared_after);
     const std::vector<Change> changes = in_order(difference);
     if (!changes.empty())
-        output.status = ExitStatus::different;
+        output.status = ExitStatus::found;
     if (!json) {
         for (const Change& change : changes)
             output.out += line_of(change);

@@ -33,6 +33,8 @@ COMMAND
     show --cost [--json]                what the rules cost a packet
     check [--json] FILE ...             what loading the files would say; no daemon
     diff [--json] A B                   rules that differ; A and B are files or `running`
+    lint [--all] [--json] [FILE|running]
+                                        rules that do nothing, or not what they seem to
 
 FLAGS
     -a counters  -b action and comment only  -c compact  -d states too  -D states only

@@ -1,4 +1,4 @@
-"""The commands that help to understand rules: check, diff."""
+"""The commands that help to understand rules: check, diff, lint."""
 
 import json
 import subprocess
@@ -104,3 +104,77 @@ def test_diff_with_the_running_rules(appliance, tmp_path):
     appliance.must("-q", "add", "150", "deny", "ip", "from", "192.0.2.9", "to", "any")
     done = appliance.ipfw("diff", "running", str(tmp_path / "rules"))
     assert done.status == 1 and done.out == "- 00150 deny ip from 192.0.2.9 to any\n"
+
+
+ODD = """
+# lines count from 1
+add 100 allow tcp from any to any 80
+add 200 deny tcp from any to any 80 in
+add 300 allow icmp from any 53 to any
+add 400 deny tcp from any to 192.0.2.0/24 22
+add 500 allow tcp from any to any 443
+add 600 allow ip from any to any
+"""
+
+
+def test_lint_names_the_rules_that_are_the_reason(ipfw):
+    done = ipfw("lint", "odd", odd=ODD)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "odd:4: 00200 deny tcp from any to any 80 in",
+        "    shadowed: rule 100 (line 3) decides all its packets before: "
+        "allow tcp from any to any 80",
+        "odd:5: 00300 allow icmp from any 53 to any",
+        "    never matching: ports are those of TCP, UDP, UDP-Lite and SCTP only",
+        "odd:6: 00400 deny tcp from any to 192.0.2.0/24 22",
+        "    missing IPv6 twin: rule 600 (line 8) lets the same through as IPv6: "
+        "allow ip from any to any",
+        "odd:7: 00500 allow tcp from any to any 443",
+        "    redundant: without it rule 600 (line 8) does the same to its packets: "
+        "allow ip from any to any",
+        "4 findings in 6 rules"]
+    report = json.loads(ipfw("lint", "--json", "odd").stdout)
+    assert report["schema"] == "sluice/lint/1" and report["rules"] == 6
+    shadowed = report["findings"][0]
+    assert (shadowed["kind"], shadowed["number"], shadowed["line"]) == ("shadowed", 200, 4)
+    assert [other["number"] for other in shadowed["others"]] == [100]
+
+
+def test_lint_finds_nothing_in_a_plain_ruleset(ipfw):
+    done = ipfw("lint", "rules", rules=RULES)
+    assert (done.returncode, done.stdout) == (0, "0 findings in 4 rules\n")
+
+
+def test_lint_tells_all_crossings_when_asked(ipfw):
+    crossing = "add 100 deny ip from 10.0.0.0/8 to any\nadd 200 allow tcp from any to any 80\n"
+    assert ipfw("lint", "rules", rules=crossing).returncode == 0
+    done = ipfw("lint", "--all", "rules")
+    assert done.returncode == 1 and "    contradicting: rule 100 (line 1) before it" in done.stdout
+
+
+@pytest.mark.parametrize("arguments, status, words", [
+    (("bad",), 65, "bad:1:5: error: "), (("missing",), 64, "missing"),
+    (("--fast",), 64, '"--fast"'), (("odd", "odd"), 64, '"odd"'), ((), 69, "sluice-controlplane")])
+def test_lint_refuses_in_words(ipfw, arguments, status, words):
+    done = ipfw("lint", *arguments, odd=ODD, bad="add bogus\n")
+    assert done.returncode == status and words in done.stderr
+
+
+def test_lint_of_the_running_rules(appliance, tmp_path):
+    """There the default rule is known, and rules of disabled sets are not there."""
+    (tmp_path / "rules").write_text(ODD)
+    appliance.must("-q", str(tmp_path / "rules"))
+    appliance.must("-q", "add", "700", "set", "5", "deny", "ip", "from", "any", "to", "any")
+    found = appliance.ipfw("lint").out
+    assert "00700 deny ip from any to any\n    shadowed: rule 600 decides" in found
+    appliance.must("-q", "set", "disable", "5")
+    assert appliance.ipfw("lint", "running").out == found.replace(
+        "00700 deny ip from any to any\n    shadowed: rule 600 decides all its packets before: "
+        "allow ip from any to any\n    contradicting: rule 600 before it does the opposite to some "
+        "of the same packets: allow ip from any to any\n", "").replace("6 findings", "4 findings")
+    appliance.must("-q", "delete", "600")
+    report = json.loads(appliance.ipfw("lint", "--json").out)
+    assert report["source"] == "running"
+    assert [(f["kind"], f["number"]) for f in report["findings"]] == [
+        ("shadowed", 200), ("never matching", 300), ("redundant", 400)]
+    assert report["findings"][2]["others"][0]["number"] == 65535
