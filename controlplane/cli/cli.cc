@@ -9,6 +9,7 @@
 #include "controlplane/cli/cost_command.h"
 #include "controlplane/cli/diff_command.h"
 #include "controlplane/cli/lint_command.h"
+#include "controlplane/cli/logsum_command.h"
 #include "controlplane/cli/rule_source.h"
 #include "controlplane/cli/state_command.h"
 #include "controlplane/cli/trace_command.h"
@@ -385,7 +386,7 @@ struct AnalysisCommand {
     void (*run)(std::span<const std::string> arguments, Output& output);
 };
 constexpr AnalysisCommand kAnalysisCommands[] = {
-    {"check", run_check}, {"diff", run_diff}, {"lint", run_lint}};
+    {"check", run_check}, {"diff", run_diff}, {"lint", run_lint}, {"logsum", run_logsum}};
 
 }  // namespace
 

@@ -35,6 +35,8 @@ COMMAND
     diff [--json] A B                   rules that differ; A and B are files or `running`
     lint [--all] [--json] [FILE|running]
                                         rules that do nothing, or not what they seem to
+    logsum [--inside NET,...] [--top N] [--json] [FILE|-]
+                                        what log lines say together
 
 FLAGS
     -a counters  -b action and comment only  -c compact  -d states too  -D states only

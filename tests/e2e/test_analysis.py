@@ -1,9 +1,12 @@
-"""The commands that help to understand rules: check, diff, lint."""
+"""The commands that help to understand rules: check, diff, lint, logsum."""
 
 import json
+import signal
 import subprocess
+import time
 
 import pytest
+from lab.network import eventually
 
 RULES = """
 add 100 allow tcp from any to any established
@@ -178,3 +181,72 @@ def test_lint_of_the_running_rules(appliance, tmp_path):
     assert [(f["kind"], f["number"]) for f in report["findings"]] == [
         ("shadowed", 200), ("never matching", 300), ("redundant", 400)]
     assert report["findings"][2]["others"][0]["number"] == 65535
+
+
+LOG = """\
+Nov  9 21:12:18 mac kernel: ipfw: 2060 Accept TCP 1.2.3.4:119 10.0.0.1:54609 in via en0
+Nov  9 21:12:18 mac kernel: ipfw: 2050 Accept TCP 10.0.0.1:54609 1.2.3.4:119 out via en0
+Nov  9 21:12:19 mac sshd[12]: something else
+Nov  9 21:12:20 mac kernel: ipfw: 12190 Deny TCP 5.6.7.8:4000 10.0.0.1:1023 in via en0
+Nov  9 21:12:20 mac last message repeated 2 times
+Nov  9 21:12:21 mac kernel: ipfw: 12190 Deny TCP 5.6.7.8:40
+"""
+
+
+def test_logsum_as_the_article_does(ipfw):
+    done = ipfw("logsum", "system.log", **{"system.log": LOG})
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "Accept",
+        "               Inside Dir               Outside :       In :      Out",
+        "-" * 69,
+        "       10.0.0.1:54609 <->           1.2.3.4:119 :        1 :        1  TCP",
+        "Sources", "         1  1.2.3.4", "         1  10.0.0.1",
+        "Ports", "         1  119/TCP", "         1  54609/TCP",
+        "",
+        "Deny",
+        "               Inside Dir               Outside :       In :      Out",
+        "-" * 69,
+        "        10.0.0.1:1023 <--          5.6.7.8:4000 :        3 :        0  TCP",
+        "Sources", "         3  5.6.7.8",
+        "Ports", "         3  1023/TCP",
+        "",
+        "6 lines: 2 accepted, 3 denied, 0 other packets; 1 unreadable, the first in line 6: "
+        "Nov  9 21:12:21 mac kernel: ipfw: 12190 Deny TCP 5.6.7.8:40"]
+
+
+def test_logsum_in_json_and_by_networks(ipfw):
+    done = ipfw("logsum", "--json", "--inside", "1.2.3.0/24", "log", log=LOG)
+    report = json.loads(done.stdout)
+    assert report["schema"] == "sluice/logsum/1"
+    assert (report["accepted"], report["denied"], report["unreadable"]) == (2, 3, 1)
+    assert report["first_unreadable"]["line"] == 6
+    accept = report["actions"][0]
+    assert accept["flows"] == [{"inside": "1.2.3.4:119", "outside": "10.0.0.1:54609",
+                                "protocol": "TCP", "in": 1, "out": 1}]
+    for arguments, status in ((("--inside", "x"), 65), (("--top",), 64), (("--top", "x"), 65),
+                              (("missing",), 64), (("log", "log"), 64)):
+        assert ipfw("logsum", *arguments).returncode == status
+
+
+def test_logsum_of_what_the_appliance_writes(bed, appliance):
+    appliance.load("add 100 allow log icmp from any to any\n")
+    assert bed.a.ping(bed.b.ipv4, 3)
+    assert eventually(lambda: len(appliance.log_lines()) == 6)
+    done = appliance.ipfw("logsum", "--json", "--inside", f"{bed.b.ipv4}/32", appliance.log_file)
+    report = json.loads(done.out)
+    assert (report["accepted"], report["unreadable"]) == (6, 0)
+    assert report["actions"][0]["flows"] == [
+        {"inside": bed.b.ipv4, "outside": bed.a.ipv4, "protocol": "ICMP", "in": 3, "out": 3}]
+
+
+def test_logsum_tells_what_there_was_until_an_interrupt(build):
+    """As of a live log, whose end nobody waits for."""
+    pipe = subprocess.Popen([build / "controlplane/cli/ipfw", "logsum", "-"], text=True,
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    pipe.stdin.write(LOG)
+    pipe.stdin.flush()
+    time.sleep(1)
+    pipe.send_signal(signal.SIGINT)
+    out, _ = pipe.communicate(timeout=20)
+    assert pipe.returncode == 0 and "6 lines: 2 accepted" in out
