@@ -5,6 +5,7 @@ namespace sluice {
 
 enum class ExitStatus : int {
     ok = 0,
+    found = 1,           // `diff` and `lint` have found something, as diff(1) says it
     usage = 64,          // the command is malformed: unknown word, missing word, wrong order
     data = 65,           // a word has a wrong value
     no_host = 68,        // a host name cannot be resolved

@@ -5,8 +5,6 @@
 #include <iterator>
 #include <vector>
 
-#include "controlplane/language/rule_file.h"
-#include "controlplane/service/script.h"
 #include "controlplane/service/script_builder.h"
 
 namespace sluice::replay {
@@ -17,16 +15,16 @@ Error at_line(const std::string& origin, std::size_t line, const Error& error) {
     return {error.status, origin + ": Line " + std::to_string(line) + ": " + error.message};
 }
 
-Result<service::Request> script_of(const language::RuleFile& file, const std::string& origin) {
+Result<service::Request, service::ScriptError> script_of(const language::RuleFile& file) {
     service::Request script{.whole = true, .operations = {}};
     for (const language::FileLine& line : file.lines) {
         const language::Flags& flags = line.invocation.flags;
         if (flags.test_only)
             continue;
-        auto operations = service::operations_for(line.invocation.command, flags,
-                                                  static_cast<std::uint32_t>(line.line));
+        const auto number = static_cast<std::uint32_t>(line.line);
+        auto operations = service::operations_for(line.invocation.command, flags, number);
         if (!operations)
-            return at_line(origin, line.line, operations.error());
+            return service::ScriptError{number, operations.error()};
         std::move(operations->begin(), operations->end(), std::back_inserter(script.operations));
     }
     return script;
@@ -79,18 +77,29 @@ Result<RulesFile> parse_rules(std::string_view text, const std::string& origin,
             message += (message.empty() ? "" : "\n") + origin + ": " + error.text();
         return Error{file.errors.front().error.status, message};
     }
-    const Result<service::Request> script = script_of(file, origin);
-    if (!script)
-        return script.error();
-    auto outcome =
-        service::run_script(*script, rules, [](std::uint32_t) { return service::RuleTotals{}; });
-    if (!outcome)
-        return at_line(origin, outcome.error().line, outcome.error().error);
     table::Store::Spec spec{.workers = workers};
     for (const packet::Interface& interface : environment.environment.interfaces)
         spec.interfaces.push_back(interface.name);
-    RulesFile result{.ruleset = std::move(outcome->ruleset),
-                     .tables = std::make_shared<table::Store>(spec)};
+    auto done = carry_out(file, rules, spec);
+    if (!done)
+        return at_line(origin, done.error().line, done.error().error);
+    return RulesFile{.ruleset = std::move(done->ruleset), .tables = std::move(done->tables)};
+}
+
+Result<CarriedOut, service::ScriptError> carry_out(const language::RuleFile& file,
+                                                   const ruleset::Ruleset& start,
+                                                   const table::Store::Spec& spec) {
+    auto script = script_of(file);
+    if (!script)
+        return script.error();
+    auto outcome =
+        service::run_script(*script, start, [](std::uint32_t) { return service::RuleTotals{}; });
+    if (!outcome)
+        return outcome.error();
+    CarriedOut result{.ruleset = std::move(outcome->ruleset),
+                      .tables = std::make_shared<table::Store>(spec),
+                      .operations = std::move(script->operations),
+                      .results = std::move(outcome->results)};
     const service::TableWork& work = outcome->tables;
     const table::Answer answer = result.tables->apply(
         {.changes = work.changes(), .values = work.values(), .descriptors = work.descriptors()},
@@ -99,8 +108,8 @@ Result<RulesFile> parse_rules(std::string_view text, const std::string& origin,
                                             .entries = answer.entries,
                                             .values = answer.values,
                                             .failed = answer.failed},
-                                           outcome->results))
-        return at_line(origin, failure->line, failure->error);
+                                           result.results))
+        return service::ScriptError{failure->line, failure->error};
     return result;
 }
 

@@ -6,9 +6,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "common/result.h"
+#include "controlplane/language/rule_file.h"
 #include "controlplane/ruleset/ruleset.h"
+#include "controlplane/service/script.h"
 #include "dataplane/table/table_store.h"
 #include "replay/environment_file.h"
 
@@ -18,6 +21,19 @@ struct RulesFile {
     ruleset::Ruleset ruleset;
     std::shared_ptr<table::Store> tables;
 };
+
+// What a file makes of a ruleset, and what each of its operations has answered.
+struct CarriedOut {
+    ruleset::Ruleset ruleset;
+    std::shared_ptr<table::Store> tables;
+    std::vector<service::Operation> operations;
+    std::vector<service::OperationResult> results;  // one per operation
+};
+
+// REQUIRES: the file has no errors. The error names the line.
+Result<CarriedOut, service::ScriptError> carry_out(const language::RuleFile& file,
+                                                   const ruleset::Ruleset& start,
+                                                   const table::Store::Spec& spec);
 
 // Starts from the default rule and the sysctls of the environment. Errors name the line. `origin`
 // is the file's name, for them. The tables count hits for `workers`.

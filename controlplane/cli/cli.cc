@@ -3,11 +3,15 @@
 #include <chrono>
 
 #include "controlplane/cli/change_command.h"
+#include "controlplane/cli/check_command.h"
 #include "controlplane/cli/client.h"
 #include "controlplane/cli/completion.h"
 #include "controlplane/cli/confirm.h"
 #include "controlplane/cli/cost_command.h"
+#include "controlplane/cli/diff_command.h"
 #include "controlplane/cli/json_results.h"
+#include "controlplane/cli/lint_command.h"
+#include "controlplane/cli/logsum_command.h"
 #include "controlplane/cli/rule_source.h"
 #include "controlplane/cli/state_command.h"
 #include "controlplane/cli/trace_command.h"
@@ -386,6 +390,14 @@ void run_cost_command(const std::vector<std::string>& arguments, Output& output)
                   output);
 }
 
+// Commands that help to understand rules, most of them without a daemon.
+struct AnalysisCommand {
+    std::string_view name;
+    void (*run)(std::span<const std::string> arguments, Output& output);
+};
+constexpr AnalysisCommand kAnalysisCommands[] = {
+    {"check", run_check}, {"diff", run_diff}, {"lint", run_lint}, {"logsum", run_logsum}};
+
 }  // namespace
 
 Output execute(const std::vector<std::string>& arguments) {
@@ -402,6 +414,12 @@ Output execute(const std::vector<std::string>& arguments) {
     if (arguments.front() == kCompleteFlag) {
         for (const std::string& word : completions(std::span(arguments).subspan(1)))
             output.out += word + "\n";
+        return output;
+    }
+    for (const AnalysisCommand& command : kAnalysisCommands) {
+        if (arguments.front() != command.name)
+            continue;
+        command.run(std::span(arguments).subspan(1), output);
         return output;
     }
     if (is_state_command(arguments)) {

@@ -25,7 +25,11 @@ std::string quote(std::string_view text) {
 }
 
 std::string ParseError::text() const {
-    std::string result = "column " + std::to_string(column) + ": " + message;
+    return "column " + std::to_string(column) + ": " + sentence();
+}
+
+std::string ParseError::sentence() const {
+    std::string result = message;
     if (!suggestion.empty())
         result += "; did you mean \"" + suggestion + "\"?";
     return result;

@@ -26,6 +26,9 @@ struct ParseError {
     // `column 15: unknown option "estblished"; expected …; did you mean "established"?`
     std::string text() const;
 
+    // The same without the column.
+    std::string sentence() const;
+
     // The same as the error type of the rest of the program.
     Error to_error() const { return {status, text()}; }
 };

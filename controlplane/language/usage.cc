@@ -36,6 +36,12 @@ COMMAND
     trace [--rules FILE] PACKET         the rules that a packet meets
     lock | panic deny|pass|off          no changes any more; all IP is dropped or passes
     replay ...                          a capture file passes through a ruleset
+    check [--json] FILE ...             what loading the files would say; no daemon
+    diff [--json] A B                   rules that differ; A and B are files or `running`
+    lint [--all] [--json] [FILE|running]
+                                        rules that do nothing, or not what they seem to
+    logsum [--inside NET,...] [--top N] [--json] [FILE|-]
+                                        what log lines say together
 
 FLAGS
     -a counters  -b action and comment only  -c compact  -d states too  -D states only

@@ -107,8 +107,10 @@ class Collector {
     }
 
     void port_term(const Term& term) {
+        if (term.negated)
+            return;  // what has no ports passes
         has_ports_ = true;
-        if (protocols_.excludes({kTcp, kUdp, kSctp, kUdpLite}) && !term.negated)
+        if (protocols_.excludes({kTcp, kUdp, kSctp, kUdpLite}))
             never("ports are those of TCP, UDP, UDP-Lite and SCTP only");
     }
 

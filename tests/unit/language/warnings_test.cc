@@ -58,8 +58,9 @@ TEST(Warnings, ActionsThatDoLess) {
 TEST(Warnings, NoneForWhatIsFine) {
     for (const char* text :
          {"allow ip from any to any", "allow ip from any to any 80",
-          "allow { tcp or icmp } from any to any 80", "allow not icmp from any to any 80",
-          "allow tcp from any to any setup", "allow ip from any to any out recv em0 xmit em1",
+          "allow tcp from any not 80 to any frag", "allow { tcp or icmp } from any to any 80",
+          "allow not icmp from any to any 80", "allow tcp from any to any setup",
+          "allow ip from any to any out recv em0 xmit em1",
           "allow ip from any to any { in or out }", "deny ip from any to any frag",
           "reset tcp from any to any", "reset ip from any to any", "skipto 50 ip from any to any",
           "allow icmp from any to any icmptypes 8", "allow udp from any to any not established",
