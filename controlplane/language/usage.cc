@@ -28,9 +28,11 @@ COMMAND
     table T modify limit N | lock | unlock
     sysctl [-an] [-w] NAME[=VALUE] ...  read and write net.inet.ip.fw.*
     [-fq] state list|kill|count [FILTER ...] [--json]
-    show --cost [--json]
                                         dynamic rules; FILTER is host ADDR[/LEN], port N,
                                         proto P, rule N, name :NAME or age SECONDS
+    show --cost [--json]                what the rules cost a packet
+    tail [FILTER ...] [-c N] [--json]   the log as it is written; FILTER is host, port, proto,
+                                        rule, in|out, accept|deny
 
 FLAGS
     -a counters  -b action and comment only  -c compact  -d states too  -D states only

@@ -268,6 +268,12 @@ std::vector<prometheus::MetricFamily> Collector::collect() {
     add_requests(tally_, families);
     families.counter("sluice_log_lines_total", "Lines written to the log.")
         .add({}, tally_.log_lines.get());
+    families.gauge("sluice_followers", "Clients that look at the log as it is written.")
+        .add({}, tally_.followers.get());
+    families
+        .counter("sluice_follower_lines_lost_total",
+                 "Lines that clients which look at the log were too slow for, all together.")
+        .add({}, tally_.follower_lines_lost.get());
     if (view != nullptr) {
         families.gauge("sluice_ruleset_generation", "Generation of the ruleset that is in force.")
             .add({}, view->generation);
