@@ -6,6 +6,7 @@
 
 #include "controlplane/cli/cli.h"
 #include "controlplane/cli/follow_command.h"
+#include "controlplane/cli/top_command.h"
 #include "controlplane/cli/trace_command.h"
 #include "replay/replay.h"
 #include "replay/trace_command.h"
@@ -20,6 +21,8 @@ int main(int argc, char** argv) {
     // It prints as it goes.
     if (sluice::cli::is_follow_command(words))
         return static_cast<int>(sluice::cli::run_follow_command(words));
+    if (sluice::cli::is_top_command(words))
+        return static_cast<int>(sluice::cli::run_top_command(words));
     const sluice::cli::Output output = sluice::cli::execute(words);
     std::fwrite(output.err.data(), 1, output.err.size(), stderr);
     const bool written =

@@ -33,6 +33,8 @@ COMMAND
     show --cost [--json]                what the rules cost a packet
     tail [FILTER ...] [-c N] [--json]   the log as it is written; FILTER is host, port, proto,
                                         rule, in|out, accept|deny
+    top [--once] [--json] [--interval S]
+                                        ports, workers and rules by what they do in a second
 
 FLAGS
     -a counters  -b action and comment only  -c compact  -d states too  -D states only
