@@ -297,6 +297,11 @@ std::vector<prometheus::MetricFamily> Collector::collect() {
             .add({}, view->waits_for_confirmation ? 1 : 0);
         add_cost(view->cost, families);
         add_dataplane(*view, heartbeats(view->counters), families);
+        families
+            .counter("sluice_log_left_out_total",
+                     "Log lines over net.inet.ip.fw.verbose_rate, which were not written.")
+            .add({}, Sums(view->counters).of(&WorkerCounters::log_limited) +
+                         tally_.log_lines_left_out.get());
         if (!view->foreign)
             add_rule_series(*view, options_.rules, families);
     }

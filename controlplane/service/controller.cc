@@ -103,7 +103,10 @@ Controller::~Controller() {
 void Controller::start() {
     log_timer_ = loop_.every(kLogInterval, [this] { drain_logs(); });
     loss_timer_ = loop_.every(kLossInterval, [this] { report_lost_lines(); });
-    expiry_timer_ = loop_.every(kExpiryInterval, [this] { remove_expired(); });
+    expiry_timer_ = loop_.every(kExpiryInterval, [this] {
+        remove_expired();
+        report_left_out();
+    });
     if (observation_ != nullptr)
         size_timer_ = loop_.every(size_interval_, [this] { ask_for_sizes(); });
     show();
@@ -219,6 +222,7 @@ void Controller::on_down(const std::string& reason, bool was_up) {
     // The counters of a data plane that is gone mean nothing any more.
     memory_ = SharedMemory();
     limiter_ = log::LogLimiter();
+    left_out_by_workers_ = 0;
     state_capacity_ = state_buckets_ = 0;
     sizing_.reset();
     table_sizes_.clear();

@@ -153,6 +153,7 @@ class Controller {
     void clear(const std::vector<ClearOrder>& orders);
     std::uint64_t lost_in_rings();
     void report_lost_lines();
+    void report_left_out();
     void show() const;
     void tell_applied(metrics::Tally::Outcome outcome);
     void ask_for_sizes();
@@ -181,6 +182,7 @@ class Controller {
     EventLoop::TimerId loss_timer_ = 0;
     EventLoop::TimerId expiry_timer_ = 0;
     EventLoop::TimerId size_timer_ = 0;
+    std::uint64_t left_out_by_workers_ = 0;  // as far as reported
     std::uint64_t lost_lines_ = 0;  // that the log rings had no room for, as far as reported
 
     std::uint64_t (*clock_s_)();

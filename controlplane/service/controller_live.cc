@@ -6,6 +6,7 @@
 namespace sluice::service {
 
 void Controller::drain_logs() {
+    limiter_.set_rate(ruleset_.sysctls().verbose_rate);
     log_writer_.drain(memory_.log_rings(), limiter_, interface_names_);
     live_log_.flush();
     if (observation_ == nullptr)
@@ -13,6 +14,30 @@ void Controller::drain_logs() {
     observation_->tally.log_lines.set(log_writer_.lines());
     observation_->tally.followers.set(live_log_.size());
     observation_->tally.follower_lines_lost.set(live_log_.lost());
+}
+
+// One line, whatever was left out, where it was left out.
+void Controller::report_left_out() {
+    const log::LogLimiter::LeftOut here = limiter_.take_left_out();
+    std::uint64_t by_workers = 0;
+    for (const contract::WorkerCounters* worker : memory_.counters().workers)
+        by_workers += contract::read(worker->log_limited);
+    const std::uint64_t lines =
+        here.lines + by_workers - std::exchange(left_out_by_workers_, by_workers);
+    if (observation_ != nullptr)
+        observation_->tally.log_lines_left_out.add(here.lines);
+    if (lines == 0)
+        return;
+    std::string rules;
+    for (const std::uint16_t rule : here.rules)
+        rules += " " + std::to_string(rule);
+    log_writer_.note("ipfw: " + std::to_string(lines) +
+                         (lines == 1 ? " line was left out: " : " lines were left out: ") +
+                         (rules.empty() ? std::string("a rule logs") : "at entry" + rules) +
+                         (rules.empty() ? "" : ",") + " more than " +
+                         std::to_string(ruleset_.sysctls().verbose_rate) +
+                         " in a second (net.inet.ip.fw.verbose_rate)",
+                     clock_s_() * 1000);
 }
 
 std::uint64_t Controller::lost_in_rings() {

@@ -70,11 +70,12 @@ Result<UniqueFd> signal_descriptor() {
 
 log::LogWriter make_log_writer(const config::ControlPlane& settings) {
     std::vector<std::unique_ptr<log::LogSink>> sinks;
+    const log::Format format = settings.json_log ? log::Format::json : log::Format::classic;
     if (!settings.log_file.empty())
-        sinks.push_back(log::make_file_sink(settings.log_file, report));
+        sinks.push_back(log::make_file_sink(settings.log_file, report, format));
     if (settings.syslog)
         sinks.push_back(log::make_syslog_sink(report));
-    return log::LogWriter(std::move(sinks), log::make_syslog_sink(report));
+    return log::LogWriter(std::move(sinks), log::make_syslog_sink(report), format);
 }
 
 service::AuditLog make_audit_log(const config::Control& settings) {

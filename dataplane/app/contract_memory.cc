@@ -114,7 +114,8 @@ std::vector<worker::WorkerMemory> ContractMemory::worker_memory() const {
                          .annotations = annotations,
                          .slot_capacity = slot_capacity_,
                          .log = rings_[worker],
-                         .log_dropped = &counters->log_dropped}});
+                         .log_dropped = &counters->log_dropped,
+                         .log_limited = &counters->log_limited}});
     }
     return memory;
 }

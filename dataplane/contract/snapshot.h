@@ -150,7 +150,9 @@ struct Sysctls {
     // proportion, to a third when the table is full; 0: never.
     std::uint32_t dyn_adaptive_start = 60;
     std::uint32_t tables_max = 65535;  // tables at the same time; the control plane's matter
-    std::uint32_t reserved[4] = {};
+    // Ours. Log lines of one rule in a second, of all workers together; 0: as many as come.
+    std::uint32_t verbose_rate = 0;
+    std::uint32_t reserved[3] = {};
 };
 
 // ip_fw_dynamic.c: states of established connections that end within the interval are asked for a

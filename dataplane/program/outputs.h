@@ -20,6 +20,7 @@ struct EngineOutputs {
     std::uint32_t slot_capacity = 0;
     contract::LogRing log;
     std::uint64_t* log_dropped = nullptr;
+    std::uint64_t* log_limited = nullptr;
     // The worker's shard. Null: no state can be made, and none is found.
     state::StateTable* states = nullptr;
     // Null: no table has any entry.
