@@ -400,6 +400,9 @@ void read_controlplane(TableReader reader, ControlPlane& settings) {
     reader.text("control_group", settings.control_group);
     reader.path("log_file", 4095, settings.log_file);
     reader.boolean("syslog", settings.syslog);
+    std::size_t format = settings.json_log ? 1 : 0;
+    reader.choice("log_format", {"classic", "json"}, format);
+    settings.json_log = format == 1;
     std::size_t action = settings.default_accept ? 1 : 0;
     reader.choice("default_action", {"deny", "accept"}, action);
     settings.default_accept = action == 1;

@@ -84,6 +84,7 @@ struct ControlPlane {
     std::string control_group;  // may use the socket beside root; empty: root alone
     std::string log_file = "/var/log/ipfw.log";  // empty: none
     bool syslog = true;
+    bool json_log = false;        // both get lines of JSON instead of classic ones
     bool default_accept = false;  // rule 65535
 };
 

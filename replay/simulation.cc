@@ -134,6 +134,7 @@ Result<std::unique_ptr<Simulation>> Simulation::create(const ruleset::Ruleset& r
     std::unique_ptr<Simulation> simulation(new Simulation(rules, std::move(*runtime)));
     simulation->annotations_.resize(slots);
     simulation->limiter_ = log::LogLimiter(simulation->annotations_);
+    simulation->limiter_.set_rate(rules.sysctls().verbose_rate);
     simulation->tables_ = std::move(tables);
     if (auto made = simulation->make_workers(worker_count, slots, seed, draws); !made)
         return made.error();

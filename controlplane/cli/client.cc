@@ -1,5 +1,8 @@
 #include "controlplane/cli/client.h"
 
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -7,8 +10,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-
-#include "common/unique_fd.h"
+#include <iterator>
 
 namespace sluice::cli {
 namespace {
@@ -56,6 +58,26 @@ Result<UniqueFd> connected(const std::string& path) {
     return fd;
 }
 
+// The next message; waits for it.
+Result<std::string> next_message(int socket, service::FrameReader& reader) {
+    std::string buffer(kReadSize, '\0');
+    for (;;) {
+        Result<std::optional<std::string>> message = reader.next();
+        if (!message)
+            return message.error();
+        if (*message)
+            return std::move(**message);
+        const ssize_t n = recv(socket, buffer.data(), buffer.size(), 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            errno = ECONNRESET;
+        if (n <= 0)
+            return lost();
+        reader.append(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
+    }
+}
+
 }  // namespace
 
 std::string control_socket_path() {
@@ -85,21 +107,71 @@ Result<service::Response> exchange(const std::string& path, const service::Reque
         sent += static_cast<std::size_t>(n);
     }
     service::FrameReader reader;
-    std::string buffer(kReadSize, '\0');
+    const Result<std::string> answer = next_message(socket->get(), reader);
+    return answer ? service::decode_response(*answer) : Result<service::Response>(answer.error());
+}
+
+// ---- Following
+// -----------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Following>> Following::begin(const std::string& path,
+                                                    const service::Request& request) {
+    std::unique_ptr<Following> following(new Following);
+    Result<UniqueFd> socket = connected(path);
+    if (!socket)
+        return socket.error();
+    following->socket_ = std::move(*socket);
+    // From here on an interruption is a message like any other.
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP})
+        sigaddset(&signals, signal);
+    sigprocmask(SIG_BLOCK, &signals, nullptr);
+    following->signals_ = UniqueFd(signalfd(-1, &signals, SFD_CLOEXEC));
+    if (!following->signals_)
+        return Error{ExitStatus::os, std::string("signalfd: ") + std::strerror(errno)};
+    const std::string message = service::framed(service::encode(request));
+    if (send(following->socket_.get(), message.data(), message.size(), MSG_NOSIGNAL) !=
+        static_cast<ssize_t>(message.size()))
+        return lost();
+    const Result<std::string> answer = next_message(following->socket_.get(), following->reader_);
+    if (!answer)
+        return answer.error();
+    Result<service::Response> response = service::decode_response(*answer);
+    if (!response)
+        return response.error();
+    following->answer_ = std::move(*response);
+    return following;
+}
+
+Result<std::optional<service::StreamPiece>> Following::next() {
     for (;;) {
-        const ssize_t n = recv(socket->get(), buffer.data(), buffer.size(), 0);
+        const Result<std::optional<std::string>> message = reader_.next();
+        if (!message)
+            return message.error();
+        if (*message) {
+            Result<service::StreamPiece> piece = service::decode_piece(**message);
+            if (!piece)
+                return piece.error();
+            return std::optional(std::move(*piece));
+        }
+        pollfd waits[] = {{.fd = socket_.get(), .events = POLLIN, .revents = 0},
+                          {.fd = signals_.get(), .events = POLLIN, .revents = 0}};
+        if (poll(waits, std::size(waits), -1) < 0 && errno != EINTR)
+            return Error{ExitStatus::os, std::string("poll: ") + std::strerror(errno)};
+        if (waits[1].revents != 0)
+            return std::optional<service::StreamPiece>();
+        if (waits[0].revents == 0)
+            continue;
+        std::string buffer(kReadSize, '\0');
+        const ssize_t n = recv(socket_.get(), buffer.data(), buffer.size(), 0);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n == 0)
-            errno = ECONNRESET;
         if (n <= 0)
-            return lost();
-        reader.append(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
-        Result<std::optional<std::string>> answer = reader.next();
-        if (!answer)
-            return answer.error();
-        if (*answer)
-            return service::decode_response(**answer);
+            return unavailable(
+                "sluice-controlplane has ended the connection: there is nothing to "
+                "follow any more");
+        reader_.append(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
     }
 }
 

@@ -44,6 +44,8 @@ constexpr Verb kVerbs[] = {
      "all create destroy add delete lookup flush list info detail modify swap lock unlock load "
      "atomic "
      "type valtype algo limit locked missing or-flush ttl --json"},
+    {"tail", "rule host port proto in out accept deny -c --json"},
+    {"top", "--once --interval --json"},
     {"trace", "--rules --env --prob-as"},
     {"zero", ""},
 };

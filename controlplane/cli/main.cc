@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "controlplane/cli/cli.h"
+#include "controlplane/cli/follow_command.h"
+#include "controlplane/cli/top_command.h"
 #include "controlplane/cli/trace_command.h"
 #include "replay/replay.h"
 #include "replay/trace_command.h"
@@ -16,6 +18,11 @@ int main(int argc, char** argv) {
     const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
     if (argc > 1 && words[0] == "trace" && sluice::cli::traces_a_file(words))
         return sluice::replay::run_trace(argc - 2, argv + 2);
+    // It prints as it goes.
+    if (sluice::cli::is_follow_command(words))
+        return static_cast<int>(sluice::cli::run_follow_command(words));
+    if (sluice::cli::is_top_command(words))
+        return static_cast<int>(sluice::cli::run_top_command(words));
     const sluice::cli::Output output = sluice::cli::execute(words);
     std::fwrite(output.err.data(), 1, output.err.size(), stderr);
     const bool written =

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string_view>
 
+#include "controlplane/cli/filter_words.h"
 #include "controlplane/cli/json_text.h"
 #include "controlplane/language/names.h"
 
@@ -20,45 +21,6 @@ constexpr std::string_view kFilterWords = "host, port, proto, rule, name, age or
 
 bool is_flag(std::string_view word) {
     return word.size() > 1 && word.front() == '-' && word[1] != '-';
-}
-
-template <typename Number>
-bool read_number(std::string_view text, Number first, Number& number) {
-    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return problem == std::errc{} && end == text.data() + text.size() && number >= first;
-}
-
-bool read_network(std::string_view text, service::StateFilter& filter) {
-    const std::size_t slash = text.find('/');
-    const std::string_view address = text.substr(0, slash);
-    if (const auto v4 = parse_ipv4(address))
-        filter.address = *v4;
-    else if (const auto v6 = parse_ipv6(address))
-        filter.address = *v6;
-    else
-        return false;
-    const std::uint8_t longest = std::holds_alternative<Ipv4>(*filter.address) ? 32 : 128;
-    filter.prefix_length = longest;
-    if (slash == std::string_view::npos)
-        return true;
-    return read_number(text.substr(slash + 1), std::uint8_t{0}, filter.prefix_length) &&
-           filter.prefix_length <= longest;
-}
-
-bool read_port(std::string_view text, service::StateFilter& filter) {
-    if (read_number(text, std::uint16_t{1}, filter.port))
-        return true;
-    const auto port = language::NameDatabase::instance().service(text);
-    filter.port = port.value_or(0);
-    return filter.port != 0;
-}
-
-bool read_protocol(std::string_view text, service::StateFilter& filter) {
-    std::uint8_t number = 0;
-    filter.protocol = read_number(text, std::uint8_t{0}, number)
-                          ? std::optional(number)
-                          : language::NameDatabase::instance().protocol(text);
-    return filter.protocol.has_value();
 }
 
 bool read_rule(std::string_view text, service::StateFilter& filter) {
@@ -93,10 +55,24 @@ struct FilterWord {
 };
 
 constexpr FilterWord kFilters[] = {
-    {"host", "an address, with or without /LENGTH", read_network},
-    {"port", "a port from 1 to 65535 or the name of a service", read_port},
-    {"proto", "the name or number of a protocol", read_protocol},
-    {"rule", "a rule number from 1 to 65535", read_rule},
+    {"host", kExpectedNetwork,
+     [](std::string_view text, service::StateFilter& filter) {
+         const std::optional<Network> network = read_network(text);
+         filter.address = network ? std::optional(network->address) : std::nullopt;
+         filter.prefix_length = network ? network->prefix_length : std::uint8_t{0};
+         return network.has_value();
+     }},
+    {"port", kExpectedPort,
+     [](std::string_view text, service::StateFilter& filter) {
+         filter.port = read_port(text).value_or(0);
+         return filter.port != 0;
+     }},
+    {"proto", kExpectedProtocol,
+     [](std::string_view text, service::StateFilter& filter) {
+         filter.protocol = read_protocol(text);
+         return filter.protocol.has_value();
+     }},
+    {"rule", kExpectedRule, read_rule},
     {"name", "the name of states, as in rules", read_name},
     {"age", "a number of seconds", read_age},
 };

@@ -42,6 +42,10 @@ COMMAND
                                         rules that do nothing, or not what they seem to
     logsum [--inside NET,...] [--top N] [--json] [FILE|-]
                                         what log lines say together
+    tail [FILTER ...] [-c N] [--json]   the log as it is written; FILTER is host, port, proto,
+                                        rule, in|out, accept|deny
+    top [--once] [--json] [--interval S]
+                                        ports, workers and rules by what they do in a second
 
 FLAGS
     -a counters  -b action and comment only  -c compact  -d states too  -D states only

@@ -24,6 +24,11 @@ std::string format_line(const contract::LogRecord& record,
 // packets dropped before any rule R is -1.
 std::string format_limit_notice(const contract::LogRecord& record);
 
+// The words of a line: `Accept`, `SkipTo 300`; `TCP`, `P:47`; the first 4 bytes for version 4.
+std::string action_word(const contract::LogRecord& record);
+std::string protocol_word(const contract::LogRecord& record);
+std::string address_text(const Ipv6& address, std::uint8_t version);
+
 // Control characters and bytes above 126 as \xNN, so that a log line stays one line and a terminal
 // stays sane.
 std::string printable(std::string_view text);

@@ -71,8 +71,11 @@ spdlog::level::level_enum level_of(Priority priority) {
 
 class FileSink final : public LogSink {
   public:
-    FileSink(std::string path, Complain complain)
-        : path_(std::move(path)), host_(host_name()), complaint_(std::move(complain)) {
+    FileSink(std::string path, Complain complain, Format format)
+        : path_(std::move(path)),
+          format_(format),
+          host_(host_name()),
+          complaint_(std::move(complain)) {
         open();
     }
 
@@ -81,6 +84,8 @@ class FileSink final : public LogSink {
             open();
         if (!logger_)
             return;
+        if (format_ == Format::json)
+            return logger_->log(level_of(priority), "{}", line);
         if (time_ms / 1000 != stamp_second_ || stamp_.empty()) {
             stamp_second_ = time_ms / 1000;
             stamp_ = syslog_timestamp(time_ms);
@@ -124,6 +129,7 @@ class FileSink final : public LogSink {
     }
 
     std::string path_;
+    Format format_;
     std::string host_;
     RareComplaint complaint_;
     std::shared_ptr<spdlog::logger> logger_;
@@ -174,12 +180,17 @@ class SyslogSink final : public LogSink {
 
 }  // namespace
 
-std::unique_ptr<LogSink> make_file_sink(std::string path, Complain complain) {
-    return std::make_unique<FileSink>(std::move(path), std::move(complain));
+std::unique_ptr<LogSink> make_file_sink(std::string path, Complain complain, Format format) {
+    return std::make_unique<FileSink>(std::move(path), std::move(complain), format);
 }
 
 std::unique_ptr<LogSink> make_syslog_sink(Complain complain) {
     return std::make_unique<SyslogSink>(std::move(complain));
+}
+
+std::string line_of_file(std::string_view line, std::uint64_t time_ms) {
+    static const std::string host = host_name();
+    return syslog_timestamp(time_ms) + " " + host + " " + std::string(line);
 }
 
 std::string syslog_timestamp(std::uint64_t time_ms) {

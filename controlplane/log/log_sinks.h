@@ -15,10 +15,15 @@ namespace sluice::log {
 
 enum class Priority { debug, info, notice };
 
+enum class Format {
+    classic,  // as syslogd writes them: `Nov  9 21:12:18 HOST ipfw: 2060 Accept TCP …`
+    json,     // each line an object (log_fields.h); nothing stands in front of it
+};
+
 class LogSink {
   public:
     virtual ~LogSink() = default;
-    // `line` begins with `ipfw: `. `time_ms` is that of the packet.
+    // A classic line begins with `ipfw: `. `time_ms` is that of the packet.
     virtual void write(std::string_view line, std::uint64_t time_ms, Priority priority) = 0;
     virtual void flush() = 0;
     // The file may have been renamed by logrotate(8): open it anew under its name.
@@ -27,11 +32,14 @@ class LogSink {
 
 using Complain = std::function<void(const std::string& sentence)>;
 
-// Lines as syslogd writes them: `Nov  9 21:12:18 HOST ipfw: 2060 Accept TCP …`.
-std::unique_ptr<LogSink> make_file_sink(std::string path, Complain complain);
+std::unique_ptr<LogSink> make_file_sink(std::string path, Complain complain,
+                                        Format format = Format::classic);
 
 // syslog(3), facility authpriv, identity `ipfw`, priority debug, info or notice.
 std::unique_ptr<LogSink> make_syslog_sink(Complain complain);
+
+// A classic line as a file has it.
+std::string line_of_file(std::string_view line, std::uint64_t time_ms);
 
 // `Nov  9 21:12:18`, local time, as in syslog.
 std::string syslog_timestamp(std::uint64_t time_ms);

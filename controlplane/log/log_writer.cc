@@ -1,5 +1,6 @@
 #include "controlplane/log/log_writer.h"
 
+#include "controlplane/log/log_fields.h"
 #include "controlplane/log/log_line.h"
 
 namespace sluice::log {
@@ -13,6 +14,11 @@ Priority priority_of(const contract::LogRecord& record) {
 
 }  // namespace
 
+std::string json_of(const LogEntry& entry) {
+    return entry.tells_cause ? json_line(*entry.cause, entry.interface_names)
+                             : json_note(std::string(entry.line), entry.time_ms);
+}
+
 std::size_t LogWriter::drain(std::span<contract::LogRing> rings, LogLimiter& limiter,
                              std::span<const std::string> interface_names) {
     std::size_t taken = 0;
@@ -22,9 +28,17 @@ std::size_t LogWriter::drain(std::span<contract::LogRing> rings, LogLimiter& lim
             ++taken;
             const LogDecision decision = limiter.admit(record);
             if (decision.write)
-                write(format_line(record, interface_names), record, priority_of(record));
+                write({.line = format_line(record, interface_names),
+                       .time_ms = record.time_ms,
+                       .cause = &record,
+                       .tells_cause = true,
+                       .interface_names = interface_names},
+                      priority_of(record));
             if (decision.limit_reached)
-                write(format_limit_notice(record), record, Priority::notice);
+                write({.line = format_limit_notice(record),
+                       .time_ms = record.time_ms,
+                       .cause = &record},
+                      Priority::notice);
         }
     }
     if (taken != 0)
@@ -33,23 +47,26 @@ std::size_t LogWriter::drain(std::span<contract::LogRing> rings, LogLimiter& lim
     return taken;
 }
 
-void LogWriter::write(std::string_view line, std::uint64_t time_ms, Priority priority) {
-    ++lines_;
-    for (const auto& sink : sinks_)
-        sink->write(line, time_ms, priority);
-}
-
-void LogWriter::write(std::string_view line, const contract::LogRecord& cause, Priority priority) {
-    if ((cause.flags & contract::log_flag::syslog) == 0) {
-        write(line, cause.time_ms, priority);
+void LogWriter::write(const LogEntry& entry, Priority priority) {
+    if (onlooker_)
+        onlooker_(entry);
+    const std::string text = format_ == Format::json ? json_of(entry) : std::string(entry.line);
+    const bool to_syslog_alone =
+        entry.cause != nullptr && (entry.cause->flags & contract::log_flag::syslog) != 0;
+    if (!to_syslog_alone) {
+        ++lines_;
+        for (const auto& sink : sinks_)
+            sink->write(text, entry.time_ms, priority);
     } else if (syslog_) {
         ++lines_;
-        syslog_->write(line, cause.time_ms, priority);
+        syslog_->write(text, entry.time_ms, priority);
     }
 }
 
-void LogWriter::note(const std::string& line, std::uint64_t time_ms) {
-    write(line, time_ms, Priority::notice);
+void LogWriter::note(const std::string& sentence, std::uint64_t time_ms) {
+    // It may quote a rule, whose comment may hold anything.
+    const std::string line = printable(sentence);
+    write({.line = line, .time_ms = time_ms}, Priority::notice);
     for (const auto& sink : sinks_)
         sink->flush();
 }

@@ -313,6 +313,12 @@ std::vector<prometheus::MetricFamily> Collector::collect() {
     add_requests(tally_, families);
     families.counter("sluice_log_lines_total", "Lines written to the log.")
         .add({}, tally_.log_lines.get());
+    families.gauge("sluice_followers", "Clients that look at the log as it is written.")
+        .add({}, tally_.followers.get());
+    families
+        .counter("sluice_follower_lines_lost_total",
+                 "Lines that clients which look at the log were too slow for, all together.")
+        .add({}, tally_.follower_lines_lost.get());
     if (view != nullptr) {
         families.gauge("sluice_ruleset_generation", "Generation of the ruleset that is in force.")
             .add({}, view->generation);
@@ -336,6 +342,11 @@ std::vector<prometheus::MetricFamily> Collector::collect() {
             .add({}, view->waits_for_confirmation ? 1 : 0);
         add_cost(view->cost, families);
         add_dataplane(*view, heartbeats(view->counters), families);
+        families
+            .counter("sluice_log_left_out_total",
+                     "Log lines over net.inet.ip.fw.verbose_rate, which were not written.")
+            .add({}, Sums(view->counters).of(&WorkerCounters::log_limited) +
+                         tally_.log_lines_left_out.get());
         if (!view->foreign)
             add_rule_series(*view, options_.rules, families);
     }

@@ -26,12 +26,13 @@ enum class RequestKind : std::uint8_t {
     table,
     script,
     safety,
+    follow,
     count_
 };
 inline constexpr std::size_t kRequestKinds = static_cast<std::size_t>(RequestKind::count_);
 inline constexpr std::array<std::string_view, kRequestKinds> kRequestNames = {
-    "add",    "delete", "flush", "zero",   "set",   "list",
-    "sysctl", "state",  "table", "script", "safety"};
+    "add",    "delete", "flush", "zero",   "set",    "list",
+    "sysctl", "state",  "table", "script", "safety", "follow"};
 
 class Count {
   public:
@@ -76,6 +77,9 @@ class Tally {
     Apply apply() const;
 
     Count log_lines;
+    Count log_lines_left_out;  // by us; the workers count their own
+    Count followers;
+    Count follower_lines_lost;
 
   private:
     std::array<std::array<Count, kStatuses>, kRequestKinds> requests_;

@@ -91,6 +91,7 @@ constexpr std::array kTable = {
     constant("net.inet.ip.fw.tables_sets", "the name of a table is the same in all sets"),
     writable("net.inet.ip.fw.verbose", "1: rules with `log` write log lines", &Sysctls::verbose),
     writable("net.inet.ip.fw.verbose_limit", "log limit of rules added without logamount", &Sysctls::verbose_limit),
+    writable("net.inet.ip.fw.verbose_rate", "log lines of one rule in a second; 0: as many as come", &Sysctls::verbose_rate),
     writable("net.inet6.ip6.fw.deny_unknown_exthdrs", "1: IPv6 packets with unknown extension headers are dropped", &Sysctls::deny_unknown_exthdrs),
     writable("net.inet6.ip6.fw.enable", "0: IPv6 packets pass without rules", &Sysctls::enable6),
     writable("net.inet6.ip6.fw.permit_single_frag6", "1: IPv6 packets that are one single fragment pass", &Sysctls::permit_single_frag6),

@@ -77,6 +77,41 @@ Result<Done> give_to(const std::string& path, const Access& access) {
 
 }  // namespace
 
+class ControlServer::ClientStream final : public Stream {
+  public:
+    ClientStream(ControlServer& server, ClientId id)
+        : server_(server), id_(id), alive_(server.alive_) {}
+
+    bool there() const override { return *alive_ && server_.clients_.contains(id_); }
+
+    std::size_t room() const override {
+        if (!there())
+            return 0;
+        const Client& client = server_.clients_.at(id_);
+        const std::size_t waiting = client.outgoing.size() - client.sent;
+        return kMaximumHeldByStream - std::min(kMaximumHeldByStream, waiting);
+    }
+
+    bool send(const StreamPiece& piece) override {
+        if (!there())
+            return false;
+        const std::string message = framed(encode(piece));
+        if (message.size() > room())
+            return false;
+        Client& client = server_.clients_.at(id_);
+        client.outgoing.erase(0, client.sent);
+        client.sent = 0;
+        client.outgoing += message;
+        server_.write_to(id_);
+        return true;
+    }
+
+  private:
+    ControlServer& server_;
+    ClientId id_;
+    std::shared_ptr<bool> alive_;
+};
+
 Result<std::unique_ptr<ControlServer>> ControlServer::listen(EventLoop& loop,
                                                              const std::string& path, Access access,
                                                              Handler handler) {
@@ -184,7 +219,8 @@ void ControlServer::read_from(ClientId id) {
     const ssize_t n = recv(client.socket.get(), buffer.data(), buffer.size(), 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n <= 0)
+    // Who follows has nothing more to say.
+    if (n <= 0 || client.follows)
         return drop(id);
     if (held() + static_cast<std::size_t>(n) > kMaximumHeld)
         return dismiss(id, {ExitStatus::unavailable,
@@ -208,7 +244,8 @@ void ControlServer::handle_next(ClientId id) {
         message ? decode_request(**message) : Result<Request>(message.error());
     if (!request)
         return dismiss(id, request.error());
-    handler_(*request, client.peer, [this, id, alive = alive_](const Response& response) {
+    Caller caller{client.peer, [this, id] { return follow(id); }};
+    handler_(*request, caller, [this, id, alive = alive_](const Response& response) {
         if (*alive)
             answer(id, response);
     });
@@ -237,6 +274,16 @@ void ControlServer::dismiss(ClientId id, const Error& error) {
     answer(id, refusal(error));
 }
 
+std::shared_ptr<Stream> ControlServer::follow(ClientId id) {
+    const auto at = clients_.find(id);
+    const auto streams = std::count_if(clients_.begin(), clients_.end(),
+                                       [](const auto& client) { return client.second.follows; });
+    if (at == clients_.end() || static_cast<std::size_t>(streams) >= kMaximumStreams)
+        return nullptr;
+    at->second.follows = true;
+    return std::make_shared<ClientStream>(*this, id);
+}
+
 void ControlServer::write_to(ClientId id) {
     Client& client = clients_.at(id);
     while (client.sent < client.outgoing.size()) {
@@ -245,7 +292,7 @@ void ControlServer::write_to(ClientId id) {
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
-            return watch_for(id, EPOLLOUT);
+            return watch_for(id, client.follows ? EPOLLOUT | EPOLLIN : EPOLLOUT);
         if (n < 0)
             return drop(id);
         client.sent += static_cast<std::size_t>(n);
@@ -255,6 +302,10 @@ void ControlServer::write_to(ClientId id) {
     client.outgoing.clear();
     client.outgoing.shrink_to_fit();
     client.sent = 0;
+    if (client.follows) {
+        loop_.cancel(client.deadline);
+        return watch_for(id, EPOLLIN);
+    }
     client.busy = false;
     set_deadline(id, message_deadline_);
     watch_for(id, EPOLLIN);

@@ -6,7 +6,8 @@
 // thread without ever waiting for one of them: at most kMaximumClients at a time, of which
 // kPlacesOfAdmins are for admins only, a message must be whole
 // within kMessageDeadline of its first byte (or of the connection), and an answer must be taken
-// within kAnswerDeadline, or the client is cut off.
+// within kAnswerDeadline, or the client is cut off. Clients that follow something (stream.h) are
+// at most kMaximumStreams, so that they take nobody's place; they have as much time as they like.
 #pragma once
 
 #include <chrono>
@@ -21,6 +22,7 @@
 #include "controlplane/service/event_loop.h"
 #include "controlplane/service/protocol.h"
 #include "controlplane/service/roles.h"
+#include "controlplane/service/stream.h"
 
 namespace sluice::service {
 
@@ -29,6 +31,8 @@ inline constexpr std::size_t kPlacesOfAdmins = 16;
 // What requests and answers of all clients may take together, and a request of who may only look.
 inline constexpr std::size_t kMaximumHeld = std::size_t{256} << 20;
 inline constexpr std::size_t kMaximumRequestOfReaders = std::size_t{64} << 10;
+inline constexpr std::size_t kMaximumStreams = 16;
+inline constexpr std::size_t kMaximumHeldByStream = std::size_t{1} << 20;
 inline constexpr std::chrono::seconds kMessageDeadline{5};
 inline constexpr std::chrono::seconds kAnswerDeadline{30};
 // Before clients are accepted again when there is no descriptor or no memory for one.
@@ -39,11 +43,17 @@ struct Access {
     Roles roles;
 };
 
+// Who asks, and the way to tell them more than an answer.
+struct Caller : Peer {
+    // Before the answer is given. Null: there are too many already, or the client has gone.
+    std::function<std::shared_ptr<Stream>()> follow;
+};
+
 class ControlServer {
   public:
     // May be called at any time later, once; does nothing if the client has gone by then.
     using Reply = std::function<void(const Response&)>;
-    using Handler = std::function<void(Request, const Peer&, Reply)>;
+    using Handler = std::function<void(Request, const Caller&, Reply)>;
 
     // Creates the socket, and its folder if that is missing. An old socket is removed if nobody
     // answers on it.
@@ -63,10 +73,13 @@ class ControlServer {
         FrameReader reader;
         std::string outgoing;
         std::size_t sent = 0;
-        bool busy = false;  // its request is being carried out
-        bool last = false;  // the connection ends with this answer
+        bool busy = false;     // its request is being carried out
+        bool last = false;     // the connection ends with this answer
+        bool follows = false;  // behind the answer come pieces of a stream
         EventLoop::TimerId deadline = 0;
     };
+
+    class ClientStream;
 
     ControlServer(EventLoop& loop, std::string path, UniqueFd socket, Access access,
                   Handler handler);
@@ -78,6 +91,7 @@ class ControlServer {
     void answer(ClientId id, const Response& response);
     // The same for a client that is not to be heard any further.
     void dismiss(ClientId id, const Error& error);
+    std::shared_ptr<Stream> follow(ClientId id);
     void write_to(ClientId id);
     void watch_for(ClientId id, std::uint32_t events);
     void set_deadline(ClientId id, std::chrono::milliseconds delay);

@@ -89,9 +89,11 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
       observation_(options.observation),
       size_interval_(options.size_interval) {
     link_.set_answer_timeout(options.answer_timeout);
+    log_writer_.show_to([this](const log::LogEntry& entry) { live_log_.take(entry); });
 }
 
 Controller::~Controller() {
+    log_writer_.show_to({});
     loop_.cancel(log_timer_);
     loop_.cancel(loss_timer_);
     loop_.cancel(expiry_timer_);
@@ -101,34 +103,14 @@ Controller::~Controller() {
 void Controller::start() {
     log_timer_ = loop_.every(kLogInterval, [this] { drain_logs(); });
     loss_timer_ = loop_.every(kLossInterval, [this] { report_lost_lines(); });
-    expiry_timer_ = loop_.every(kExpiryInterval, [this] { remove_expired(); });
+    expiry_timer_ = loop_.every(kExpiryInterval, [this] {
+        remove_expired();
+        report_left_out();
+    });
     if (observation_ != nullptr)
         size_timer_ = loop_.every(size_interval_, [this] { ask_for_sizes(); });
     show();
     link_.start();
-}
-
-void Controller::drain_logs() {
-    log_writer_.drain(memory_.log_rings(), limiter_, interface_names_);
-    if (observation_ != nullptr)
-        observation_->tally.log_lines.set(log_writer_.lines());
-}
-
-std::uint64_t Controller::lost_in_rings() {
-    std::uint64_t lost = 0;
-    for (const contract::LogRing& ring : memory_.log_rings())
-        lost += ring.dropped();
-    return lost;
-}
-
-void Controller::report_lost_lines() {
-    const std::uint64_t lost = lost_in_rings();
-    if (lost > lost_lines_)
-        report_(
-            std::to_string(lost - lost_lines_) +
-            " log lines were lost: they came faster than they were written, or while no control "
-            "plane was there");
-    lost_lines_ = lost;
 }
 
 // ---- The data plane comes and goes -------------------------------------------------------------
@@ -240,6 +222,7 @@ void Controller::on_down(const std::string& reason, bool was_up) {
     // The counters of a data plane that is gone mean nothing any more.
     memory_ = SharedMemory();
     limiter_ = log::LogLimiter();
+    left_out_by_workers_ = 0;
     state_capacity_ = state_buckets_ = 0;
     sizing_.reset();
     table_sizes_.clear();

@@ -33,6 +33,7 @@
 #include "controlplane/metrics/view.h"
 #include "controlplane/ruleset/ruleset.h"
 #include "controlplane/service/dataplane_link.h"
+#include "controlplane/service/live_log.h"
 #include "controlplane/service/protocol.h"
 #include "controlplane/service/script.h"
 #include "controlplane/service/table_mirror.h"
@@ -70,7 +71,12 @@ class Controller {
 
     void start();
     void submit(Request request, Reply reply);
+    // Answers, and then sends what is asked for until the client goes.
+    void follow(const FollowOperation& operation, std::shared_ptr<Stream> stream,
+                const Reply& reply);
     void drain_logs();
+    // The answer to a request that somebody else has carried out.
+    Response told(std::vector<std::string> lines) const;
 
     std::uint64_t generation() const { return generation_; }
     const ruleset::Ruleset& ruleset() const { return ruleset_; }
@@ -147,6 +153,7 @@ class Controller {
     void clear(const std::vector<ClearOrder>& orders);
     std::uint64_t lost_in_rings();
     void report_lost_lines();
+    void report_left_out();
     void show() const;
     void tell_applied(metrics::Tally::Outcome outcome);
     void ask_for_sizes();
@@ -168,12 +175,14 @@ class Controller {
 
     EventLoop& loop_;
     log::LogWriter& log_writer_;
+    LiveLog live_log_;
     Report report_;
     DataplaneLink link_;
     EventLoop::TimerId log_timer_ = 0;
     EventLoop::TimerId loss_timer_ = 0;
     EventLoop::TimerId expiry_timer_ = 0;
     EventLoop::TimerId size_timer_ = 0;
+    std::uint64_t left_out_by_workers_ = 0;  // as far as reported
     std::uint64_t lost_lines_ = 0;  // that the log rings had no room for, as far as reported
 
     std::uint64_t (*clock_s_)();

@@ -70,11 +70,12 @@ Result<UniqueFd> signal_descriptor() {
 
 log::LogWriter make_log_writer(const config::ControlPlane& settings) {
     std::vector<std::unique_ptr<log::LogSink>> sinks;
+    const log::Format format = settings.json_log ? log::Format::json : log::Format::classic;
     if (!settings.log_file.empty())
-        sinks.push_back(log::make_file_sink(settings.log_file, report));
+        sinks.push_back(log::make_file_sink(settings.log_file, report, format));
     if (settings.syslog)
         sinks.push_back(log::make_syslog_sink(report));
-    return log::LogWriter(std::move(sinks), log::make_syslog_sink(report));
+    return log::LogWriter(std::move(sinks), log::make_syslog_sink(report), format);
 }
 
 service::AuditLog make_audit_log(const config::Control& settings) {
@@ -110,7 +111,7 @@ int serve(const config::Settings& settings) {
     const auto server = service::ControlServer::listen(
         loop, settings.controlplane.control_socket,
         {.group = settings.controlplane.control_group, .roles = *roles},
-        [&](service::Request request, const service::Peer& peer,
+        [&](service::Request request, const service::Caller& peer,
             service::ControlServer::Reply reply) {
             auto counted = service::counted(request, std::move(reply), observation.tally);
             if (peer.role < service::needed_for(request)) {
@@ -118,6 +119,13 @@ int serve(const config::Settings& settings) {
                 audit_log.refused(request, peer, error);
                 return counted(service::refusal(error));
             }
+            // Neither changes anything, and the controller need not know of the second.
+            const auto& first =
+                request.operations.empty() ? service::Operation() : request.operations.front();
+            if (const auto* follow = std::get_if<service::FollowOperation>(&first.what))
+                return controller.follow(*follow, peer.follow(), counted);
+            if (std::holds_alternative<service::StatusOperation>(first.what))
+                return counted(controller.told({status.json()}));
             auto recorded =
                 audit_log.recorded(request, peer, controller.generation(), std::move(counted));
             controller.submit(std::move(request), std::move(recorded));

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "controlplane/service/follow_json.h"
 #include "controlplane/service/json_reader.h"
 #include "dataplane/contract/table.h"
 
@@ -102,6 +103,11 @@ struct OperationWriter {
         object["name"] = filter.name;
         object["age"] = filter.minimum_age_s;
     }
+    void operator()(const FollowOperation& follow) const {
+        object["do"] = "follow";
+        put_follow(follow, object);
+    }
+    void operator()(const StatusOperation&) const { object["do"] = "status"; }
     void operator()(const SafetyOperation& safety) const {
         object["do"] = "safety";
         object["order"] = static_cast<unsigned>(safety.order);
@@ -209,10 +215,6 @@ bool too_deep(std::string_view text) {
         }
     }
     return false;
-}
-
-Error malformed(std::string_view what) {
-    return {ExitStatus::software, "malformed message on the control socket: " + std::string(what)};
 }
 
 std::optional<language::HostAddress> parse_address(const std::string& text) {
@@ -367,6 +369,10 @@ Operation read_operation(const json& value, std::string_view& rules, std::string
     } else if (verb == "safety") {
         operation.what = SafetyOperation{static_cast<SafetyOperation::Order>(
             in.number("order", static_cast<std::uint64_t>(SafetyOperation::Order::panic_off)))};
+    } else if (verb == "follow") {
+        operation.what = read_follow(in);
+    } else if (verb == "status") {
+        operation.what = StatusOperation{};
     } else if (verb == "read") {
         operation.what = ReadSysctlOperation{in.strings("names")};
     } else if (verb == "write") {
@@ -554,27 +560,6 @@ Condition read_condition(const json& value, std::string& problem) {
             .confirm_ms = static_cast<std::uint32_t>(in.number("confirm_ms", kMaximum32))};
 }
 
-// The outermost object, with its version checked.
-Result<json> parse(std::string_view text) {
-    if (text.size() > kMaximumMessageSize)
-        return malformed("too long");
-    if (too_deep(text))
-        return malformed("nested too deeply");
-    json value = json::parse(text, nullptr, false);
-    if (!value.is_object())
-        return malformed("no JSON object");
-    const auto version = value.find("version");
-    if (version == value.end() || !version->is_number_unsigned())
-        return malformed("no version");
-    if (version->get<std::uint64_t>() != kProtocolVersion)
-        return Error{ExitStatus::unavailable,
-                     "ipfw and sluice-controlplane speak different versions of the control "
-                     "protocol (" +
-                         dumped(*version) + " and " + std::to_string(kProtocolVersion) +
-                         "); install both from the same release and restart sluice-controlplane"};
-    return value;
-}
-
 json result_json(const OperationResult& result) {
     json object = json::object();
     object["status"] = static_cast<unsigned>(result.status);
@@ -613,6 +598,30 @@ json result_json(const OperationResult& result) {
 
 }  // namespace
 
+Error malformed_message(std::string_view what) {
+    return {ExitStatus::software, "malformed message on the control socket: " + std::string(what)};
+}
+
+Result<json> parse_message(std::string_view text) {
+    if (text.size() > kMaximumMessageSize)
+        return malformed_message("too long");
+    if (too_deep(text))
+        return malformed_message("nested too deeply");
+    json value = json::parse(text, nullptr, false);
+    if (!value.is_object())
+        return malformed_message("no JSON object");
+    const auto version = value.find("version");
+    if (version == value.end() || !version->is_number_unsigned())
+        return malformed_message("no version");
+    if (version->get<std::uint64_t>() != kProtocolVersion)
+        return Error{ExitStatus::unavailable,
+                     "ipfw and sluice-controlplane speak different versions of the control "
+                     "protocol (" +
+                         dumped(*version) + " and " + std::to_string(kProtocolVersion) +
+                         "); install both from the same release and restart sluice-controlplane"};
+    return value;
+}
+
 bool changes_something(const Operation& operation) {
     if (const auto* states = std::get_if<StateOperation>(&operation.what))
         return states->kind == StateOperation::Kind::kill;
@@ -626,6 +635,8 @@ bool changes_something(const Operation& operation) {
            !std::holds_alternative<ShowSetsOperation>(operation.what) &&
            !std::holds_alternative<ShowCostOperation>(operation.what) &&
            !std::holds_alternative<TraceOperation>(operation.what) &&
+           !std::holds_alternative<FollowOperation>(operation.what) &&
+           !std::holds_alternative<StatusOperation>(operation.what) &&
            !std::holds_alternative<ReadSysctlOperation>(operation.what);
 }
 
@@ -684,7 +695,7 @@ std::string encode(const Response& response) {
 Result<Request> decode_request(std::string_view text) {
     const std::size_t end = std::min(text.find(kBehindJson), text.size());
     std::string_view rules = text.substr(std::min(end + 1, text.size()));
-    const Result<json> value = parse(text.substr(0, end));
+    const Result<json> value = parse_message(text.substr(0, end));
     if (!value)
         return value.error();
     std::string problem;
@@ -708,17 +719,19 @@ Result<Request> decode_request(std::string_view text) {
             return (states != nullptr && states->kind != StateOperation::Kind::kill) ||
                    std::holds_alternative<ShowCostOperation>(operation.what) ||
                    std::holds_alternative<SafetyOperation>(operation.what) ||
-                   std::holds_alternative<TraceOperation>(operation.what);
+                   std::holds_alternative<TraceOperation>(operation.what) ||
+                   std::holds_alternative<FollowOperation>(operation.what) ||
+                   std::holds_alternative<StatusOperation>(operation.what);
         });
     if (picks && request.operations.size() > 1)
-        in.fail("an operation for the data plane itself that does not stand alone");
+        in.fail("an operation that must stand alone and does not");
     if (!problem.empty())
-        return malformed(problem);
+        return malformed_message(problem);
     return request;
 }
 
 Result<Response> decode_response(std::string_view text) {
-    const Result<json> value = parse(text);
+    const Result<json> value = parse_message(text);
     if (!value)
         return value.error();
     std::string problem;
@@ -735,7 +748,7 @@ Result<Response> decode_response(std::string_view text) {
         response.condition = read_condition(*condition, problem);
     in.each("results", [&](const json& e) { response.results.push_back(read_result(e, problem)); });
     if (!problem.empty())
-        return malformed(problem);
+        return malformed_message(problem);
     return response;
 }
 

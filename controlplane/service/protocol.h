@@ -26,6 +26,7 @@
 #include "controlplane/language/names.h"
 #include "controlplane/ruleset/listing.h"
 #include "controlplane/ruleset/ruleset_difference.h"
+#include "controlplane/service/follow.h"
 #include "dataplane/contract/message.h"
 
 namespace sluice::service {
@@ -73,6 +74,12 @@ struct TraceOperation {
     std::string packet;  // as in language/packet_text.h
     contract::ChanceIs chance = contract::ChanceIs::match;
     bool operator==(const TraceOperation&) const = default;
+};
+
+// How everything is, as the status page has it: alone in a request. The line of the result is JSON,
+// `sluice/status/1`.
+struct StatusOperation {
+    bool operator==(const StatusOperation&) const = default;
 };
 
 // Which states are meant: all that is given must hold.
@@ -137,7 +144,7 @@ struct Operation {
                  language::ZeroCommand, language::SetEnableCommand, language::SetMoveCommand,
                  language::SetSwapCommand, ListOperation, ShowSetsOperation, ShowCostOperation,
                  TraceOperation, ReadSysctlOperation, WriteSysctlOperation, StateOperation,
-                 TableOperation, SafetyOperation>
+                 TableOperation, SafetyOperation, FollowOperation, StatusOperation>
         what;
     bool operator==(const Operation&) const = default;
 };

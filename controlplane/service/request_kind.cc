@@ -19,6 +19,8 @@ struct KindOf {
     RequestKind operator()(const ShowSetsOperation&) const { return RequestKind::list; }
     RequestKind operator()(const ShowCostOperation&) const { return RequestKind::list; }
     RequestKind operator()(const TraceOperation&) const { return RequestKind::list; }
+    RequestKind operator()(const FollowOperation&) const { return RequestKind::follow; }
+    RequestKind operator()(const StatusOperation&) const { return RequestKind::list; }
     RequestKind operator()(const ReadSysctlOperation&) const { return RequestKind::sysctl; }
     RequestKind operator()(const WriteSysctlOperation&) const { return RequestKind::sysctl; }
     RequestKind operator()(const StateOperation&) const { return RequestKind::state; }

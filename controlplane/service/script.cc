@@ -200,6 +200,14 @@ class Script {
         return Error{ExitStatus::unavailable, "a trace of the running rules needs the data plane"};
     }
 
+    // The daemon itself answers these.
+    Result<OperationResult> operator()(const FollowOperation&) {
+        return Error{ExitStatus::unavailable, "there is nothing to follow without a daemon"};
+    }
+    Result<OperationResult> operator()(const StatusOperation&) {
+        return Error{ExitStatus::unavailable, "there is no daemon of which a status could be told"};
+    }
+
     Result<OperationResult> operator()(const ShowCostOperation&) {
         OperationResult result;
         result.cost = states_.cost;

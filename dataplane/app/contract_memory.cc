@@ -124,7 +124,8 @@ std::vector<worker::WorkerMemory> ContractMemory::worker_memory() const {
                          .slot_capacity = slot_capacity_,
                          .log = rings_[worker],
                          .log_dropped = &counters->log_dropped,
-                         .without_state = &counters->without_state}});
+                         .without_state = &counters->without_state,
+                         .log_limited = &counters->log_limited}});
     }
     return memory;
 }

@@ -69,7 +69,8 @@ struct alignas(64) WorkerCounters {
     std::uint64_t teed = 0;                  // copies given to them
     std::uint64_t injected = 0;              // packets that they gave back, or made
     std::uint64_t without_state = 0;         // packets that went on although theirs found no room
-    std::uint64_t reserved[5] = {};
+    std::uint64_t log_limited = 0;           // records not written: over verbose_rate
+    std::uint64_t reserved[4] = {};
     std::uint64_t drops[64] = {};  // by DropReason
     PortCounters ports[kMaximumPorts];
 };

@@ -152,7 +152,9 @@ struct Sysctls {
     std::uint32_t tables_max = 65535;  // tables at the same time; the control plane's matter
     // Ours. 1: a packet whose state finds no room gets its rule's action all the same.
     std::uint32_t dyn_full_pass = 0;
-    std::uint32_t reserved[3] = {};
+    // Ours. Log lines of one rule in a second, of all workers together; 0: as many as come.
+    std::uint32_t verbose_rate = 0;
+    std::uint32_t reserved[2] = {};
 };
 
 // ip_fw_dynamic.c: states of established connections that end within the interval are asked for a

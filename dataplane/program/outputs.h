@@ -21,6 +21,7 @@ struct EngineOutputs {
     contract::LogRing log;
     std::uint64_t* log_dropped = nullptr;
     std::uint64_t* without_state = nullptr;  // null: nobody counts it
+    std::uint64_t* log_limited = nullptr;
     // The worker's shard. Null: no state can be made, and none is found.
     state::StateTable* states = nullptr;
     // Null: no table has any entry.

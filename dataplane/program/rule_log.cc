@@ -5,14 +5,26 @@
 
 namespace sluice::program {
 
-RuleLog::RuleLog(const contract::LogRing& ring, const contract::SlotAnnotation* annotations,
-                 std::uint32_t slot_capacity, std::uint64_t* dropped)
-    : ring_(ring), annotations_(annotations), dropped_(dropped), written_(slot_capacity) {}
+namespace {
+
+void count(std::uint64_t* counter) {
+    if (counter != nullptr)
+        contract::add(*counter, 1);
+}
+
+}  // namespace
+
+RuleLog::RuleLog(const EngineOutputs& outputs)
+    : ring_(outputs.log),
+      annotations_(outputs.annotations),
+      dropped_(outputs.log_dropped),
+      limited_(outputs.log_limited),
+      written_(outputs.slot_capacity) {}
 
 void RuleLog::matched(const contract::Sysctls& sysctls, const packet::Packet& packet,
                       const contract::RuleRecord& rule) {
     if (sysctls.verbose != 0 || (rule.flags & contract::rule_flag::log_syslog) != 0)
-        push(log_record(packet, rule), rule.log_limit);
+        push(log_record(packet, rule), rule.log_limit, sysctls.verbose_rate);
 }
 
 void RuleLog::malformed(const contract::Sysctls& sysctls, const packet::Packet& packet) {
@@ -27,7 +39,7 @@ void RuleLog::malformed(const contract::Sysctls& sysctls, const packet::Packet& 
         record.kind = contract::LogKind::refused;
         record.log_limit = sysctls.verbose_limit;
     }
-    push(record, record.log_limit);
+    push(record, record.log_limit, sysctls.verbose_rate);
 }
 
 void RuleLog::state_refused(const packet::Packet& packet, const contract::RuleRecord& rule,
@@ -35,7 +47,7 @@ void RuleLog::state_refused(const packet::Packet& packet, const contract::RuleRe
     if (last_state_s_ == packet.uptime_s)
         return;
     last_state_s_ = packet.uptime_s;
-    push(state_log_record(packet, rule, kind, entries), 0);
+    push(state_log_record(packet, rule, kind, entries), 0, 0);
 }
 
 void RuleLog::call_refused(const packet::Packet& packet) {
@@ -44,25 +56,35 @@ void RuleLog::call_refused(const packet::Packet& packet) {
     last_call_s_ = packet.uptime_s;
     contract::LogRecord record = log_record(packet);
     record.kind = contract::LogKind::call_stack;
-    push(record, 0);
+    push(record, 0, 0);
 }
 
-void RuleLog::push(const contract::LogRecord& record, std::uint32_t limit) {
+void RuleLog::push(const contract::LogRecord& record, std::uint32_t limit, std::uint32_t rate) {
     Written& written = written_[record.slot];
     if (limit != 0) {
         const std::uint32_t epoch =
             __atomic_load_n(&annotations_[record.slot].log_epoch, __ATOMIC_RELAXED);
-        if (written.epoch != epoch)
-            written = {.epoch = epoch, .count = 0};
+        if (written.epoch != epoch) {
+            written.epoch = epoch;
+            written.count = 0;
+        }
         if (written.count >= limit)
             return;
     }
-    if (!ring_.push(record)) {
-        if (dropped_ != nullptr)
-            contract::add(*dropped_, 1);
-    } else if (limit != 0) {
-        ++written.count;
+    if (rate != 0) {
+        const auto second = static_cast<std::uint32_t>(record.time_ms / 1000);
+        if (written.second != second) {
+            written.second = second;
+            written.in_second = 0;
+        }
+        if (written.in_second >= rate)
+            return count(limited_);
     }
+    if (!ring_.push(record))
+        return count(dropped_);
+    ++written.in_second;
+    if (limit != 0)
+        ++written.count;
 }
 
 }  // namespace sluice::program

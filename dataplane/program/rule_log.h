@@ -11,14 +11,13 @@
 #include "dataplane/contract/log_ring.h"
 #include "dataplane/contract/snapshot.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/program/outputs.h"
 
 namespace sluice::program {
 
 class RuleLog {
   public:
-    // Both pointers as in EngineOutputs; `dropped` counts what found no room and may be null.
-    RuleLog(const contract::LogRing& ring, const contract::SlotAnnotation* annotations,
-            std::uint32_t slot_capacity, std::uint64_t* dropped);
+    explicit RuleLog(const EngineOutputs& outputs);
 
     // A rule with `log` has matched.
     void matched(const contract::Sysctls& sysctls, const packet::Packet& packet,
@@ -32,17 +31,20 @@ class RuleLog {
     void call_refused(const packet::Packet& packet);
 
   private:
-    // Lines of a rule since its limit was last re-armed.
     struct Written {
         std::uint32_t epoch = 0;
-        std::uint32_t count = 0;
+        std::uint32_t count = 0;   // since the limit was last re-armed
+        std::uint32_t second = 0;  // since 1970, of the last line; without its upper bits
+        std::uint32_t in_second = 0;
     };
 
-    void push(const contract::LogRecord& record, std::uint32_t limit);
+    // `rate`: in a second; 0: any number.
+    void push(const contract::LogRecord& record, std::uint32_t limit, std::uint32_t rate);
 
     contract::LogRing ring_;
     const contract::SlotAnnotation* annotations_;
     std::uint64_t* dropped_;
+    std::uint64_t* limited_;
     std::vector<Written> written_;  // by slot
     std::uint32_t last_state_s_ = 0xffffffff;
     std::uint32_t last_call_s_ = 0xffffffff;

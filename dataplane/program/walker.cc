@@ -66,9 +66,7 @@ std::uint32_t next_match(Walk& walk, std::uint32_t from, std::uint32_t until) {
 }  // namespace
 
 Walker::Walker(const EngineOutputs& outputs, std::uint64_t seed, RandomSource* random)
-    : outputs_(outputs),
-      tests_(outputs, seed, random),
-      log_(outputs.log, outputs.annotations, outputs.slot_capacity, outputs.log_dropped) {}
+    : outputs_(outputs), tests_(outputs, seed, random), log_(outputs) {}
 
 Verdict Walker::walk(Walk& walk, std::uint32_t from) {
     const Runtime& runtime = walk.runtime;

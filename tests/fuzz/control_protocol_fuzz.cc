@@ -43,6 +43,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             std::abort();
     }
 
+    const auto piece = service::decode_piece(bytes);
+    if (piece) {
+        const auto again = service::decode_piece(service::encode(*piece));
+        if (!again || !(*again == *piece))
+            std::abort();
+    }
+
     const auto request = service::decode_request(bytes);
     if (!request) {
         if (request.error().message.empty())

@@ -29,7 +29,7 @@ WORKER_COUNTERS = ("heartbeat", "generation", "bursts", "log_dropped", "replies_
                    "states_made", "keepalives_sent", "handed_over", "misdirected",
                    "handover_waits", "fragments_kept", "datagrams_reassembled", "routed",
                    "to_host", "from_host", "errors_sent", "waited_for_neighbour", "flooded",
-                   "diverted", "teed", "injected", "without_state")
+                   "diverted", "teed", "injected", "without_state", "log_limited")
 DROPS_OFFSET = 32 * 8
 DROPS_ROOM = 64
 PORTS_OFFSET = DROPS_OFFSET + DROPS_ROOM * 8

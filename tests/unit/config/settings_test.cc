@@ -70,6 +70,7 @@ TEST(SettingsTest, TheCommentedFileShowsTheDefaults) {
     EXPECT_EQ(settings->controlplane.control_group, control.control_group);
     EXPECT_EQ(settings->controlplane.log_file, control.log_file);
     EXPECT_EQ(settings->controlplane.syslog, control.syslog);
+    EXPECT_EQ(settings->controlplane.json_log, control.json_log);
     EXPECT_EQ(settings->controlplane.default_accept, control.default_accept);
     EXPECT_TRUE(settings->control.read.empty() && settings->control.operate.empty() &&
                 settings->control.admin.empty());
@@ -141,6 +142,7 @@ control_socket = "/b"
 control_group = "wheel"
 log_file = ""
 syslog = false
+log_format = "json"
 default_action = "accept"
 [control]
 read = ["alice", "@staff"]
@@ -174,6 +176,7 @@ audit_log = "/c"
     EXPECT_EQ(settings->controlplane.control_group, "wheel");
     EXPECT_EQ(settings->controlplane.log_file, "");
     EXPECT_FALSE(settings->controlplane.syslog);
+    EXPECT_TRUE(settings->controlplane.json_log);
     EXPECT_TRUE(settings->controlplane.default_accept);
     EXPECT_EQ(settings->control.read, (std::vector<std::string>{"alice", "@staff"}));
     EXPECT_EQ(settings->control.operate, (std::vector<std::string>{"@operators"}));

@@ -48,6 +48,54 @@ TEST(LogLimiter, ZeroIsNoLimit) {
     EXPECT_EQ(annotations[1].logged, 0u);
 }
 
+contract::LogRecord record_at(std::uint64_t time_ms, std::uint32_t slot = 1,
+                              std::uint32_t limit = 0) {
+    contract::LogRecord r = record(slot, limit);
+    r.rule_number = static_cast<std::uint16_t>(100 * slot);
+    r.time_ms = time_ms;
+    return r;
+}
+
+TEST(LogLimiter, EachRuleMayLogSoMuchInASecond) {
+    std::vector<contract::SlotAnnotation> annotations(4);
+    LogLimiter limiter(annotations);
+    limiter.set_rate(2);
+    const auto written = [&](std::uint64_t time_ms, std::uint32_t slot) {
+        return limiter.admit(record_at(time_ms, slot)).write;
+    };
+    EXPECT_TRUE(written(5000, 1) && written(5001, 1) && written(5002, 2));
+    EXPECT_FALSE(written(5999, 1));
+    EXPECT_TRUE(written(5999, 2));
+    EXPECT_TRUE(written(6000, 1) && written(6999, 1));
+    // The ring of another worker is a little behind.
+    EXPECT_FALSE(written(5998, 1));
+    const LogLimiter::LeftOut left_out = limiter.take_left_out();
+    EXPECT_EQ(left_out.lines, 2u);
+    EXPECT_EQ(left_out.rules, (std::vector<std::uint16_t>{100, 200}));
+    EXPECT_EQ(limiter.take_left_out().lines, 0u);
+    // A clock that was set back by an hour begins anew.
+    EXPECT_TRUE(written(6000 - 3600'000 + 3600'000 * 2, 3) && written(6000, 3));
+    limiter.set_rate(0);
+    for (int i = 0; i < 10; ++i)
+        EXPECT_TRUE(written(6000, 1));
+}
+
+TEST(LogLimiter, WhatIsLeftOutDoesNotUseALimitUp) {
+    std::vector<contract::SlotAnnotation> annotations(4);
+    LogLimiter limiter(annotations);
+    limiter.set_rate(1);
+    int lines = 0, notices = 0;
+    for (std::uint64_t ms = 1000; ms < 10'000; ms += 250) {
+        const LogDecision decision = limiter.admit(record_at(ms, 1, 3));
+        lines += decision.write;
+        notices += decision.limit_reached;
+    }
+    EXPECT_EQ(lines, 3);
+    EXPECT_EQ(notices, 1);
+    // Behind the limit nothing is left out: there is nothing to write.
+    EXPECT_EQ(limiter.take_left_out().lines, 6u);
+}
+
 TEST(LogLimiter, SlotsOutsideAreHarmless) {
     std::vector<contract::SlotAnnotation> annotations(4);
     LogLimiter limiter(annotations);

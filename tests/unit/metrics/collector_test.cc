@@ -49,6 +49,7 @@ TEST(CollectorTest, SumsOverTheWorkers) {
         const std::uint64_t n = worker + 1;
         contract::WorkerCounters& counters = appliance.workers[worker];
         counters.log_dropped = 10 * n;
+        counters.log_limited = 3 * n;
         counters.states = 100 * n;
         counters.unanswered_states = 20 * n;
         counters.parents = n;
@@ -68,6 +69,7 @@ TEST(CollectorTest, SumsOverTheWorkers) {
     }
     const Exposition scrape = appliance.scrape();
     EXPECT_EQ(scrape.value("sluice_log_dropped_total"), 30);
+    EXPECT_EQ(scrape.value("sluice_log_left_out_total"), 9);
     EXPECT_EQ(scrape.value("sluice_states"), 300);
     EXPECT_EQ(scrape.value("sluice_states_unanswered"), 60);
     EXPECT_EQ(scrape.value("sluice_state_parents"), 3);

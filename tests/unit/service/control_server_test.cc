@@ -32,8 +32,10 @@ class ControlServerTest : public testing::Test {
     Result<Done> listen() {
         auto server = ControlServer::listen(
             *loop_, path_, access_,
-            [this](Request request, const Peer& peer, ControlServer::Reply reply) {
+            [this](Request request, const Caller& peer, ControlServer::Reply reply) {
                 last_peer_ = peer;
+                if (follow_)
+                    streams_.push_back(peer.follow());
                 ++requests_;
                 if (hold_)
                     held_.push_back(std::move(reply));
@@ -101,6 +103,8 @@ class ControlServerTest : public testing::Test {
     Peer last_peer_;
     int requests_ = 0;
     bool hold_ = false;
+    bool follow_ = false;
+    std::vector<std::shared_ptr<Stream>> streams_;
     std::vector<ControlServer::Reply> held_;
 };
 
@@ -321,6 +325,84 @@ TEST_F(ControlServerTest, StrangersAreTurnedAwayWhateverTheMode) {
     EXPECT_TRUE(WIFEXITED(status));
     EXPECT_EQ(WEXITSTATUS(status), 0);
     EXPECT_EQ(requests_, 0);
+}
+
+// The next message that is there, whatever it is.
+std::optional<std::string> next_message(EventLoop& loop, const UniqueFd& fd, FrameReader& reader) {
+    for (int i = 0; i < 100; ++i) {
+        if (auto message = reader.next(); message && *message)
+            return std::move(**message);
+        loop.turn(milliseconds(5));
+        char buffer[65536];
+        if (const ssize_t n = recv(fd.get(), buffer, sizeof buffer, 0); n > 0)
+            reader.append(std::string_view(buffer, static_cast<std::size_t>(n)));
+    }
+    return std::nullopt;
+}
+
+TEST_F(ControlServerTest, BehindTheAnswerComesWhatTheClientFollows) {
+    follow_ = true;
+    ASSERT_TRUE(listen());
+    server_->set_message_deadline(milliseconds(50));
+    UniqueFd fd = client();
+    put(fd, flush_request());
+    FrameReader reader;
+    ASSERT_TRUE(answer(fd, reader));
+    ASSERT_EQ(streams_.size(), 1u);
+    const std::shared_ptr<Stream> stream = streams_[0];
+    // No deadline ends it.
+    for (int i = 0; i < 30; ++i)
+        loop_->turn(milliseconds(5));
+    ASSERT_TRUE(stream->there());
+    EXPECT_TRUE(stream->send({.lines = {"one"}}));
+    EXPECT_TRUE(stream->send({.lines = {"two"}, .lost = 7}));
+    EXPECT_EQ(decode_piece(*next_message(*loop_, fd, reader))->lines[0], "one");
+    EXPECT_EQ(decode_piece(*next_message(*loop_, fd, reader))->lost, 7u);
+    fd = UniqueFd();
+    for (int i = 0; i < 100 && stream->there(); ++i)
+        loop_->turn(milliseconds(5));
+    EXPECT_FALSE(stream->there());
+    EXPECT_FALSE(stream->send({.lines = {"three"}}));
+}
+
+TEST_F(ControlServerTest, WhoDoesNotReadHoldsABoundedBufferAndGetsTheRestWhole) {
+    follow_ = true;
+    ASSERT_TRUE(listen());
+    const UniqueFd fd = client();
+    put(fd, flush_request());
+    FrameReader reader;
+    ASSERT_TRUE(answer(fd, reader));
+    const std::string line(10000, 'x');
+    std::size_t sent = 0;
+    while (sent < 1000 && streams_[0]->send({.lines = {line}, .lost = sent}))
+        ++sent;
+    EXPECT_GT(sent, kMaximumHeldByStream / 10100 - 1);
+    EXPECT_LT(sent, 1000u);
+    EXPECT_TRUE(streams_[0]->there());
+    for (std::size_t i = 0; i < sent; ++i) {
+        const auto piece = decode_piece(*next_message(*loop_, fd, reader));
+        ASSERT_TRUE(piece);
+        EXPECT_EQ(piece->lost, i);
+        EXPECT_EQ(piece->lines[0].size(), line.size());
+    }
+    EXPECT_TRUE(streams_[0]->send({.lines = {line}}));
+}
+
+TEST_F(ControlServerTest, WhoFollowsIsOneOfAFewAndSaysNothingMore) {
+    follow_ = true;
+    ASSERT_TRUE(listen());
+    std::vector<UniqueFd> clients;
+    for (std::size_t i = 0; i < kMaximumStreams + 1; ++i) {
+        clients.push_back(client());
+        put(clients.back(), flush_request());
+        ASSERT_TRUE(answer(clients.back()));
+    }
+    EXPECT_EQ(streams_.back(), nullptr);
+    put(clients[0], flush_request());
+    for (int i = 0; i < 100 && streams_[0]->there(); ++i)
+        loop_->turn(milliseconds(5));
+    EXPECT_FALSE(streams_[0]->there());
+    EXPECT_TRUE(streams_[1]->there());
 }
 
 }  // namespace

@@ -228,6 +228,47 @@ TEST(Protocol, AnOrderToTheDataPlaneStandsAlone) {
     EXPECT_FALSE(decode_request(R"({"version":5,"operations":[{"do":"safety","order":6}]})"));
 }
 
+TEST(Protocol, WhoFollowsSomethingAsksForNothingElse) {
+    FollowOperation follow{.form = FollowOperation::Form::json,
+                           .filter = {.ip_version = 6,
+                                      .prefix_length = 33,
+                                      .protocol = 0,
+                                      .has_protocol = 1,
+                                      .port = 53,
+                                      .rule_number = 65535,
+                                      .way = contract::WantedWay::out,
+                                      .fate = contract::Fate::deny,
+                                      .address = *parse_ipv6("2001:db8::")}};
+    for (int i = 0; i < 2; ++i) {
+        Request request;
+        request.operations.push_back({.what = follow});
+        const auto back = decode_request(encode(request));
+        ASSERT_TRUE(back) << back.error().message;
+        EXPECT_EQ(*back, request);
+        EXPECT_FALSE(changes_something(request.operations.front()));
+        request.operations.push_back({.what = StatusOperation{}});
+        EXPECT_FALSE(decode_request(encode(request)));
+        follow = {};
+    }
+    for (const char* wrong :
+         {R"("kind":9)", R"("form":2)", R"("way":3)", R"("fate":3)", R"("port":65536)",
+          R"("address":"1.2.3.4","prefix_length":33)", R"("address":"x")", R"("protocol":256)"})
+        EXPECT_FALSE(decode_request(R"({"version":5,"operations":[{"do":"follow",)" +
+                                    std::string(wrong) + "}]}"))
+            << wrong;
+}
+
+TEST(Protocol, APieceOfAStream) {
+    const StreamPiece piece{.lines = {"one", "t\"wo\n"}, .lost = 0xffffffffffffffff};
+    const auto back = decode_piece(encode(piece));
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(*back, piece);
+    EXPECT_TRUE(decode_piece(encode(StreamPiece{.lines = {"\xff"}})));
+    EXPECT_FALSE(decode_piece(R"({"version":5,"lines":[1]})"));
+    EXPECT_FALSE(decode_piece(R"({"version":4,"lines":[]})"));
+    EXPECT_FALSE(decode_piece("x"));
+}
+
 TEST(Protocol, AResponseTellsWhatWasAppliedAndWhatHoldsBesideTheRules) {
     Response response;
     response.generation = 43;
