@@ -46,13 +46,16 @@ std::string host_name() {
     return full.substr(0, full.find('.'));
 }
 
+// `lost` counts the lines that could not be written.
 std::shared_ptr<spdlog::logger> make_logger(spdlog::sink_ptr sink, RareComplaint& complaint,
-                                            std::string place) {
+                                            std::uint64_t& lost, std::string place) {
     auto logger = std::make_shared<spdlog::logger>("ipfw", std::move(sink));
     logger->set_pattern("%v");
-    logger->set_error_handler([&complaint, place = std::move(place)](const std::string& reason) {
-        complaint("cannot write log lines to " + place + ": " + reason);
-    });
+    logger->set_error_handler(
+        [&complaint, &lost, place = std::move(place)](const std::string& reason) {
+            ++lost;
+            complaint("cannot write log lines to " + place + ": " + reason);
+        });
     logger->set_level(spdlog::level::debug);
     return logger;
 }
@@ -82,8 +85,10 @@ class FileSink final : public LogSink {
     void write(std::string_view line, std::uint64_t time_ms, Priority priority) override {
         if (!logger_ && Clock::now() >= next_try_)
             open();
-        if (!logger_)
+        if (!logger_) {
+            ++lost_;
             return;
+        }
         if (format_ == Format::json)
             return logger_->log(level_of(priority), "{}", line);
         if (time_ms / 1000 != stamp_second_ || stamp_.empty()) {
@@ -102,6 +107,8 @@ class FileSink final : public LogSink {
         logger_.reset();
         open();
     }
+
+    std::uint64_t lost() const override { return lost_; }
 
   private:
     // Opening a pipe waits for its reader, and the daemon with it.
@@ -122,7 +129,7 @@ class FileSink final : public LogSink {
             return refuse("it is a pipe, not a file");
         try {
             logger_ = make_logger(std::make_shared<spdlog::sinks::basic_file_sink_st>(path_),
-                                  complaint_, path_);
+                                  complaint_, lost_, path_);
         } catch (const spdlog::spdlog_ex& problem) {
             refuse(problem.what());
         }
@@ -132,6 +139,7 @@ class FileSink final : public LogSink {
     Format format_;
     std::string host_;
     RareComplaint complaint_;
+    std::uint64_t lost_ = 0;
     std::shared_ptr<spdlog::logger> logger_;
     Clock::time_point next_try_;
     std::uint64_t stamp_second_ = 0;
@@ -162,7 +170,7 @@ class SyslogSink final : public LogSink {
   public:
     explicit SyslogSink(Complain complain)
         : complaint_(std::move(complain)),
-          logger_(make_logger(std::make_shared<AuthprivSink>(), complaint_, "syslog")) {}
+          logger_(make_logger(std::make_shared<AuthprivSink>(), complaint_, lost_, "syslog")) {}
 
     void write(std::string_view line, std::uint64_t, Priority priority) override {
         // syslogd puts the identity in front itself.
@@ -172,9 +180,11 @@ class SyslogSink final : public LogSink {
     }
     void flush() override {}
     void reopen() override {}
+    std::uint64_t lost() const override { return lost_; }
 
   private:
     RareComplaint complaint_;
+    std::uint64_t lost_ = 0;
     std::shared_ptr<spdlog::logger> logger_;
 };
 

@@ -71,6 +71,13 @@ void LogWriter::note(const std::string& sentence, std::uint64_t time_ms) {
         sink->flush();
 }
 
+std::uint64_t LogWriter::lost() const {
+    std::uint64_t lost = syslog_ ? syslog_->lost() : 0;
+    for (const auto& sink : sinks_)
+        lost += sink->lost();
+    return lost;
+}
+
 void LogWriter::reopen() {
     for (const auto& sink : sinks_)
         sink->reopen();

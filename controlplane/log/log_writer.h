@@ -53,6 +53,8 @@ class LogWriter {
 
     // Written since the start.
     std::uint64_t lines() const { return lines_; }
+    // Of these, what did not come to one of their places.
+    std::uint64_t lost() const;
 
   private:
     void write(const LogEntry& entry, Priority priority);

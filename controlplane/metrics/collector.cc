@@ -313,6 +313,10 @@ std::vector<prometheus::MetricFamily> Collector::collect() {
     add_requests(tally_, families);
     families.counter("sluice_log_lines_total", "Lines written to the log.")
         .add({}, tally_.log_lines.get());
+    families
+        .counter("sluice_log_write_errors_total",
+                 "Log lines that a file or syslog did not take, a full disk for instance.")
+        .add({}, tally_.log_lines_lost.get());
     families.gauge("sluice_followers", "Clients that look at the log as it is written.")
         .add({}, tally_.followers.get());
     families

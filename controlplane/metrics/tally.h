@@ -77,6 +77,7 @@ class Tally {
     Apply apply() const;
 
     Count log_lines;
+    Count log_lines_lost;
     Count log_lines_left_out;  // by us; the workers count their own
     Count followers;
     Count follower_lines_lost;
