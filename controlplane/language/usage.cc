@@ -37,6 +37,7 @@ COMMAND
                                         rules that do nothing, or not what they seem to
     logsum [--inside NET,...] [--top N] [--json] [FILE|-]
                                         what log lines say together
+    unused [--since TIME] [--json]      rules that have not matched for 90d, or another time
 
 FLAGS
     -a counters  -b action and comment only  -c compact  -d states too  -D states only
