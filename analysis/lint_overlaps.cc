@@ -167,8 +167,11 @@ class TwinPass {
         const auto& v4 = rules_.regions(Family::v4, rule);
         const auto& v6 = rules_.regions(Family::v6, rule);
         // Another stretch of the list may not be the way of IPv6.
+        Region all;
+        rules_.space(Family::v4).normalise(all);
         if (!v4 || !v6 || v4->empty() || !v6->empty() || rules_.segment_begin(rule) != 0 ||
-            !std::all_of(v4->begin(), v4->end(), protects_a_port))
+            !std::all_of(v4->begin(), v4->end(),
+                         [&](const Region& region) { return protects_a_port(region, all); }))
             return;
         std::vector<Region> twins;
         for (const Region& region : *v4) {
@@ -197,20 +200,21 @@ class TwinPass {
     }
 
   private:
-    // From anywhere to a port, by tests that IPv6 has as well.
-    static bool protects_a_port(const Region& region) {
-        constexpr std::uint32_t kLastPort = 0xffff;
-        const Interval& port = region.lanes[lane::destination_port];
-        return (port.first != 0 || port.last < kLastPort) &&
-               region.values(Domain::ports) == ValueSet().set(1) &&
-               region.lanes[lane::source].is_full() && region.lanes[lane::ip_length].is_full() &&
-               region.lanes[lane::ip_id].is_full() && !region.is_restricted(Domain::ttl) &&
-               !region.is_restricted(Domain::source_is_me);
+    // From anywhere to a port, by tests that IPv6 has as well. `all`: all IPv4 packets.
+    static bool protects_a_port(const Region& region, const Region& all) {
+        const auto says_nothing = [&](unsigned where) {
+            return region.lanes[where] == all.lanes[where];
+        };
+        return !says_nothing(lane::destination_port) &&
+               region.values(Domain::ports) == ValueSet().set(1) && says_nothing(lane::source) &&
+               says_nothing(lane::ip_length) && says_nothing(lane::ip_id) &&
+               !region.is_restricted(Domain::ttl) && !region.is_restricted(Domain::source_is_me);
     }
 
     static Region as_ipv6(const Region& region) {
         Region twin;
-        for (unsigned where = lane::source_port; where < lane::count; ++where)
+        for (const unsigned where : {lane::source_port, lane::destination_port, lane::tcp_window,
+                                     lane::tcp_sequence, lane::tcp_acknowledgement})
             twin.lanes[where] = region.lanes[where];
         twin.literals = region.literals;
         for (const Domain domain : {Domain::protocol, Domain::tcp_flags, Domain::traffic_class,

@@ -59,6 +59,31 @@ const ValueSet& no_offset() {
     return set;
 }
 
+// What the numbers of a header can be; where a packet has none, its lane says nothing.
+struct Bounds {
+    unsigned where;
+    Interval interval;
+};
+constexpr std::uint32_t kLast16 = 0xffff, kShortestIp4 = 20, kLastFlowLabel = 0xfffff;
+constexpr Bounds kBounds4[] = {{lane::ip_length, {kShortestIp4, kLast16}},
+                               {lane::ip_id, {0, kLast16}}};
+constexpr Bounds kBounds6[] = {{lane::flow_label, {0, kLastFlowLabel}}};
+constexpr Bounds kBoundsBoth[] = {{lane::source_port, {0, kLast16}},
+                                  {lane::destination_port, {0, kLast16}},
+                                  {lane::tcp_window, {0, kLast16}}};
+
+// False: nothing is left.
+bool cut_to(std::span<const Bounds> all, Region& region) {
+    for (const Bounds& bounds : all) {
+        Interval& interval = region.lanes[bounds.where];
+        interval.first = std::max(interval.first, bounds.interval.first);
+        interval.last = std::min(interval.last, bounds.interval.last);
+        if (interval.first > interval.last)
+            return false;
+    }
+    return true;
+}
+
 bool within(const ValueSet& set, const ValueSet& limit) {
     return (set & ~limit).none();
 }
@@ -220,6 +245,10 @@ bool Space::tidy_literals(Region& region) const {
 }
 
 bool Space::normalise(Region& region) const {
+    if (family_ != Family::other &&
+        !(cut_to(kBoundsBoth, region) &&
+          (family_ == Family::v4 ? cut_to(kBounds4, region) : cut_to(kBounds6, region))))
+        return false;
     // Each turn takes something away.
     for (;;) {
         const Region before = region;

@@ -15,6 +15,7 @@
 #include "controlplane/cli/rule_source.h"
 #include "controlplane/cli/state_command.h"
 #include "controlplane/cli/trace_command.h"
+#include "controlplane/cli/unused_command.h"
 #include "controlplane/compiler/support.h"
 #include "controlplane/language/printer.h"
 #include "controlplane/language/rule_file.h"
@@ -395,8 +396,11 @@ struct AnalysisCommand {
     std::string_view name;
     void (*run)(std::span<const std::string> arguments, Output& output);
 };
-constexpr AnalysisCommand kAnalysisCommands[] = {
-    {"check", run_check}, {"diff", run_diff}, {"lint", run_lint}, {"logsum", run_logsum}};
+constexpr AnalysisCommand kAnalysisCommands[] = {{"check", run_check},
+                                                 {"diff", run_diff},
+                                                 {"lint", run_lint},
+                                                 {"logsum", run_logsum},
+                                                 {"unused", run_unused}};
 
 }  // namespace
 

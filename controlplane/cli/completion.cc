@@ -47,6 +47,7 @@ constexpr Verb kVerbs[] = {
     {"tail", "rule host port proto in out accept deny -c --json"},
     {"top", "--once --interval --json"},
     {"trace", "--rules --env --prob-as"},
+    {"unused", "--since --json"},
     {"zero", ""},
 };
 

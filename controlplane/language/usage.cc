@@ -46,6 +46,7 @@ COMMAND
                                         rule, in|out, accept|deny
     top [--once] [--json] [--interval S]
                                         ports, workers and rules by what they do in a second
+    unused [--since TIME] [--json]      rules that have not matched for 90d, or another time
 
 FLAGS
     -a counters  -b action and comment only  -c compact  -d states too  -D states only

@@ -25,6 +25,8 @@ struct ListedRule {
     std::uint64_t bytes = 0;
     std::uint64_t last_match_s = 0;  // seconds since 1970, 0: never
     bool disabled = false;           // its set is
+    // When the counters began, since 1970. 0: nobody knows, or nobody has asked.
+    std::uint64_t since_s = 0;
     bool operator==(const ListedRule&) const = default;
 };
 

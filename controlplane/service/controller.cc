@@ -529,7 +529,7 @@ Result<Done> Controller::offer(Pending pending) {
     // the data plane agrees; lines that earlier owners of the slots logged are written first.
     drain_logs();
     for (const std::uint32_t slot : pending.ruleset.fresh_slots()) {
-        memory_.begin_anew(slot);
+        memory_.begin_anew(slot, clock_s_());
         limiter_.rearm(slot);
     }
     last_offered_ = pending.generation;
@@ -657,7 +657,7 @@ void Controller::clear(const std::vector<ClearOrder>& orders) {
     drain_logs();  // what was logged before counts before
     for (const ClearOrder& order : orders) {
         if (!order.log_only)
-            memory_.take_baseline(order.slot);
+            memory_.take_baseline(order.slot, clock_s_());
         limiter_.rearm(order.slot);
     }
 }

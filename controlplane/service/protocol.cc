@@ -64,6 +64,7 @@ struct OperationWriter {
         object["rules"] = ranges_json(list.rules);
         object["states"] = static_cast<unsigned>(list.states);
         object["without_rules"] = list.without_rules;
+        object["with_since"] = list.with_since;
         put_set(object, list.in_set);
     }
     void operator()(const ShowSetsOperation&) const { object["do"] = "show sets"; }
@@ -331,7 +332,8 @@ Operation read_operation(const json& value, std::string_view& rules, std::string
             ListOperation{.rules = in.ranges("rules"),
                           .in_set = in.set(),
                           .states = static_cast<ListedStates>(in.number("states", kLast)),
-                          .without_rules = in.boolean("without_rules")};
+                          .without_rules = in.boolean("without_rules"),
+                          .with_since = in.boolean("with_since")};
     } else if (verb == "show sets") {
         operation.what = ShowSetsOperation{};
     } else if (verb == "show cost") {
@@ -383,9 +385,9 @@ Operation read_operation(const json& value, std::string_view& rules, std::string
     return operation;
 }
 
-// [number, set, text, packets, bytes, last match, disabled]
+// [number, set, text, packets, bytes, last match, disabled], and since when if that was asked
 ruleset::ListedRule read_rule(const json& value, Reader& in) {
-    if (!value.is_array() || value.size() != 7) {
+    if (!value.is_array() || (value.size() != 7 && value.size() != 8)) {
         in.fail("rules");
         return {};
     }
@@ -397,7 +399,8 @@ ruleset::ListedRule read_rule(const json& value, Reader& in) {
         .packets = in.as_number(value[3], kMaximum64, "rules"),
         .bytes = in.as_number(value[4], kMaximum64, "rules"),
         .last_match_s = in.as_number(value[5], kMaximum64, "rules"),
-        .disabled = in.as_number(value[6], 1, "rules") != 0};
+        .disabled = in.as_number(value[6], 1, "rules") != 0,
+        .since_s = value.size() == 8 ? in.as_number(value[7], kMaximum64, "rules") : 0};
 }
 
 // [number, kind, protocol, packets, bytes, expires, age, children, source, its port, destination,
@@ -569,9 +572,12 @@ json result_json(const OperationResult& result) {
         object["complaints"] = result.complaints;
     if (!result.rules.empty()) {
         json& rules = object["rules"] = json::array();
-        for (const ruleset::ListedRule& rule : result.rules)
+        for (const ruleset::ListedRule& rule : result.rules) {
             rules.push_back({rule.number, rule.set, rule.text, rule.packets, rule.bytes,
                              rule.last_match_s, rule.disabled ? 1 : 0});
+            if (rule.since_s != 0)
+                rules.back().push_back(rule.since_s);
+        }
     }
     if (!result.states.empty()) {
         json& states = object["states"] = json::array();

@@ -57,6 +57,7 @@ struct ListOperation {
     std::optional<std::uint8_t> in_set;
     ListedStates states = ListedStates::none;  // -d
     bool without_rules = false;                // -D
+    bool with_since = false;                   // when the counters of each rule began
     bool operator==(const ListOperation&) const = default;
 };
 

@@ -174,7 +174,7 @@ class Script {
         if (list.without_rules)
             return result;
         if (list.rules.empty()) {
-            take(result, outcome_.ruleset.find(kAllRules, list.in_set));
+            take(result, outcome_.ruleset.find(kAllRules, list.in_set), list);
             return result;
         }
         for (const language::RuleRange& range : list.rules) {
@@ -184,7 +184,7 @@ class Script {
                                      ? "rule " + std::to_string(range.first) + " does not exist"
                                      : "no rules in range " + std::to_string(range.first) + "-" +
                                            std::to_string(range.last));
-            take(result, rules);
+            take(result, rules, list);
         }
         return result;
     }
@@ -392,10 +392,13 @@ class Script {
                 .last_match_s = totals.last_match_s};
     }
 
-    void take(OperationResult& result, const std::vector<RulePointer>& rules) {
+    void take(OperationResult& result, const std::vector<RulePointer>& rules,
+              const ListOperation& list) {
         for (const RulePointer& rule : rules) {
             result.rules.push_back(listed(*rule));
             result.rules.back().disabled = outcome_.ruleset.is_disabled(*rule);
+            if (list.with_since)
+                result.rules.back().since_s = counters_(rule->slot).since_s;
         }
     }
 

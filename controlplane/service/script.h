@@ -25,6 +25,7 @@ struct RuleTotals {
     std::uint64_t packets = 0;
     std::uint64_t bytes = 0;
     std::uint64_t last_match_s = 0;  // 0: never
+    std::uint64_t since_s = 0;       // when that was; 0: nobody knows
 };
 
 using CounterReader = std::function<RuleTotals(std::uint32_t slot)>;

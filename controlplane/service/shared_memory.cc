@@ -143,7 +143,8 @@ RuleTotals SharedMemory::totals(std::uint32_t slot) const {
     SlotAnnotation& annotation = annotations_[slot];
     RuleTotals result{.packets = since(all.packets, load(annotation.zero_packets)),
                       .bytes = since(all.bytes, load(annotation.zero_bytes)),
-                      .last_match_s = 0};
+                      .last_match_s = 0,
+                      .since_s = load(annotation.since_s)};
     // `zero` clears the time too: it is of interest again with the next match.
     if (result.packets != 0)
         result.last_match_s = all.last_match_s;
@@ -167,19 +168,20 @@ SharedMemory::StateCounts SharedMemory::state_counts() const {
     return counts;
 }
 
-void SharedMemory::take_baseline(std::uint32_t slot) {
+void SharedMemory::take_baseline(std::uint32_t slot, std::uint64_t now_s) {
     if (slot >= annotations_.size())
         return;
     const RuleTotals all = sum(slot);
     SlotAnnotation& annotation = annotations_[slot];
     contract::set(annotation.zero_packets, all.packets);
     contract::set(annotation.zero_bytes, all.bytes);
+    contract::set(annotation.since_s, now_s);
 }
 
-void SharedMemory::begin_anew(std::uint32_t slot) {
+void SharedMemory::begin_anew(std::uint32_t slot, std::uint64_t now_s) {
     if (slot >= annotations_.size())
         return;
-    take_baseline(slot);
+    take_baseline(slot, now_s);
     SlotAnnotation& annotation = annotations_[slot];
     contract::set(annotation.first_packets, annotation.zero_packets);
     contract::set(annotation.first_bytes, annotation.zero_bytes);

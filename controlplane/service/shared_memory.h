@@ -58,10 +58,10 @@ class SharedMemory {
     };
     StateCounts state_counts() const;
 
-    // From now on the slot reads zero.
-    void take_baseline(std::uint32_t slot);
+    // From now on, which is `now_s` since 1970, the slot reads zero.
+    void take_baseline(std::uint32_t slot, std::uint64_t now_s);
     // The same for a slot that gets a new rule: metrics count from here on, too.
-    void begin_anew(std::uint32_t slot);
+    void begin_anew(std::uint32_t slot, std::uint64_t now_s);
 
     // For threads that go on reading when this is gone.
     metrics::Counters counters() const;

@@ -20,7 +20,8 @@ struct alignas(64) SlotAnnotation {
     std::uint64_t first_bytes = 0;
     std::uint32_t log_epoch = 0;  // +1 re-arms the log limit in every worker
     std::uint32_t logged = 0;     // lines written in this epoch
-    std::uint64_t reserved[3] = {};
+    std::uint64_t since_s = 0;    // when the rule was added or last zeroed, since 1970; 0: unknown
+    std::uint64_t reserved[2] = {};
 };
 
 static_assert(sizeof(SlotAnnotation) == 64);

@@ -1,4 +1,5 @@
-"""The commands that help to understand rules: check, diff, lint, logsum."""
+"""The commands that help to understand rules: check, diff, lint, logsum,
+unused."""
 
 import json
 import signal
@@ -250,3 +251,34 @@ def test_logsum_tells_what_there_was_until_an_interrupt(build):
     pipe.send_signal(signal.SIGINT)
     out, _ = pipe.communicate(timeout=20)
     assert pipe.returncode == 0 and "6 lines: 2 accepted" in out
+
+
+def test_unused_claims_no_more_than_is_known(bed, appliance):
+    appliance.load("add 100 allow icmp from any to any icmptypes 8\n"
+                   "add 200 deny tcp from any to any 9\n"
+                   "add 300 allow ip from any to any\n")
+    assert bed.a.ping(bed.b.ipv4)
+    time.sleep(3.2)
+    done = appliance.ipfw("unused", "--since", "1h")
+    assert done.status == 0, done.err
+    lines = done.out.splitlines()
+    assert lines[0] == "00200 deny tcp from any to any 9"
+    assert lines[1].startswith("    has not matched, but counts only since 2")
+    assert lines[-1].startswith("0 of 3 rules unused for 60 minutes; of ")
+    report = json.loads(appliance.ipfw("unused", "--since", "2s", "--json").out)
+    assert report["schema"] == "sluice/unused/1" and report["undecided"] == []
+    # Other packets, of the kernels, meet rule 300 at times.
+    used, never = [rule for rule in report["unused"] if rule["number"] != 300]
+    assert (used["number"], never["number"]) == (100, 200)
+    assert used["last_match_s"] <= report["since_s"] and never["last_match_s"] is None
+    assert never["counted_since_s"] <= report["since_s"]
+    # Whoever zeroes begins anew.
+    appliance.must("-q", "zero")
+    report = json.loads(appliance.ipfw("unused", "--since", "2s", "--json").out)
+    assert report["unused"] == []
+    assert {100, 200} <= {rule["number"] for rule in report["undecided"]}
+
+
+def test_unused_needs_the_daemons(ipfw):
+    assert ipfw("unused").returncode == 69
+    assert ipfw("unused", "--since", "soon").returncode == 65

@@ -86,6 +86,11 @@ TEST(Lint, ShadowedByOneRule) {
              Case{"deny ip from me to any", "allow tcp from me6 to any", true},
              Case{"allow ip from any to any out keep-state", "allow tcp from any to any 80 out",
                   true},
+             Case{"deny tcp from any to any 0-65535", "allow tcp from any to any established",
+                  true},
+             Case{"deny ip4 from any to any iplen 20-65535", "allow ip4 from any to any in", true},
+             Case{"deny tcp from any to any 1-65535", "allow tcp from any to any established",
+                  false},
              // what does not decide about all packets
              Case{"prob 0.5 deny tcp from any to any", "allow tcp from any to any 80", false},
              Case{"count tcp from any to any", "allow tcp from any to any 80", false},

@@ -272,6 +272,39 @@ TEST_F(ControllerTest, CountersSurviveAReloadAndDoNotPassToOtherRules) {
     EXPECT_EQ(list()[2].packets, 0u);           // … and begins at zero
 }
 
+// Each rule knows since when it counts: whoever asks is told, whatever else is added or restarted.
+TEST_F(ControllerTest, SinceWhenRulesCount) {
+    start();
+    const auto since = [&](std::size_t rule) {
+        ListOperation list;
+        list.with_since = true;
+        return run(list).results.at(0).rules.at(rule).since_s;
+    };
+    clock_s = 1000;
+    add("100 count ip from any to any");
+    clock_s = 2000;
+    add("200 count tcp from any to any");
+    EXPECT_EQ(since(0), 1000u);
+    EXPECT_EQ(since(1), 2000u);
+    EXPECT_EQ(list()[0].since_s, 0u);  // nobody has asked
+    clock_s = 3000;
+    run(language::ZeroCommand{.rules = {100}, .in_set = {}, .log_only = true});
+    EXPECT_EQ(since(0), 1000u);
+    run(language::ZeroCommand{.rules = {100}, .in_set = {}});
+    EXPECT_EQ(since(0), 3000u);
+    // A file that is loaded again, and a control plane that is started again.
+    clock_s = 4000;
+    run(language::FlushCommand{}, AddOperation{"100 count ip from any to any"},
+        AddOperation{"300 count ip from any to any"});
+    const std::uint64_t generation = dataplane_->generation();
+    controller_.reset();
+    start_controller();
+    ASSERT_TRUE(wait([&] { return controller_->generation() == generation; }));
+    EXPECT_EQ(since(0), 3000u);
+    EXPECT_EQ(since(1), 4000u);
+    clock_s = 1000;
+}
+
 // Scenario 32, and the rule that gets the slot of a rule that has used its limit up.
 TEST_F(ControllerTest, LogLimits) {
     start();

@@ -36,6 +36,7 @@ Request example_request() {
     put(ListOperation{.rules = {{100, 200}}, .in_set = 3});
     put(ListOperation{
         .rules = {}, .in_set = {}, .states = ListedStates::expired_too, .without_rules = true});
+    put(ListOperation{.rules = {}, .in_set = {}, .with_since = true});
     put(ShowSetsOperation{});
     put(language::SetEnableCommand{.enable = 1, .disable = 1u << 30});
     put(language::SetMoveCommand{.by_rule = true, .what = 65535, .to = 31});
