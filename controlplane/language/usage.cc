@@ -31,6 +31,10 @@ COMMAND
     show --cost [--json]
                                         dynamic rules; FILTER is host ADDR[/LEN], port N,
                                         proto P, rule N, name :NAME or age SECONDS
+    apply [--if-gen N] [--confirm TIME] [--states keep|flush] FILE | confirm
+    rollback [N]                        back from what waits for confirm, or to number N
+    history [--json] | history show N [--json]
+    save [FILE]                         wait for the disk; or what runs, as a rule file
 
 FLAGS
     -a counters  -b action and comment only  -c compact  -d states too  -D states only

@@ -26,12 +26,13 @@ enum class RequestKind : std::uint8_t {
     table,
     script,
     safety,
+    history,
     count_
 };
 inline constexpr std::size_t kRequestKinds = static_cast<std::size_t>(RequestKind::count_);
 inline constexpr std::array<std::string_view, kRequestKinds> kRequestNames = {
-    "add",    "delete", "flush", "zero",   "set",   "list",
-    "sysctl", "state",  "table", "script", "safety"};
+    "add",    "delete", "flush", "zero",   "set",    "list",
+    "sysctl", "state",  "table", "script", "safety", "history"};
 
 class Count {
   public:
@@ -76,6 +77,7 @@ class Tally {
     Apply apply() const;
 
     Count log_lines;
+    Count history_write_errors;  // rulesets that could not be written to the history
 
   private:
     std::array<std::array<Count, kStatuses>, kRequestKinds> requests_;

@@ -119,6 +119,29 @@ struct Describe {
                    return record.key + (record.value.empty() ? "" : " " + record.value);
                });
     }
+    std::string operator()(const SafetyOperation& operation) const {
+        using Order = SafetyOperation::Order;
+        switch (operation.order) {
+            case Order::confirm:
+                return "confirm";
+            case Order::give_back:
+                return "rollback";
+            case Order::lock:
+                return "lock";
+            case Order::panic_deny:
+                return "panic deny";
+            case Order::panic_pass:
+                return "panic pass";
+            case Order::panic_off:
+                return "panic off";
+        }
+        return "?";
+    }
+    std::string operator()(const HistoryOperation&) const { return "save"; }
+    std::string operator()(const RollbackOperation& operation) const {
+        return "rollback" +
+               (operation.number != 0 ? " " + std::to_string(operation.number) : std::string());
+    }
     // Whatever else there is: its kind.
     template <typename Other>
     std::string operator()(const Other& other) const {
@@ -135,7 +158,8 @@ std::string quoted(std::string_view text) {
     return "\"" + escaped + "\"";
 }
 
-// Of the users of this machine: a directory elsewhere may let us wait, and everybody with us.
+}  // namespace
+
 std::string user_name(uid_t user) {
     const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen("/etc/passwd", "re"), std::fclose);
     while (file != nullptr) {
@@ -148,10 +172,10 @@ std::string user_name(uid_t user) {
     return "?";
 }
 
-}  // namespace
-
 std::string described(const Request& request) {
     std::string text;
+    if (!request.source.empty())
+        text = (request.apply ? "apply " : "") + request.source + ":";
     std::size_t left = request.operations.size();
     for (const Operation& operation : request.operations) {
         if (needed_for(operation) == Role::read) {
@@ -160,9 +184,14 @@ std::string described(const Request& request) {
         }
         if (text.size() >= kLongestText)
             break;
-        text += (text.empty() ? "" : "; ") + std::visit(Describe(), operation.what);
+        text += (text.empty()          ? ""
+                 : text.ends_with(':') ? " "
+                                       : "; ") +
+                std::visit(Describe(), operation.what);
         --left;
     }
+    if (text.ends_with(':'))
+        text.pop_back();
     if (text.size() > kLongestText)
         text = text.substr(0, kLongestText) + "...";
     return left == 0 ? text : text + "; and " + std::to_string(left) + " more";

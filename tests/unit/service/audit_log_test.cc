@@ -128,6 +128,20 @@ TEST(DescribedTest, InTheWordsOfIpfw) {
     EXPECT_EQ(described(request_of(WriteSysctlOperation{"net.inet.ip.fw.verbose", "1"})),
               "sysctl net.inet.ip.fw.verbose=1");
     EXPECT_EQ(described(request_of(kill())), "state kill");
+    EXPECT_EQ(described(request_of(RollbackOperation{7})), "rollback 7");
+    EXPECT_EQ(described(request_of(SafetyOperation{SafetyOperation::Order::give_back})),
+              "rollback");
+    EXPECT_EQ(described(request_of(SafetyOperation{SafetyOperation::Order::panic_deny})),
+              "panic deny");
+    using Kind = HistoryOperation::Kind;
+    EXPECT_EQ(described(request_of(HistoryOperation{.kind = Kind::save})), "save");
+    EXPECT_EQ(described(request_of(HistoryOperation{.kind = Kind::list})), "");
+    Request apply = request_of(AddOperation{"1 count ip from any to any"});
+    apply.apply.emplace();
+    apply.source = "/etc/rules";
+    EXPECT_EQ(described(apply), "apply /etc/rules: add 1 count ip from any to any");
+    apply.operations.clear();
+    EXPECT_EQ(described(apply), "apply /etc/rules");
     TableOperation add;
     add.command.verb = TableCommand::Verb::add;
     add.command.table = "T";
@@ -148,7 +162,7 @@ TEST(DescribedTest, TheCorpusOfTheFuzzerHasRequests) {
         text.replace(0, 1, "{\"version\":" + std::to_string(kProtocolVersion) + ",");
         const auto request = decode_request(text);
         ASSERT_TRUE(request) << entry.path() << ": " << request.error().message;
-        if (entry.path().filename() != "list") {
+        if (entry.path().filename() != "list" && entry.path().filename() != "history") {
             EXPECT_NE(described(*request), "");
         }
         ++count;
