@@ -99,20 +99,27 @@ Capabilities excess_of(int thread, Capabilities kept) {
     return all & ~kept;
 }
 
-}  // namespace
-
-Result<Done> make_folder_for(const std::string& user, const std::string& path) {
+Result<Done> make_folder(const std::string& user, const std::string& folder, mode_t mode) {
     const passwd* entry = getpwnam(user.c_str());
     if (entry == nullptr)
         return no_such_user(user);
-    const std::string folder = path.substr(0, path.rfind('/'));
-    if (folder.empty() || geteuid() != 0 || mkdir(folder.c_str(), 0755) != 0)
+    if (folder.empty() || geteuid() != 0 || mkdir(folder.c_str(), mode) != 0)
         return Done{};  // it is there, or whoever needs it says why it is not
-    // Whoever may use a socket has to pass through it, whatever our umask is.
-    if (chmod(folder.c_str(), 0755) != 0 ||
+    if (chmod(folder.c_str(), mode) != 0 ||
         chown(folder.c_str(), entry->pw_uid, entry->pw_gid) != 0)
         return failed("cannot give the folder " + folder + " to the user " + user);
     return Done{};
+}
+
+}  // namespace
+
+Result<Done> make_folder_for(const std::string& user, const std::string& path) {
+    // Whoever may use a socket has to pass through it, whatever our umask is.
+    return make_folder(user, path.substr(0, path.rfind('/')), 0755);
+}
+
+Result<Done> make_private_folder_for(const std::string& user, const std::string& folder) {
+    return make_folder(user, folder, 0700);
 }
 
 Result<Done> become(const std::string& user, Capabilities kept) {

@@ -33,6 +33,9 @@ Result<Done> forbid_new_privileges();
 // The folder of the file `path`, for this user, if it is not there yet.
 Result<Done> make_folder_for(const std::string& user, const std::string& path);
 
+// The same for a folder that is for nobody else.
+Result<Done> make_private_folder_for(const std::string& user, const std::string& folder);
+
 // Every thread keeps these capabilities, if it has them, and no others.
 Result<Done> keep_only(Capabilities kept);
 

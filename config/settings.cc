@@ -424,6 +424,7 @@ void read_control(TableReader reader, Control& settings) {
     read_names(reader, "operate", settings.operate);
     read_names(reader, "admin", settings.admin);
     reader.path("audit_log", 4095, settings.audit_log);
+    reader.path("state_directory", 4000, settings.state_directory);
     reader.finish();
 }
 

@@ -95,6 +95,8 @@ struct Control {
     std::vector<std::string> operate;  // and zero counters, change tables, kill states
     std::vector<std::string> admin;    // and everything else
     std::string audit_log;             // a line for every change; empty: none beside our own log
+    // Of the rulesets that were accepted; empty: nothing outlives both daemons.
+    std::string state_directory = "/var/lib/sluice";
 };
 
 struct Endpoint {

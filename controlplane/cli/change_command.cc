@@ -31,7 +31,9 @@ class Parser {
                 return error_;
         const std::string verb = word();
         ++at_;
-        const bool good = verb == "apply" ? read_apply() : read_order(verb);
+        const bool good = verb == "apply"                        ? read_apply()
+                          : verb == "rollback" && has_operands() ? read_rollback()
+                                                                 : read_order(verb);
         if (!good)
             return error_;
         command_.quiet = flags_.quiet;
@@ -73,6 +75,8 @@ class Parser {
         ++at_;
         return true;
     }
+
+    bool has_operands() const { return at_ < arguments_.size(); }
 
     // Goes on to the value of an option.
     bool next_value(const char* expected) {
@@ -129,25 +133,58 @@ class Parser {
         return true;
     }
 
+    bool read_option(const std::string& option, const std::string& verb) {
+        if (option == "--if-gen")
+            return read_generation();
+        if (option == "--confirm")
+            return read_confirm();
+        if (option == "--states")
+            return read_states();
+        if (option.starts_with("--"))
+            return fail("unknown option " + quote(option) + " of " + verb +
+                        "; expected --if-gen, --confirm or --states");
+        if (!read_flags())
+            return false;
+        --at_;
+        return true;
+    }
+
+    bool read_rollback() {
+        RollbackCommand rollback;
+        for (; at_ < arguments_.size(); ++at_) {
+            const std::string text = word();
+            if (text.starts_with('-')) {
+                if (!read_option(text, "rollback"))
+                    return false;
+                continue;
+            }
+            if (rollback.number != 0)
+                return fail("found " + quote(text) + "; rollback takes one number");
+            rollback.number = number(text).value_or(0);
+            if (rollback.number == 0)
+                return fail("bad number " + quote(text) +
+                                "; expected one of those that `ipfw history` lists",
+                            ExitStatus::data);
+        }
+        if (flags_.test_only)
+            return fail("-n and rollback do not go together");
+        if (rollback.number == 0 && command_apply_.order != service::ApplyOrder())
+            return fail("missing number after rollback: its options are for `rollback N`");
+        if (rollback.number == 0) {
+            command_.what = service::SafetyOperation{Order::give_back};
+            return true;
+        }
+        rollback.order = command_apply_.order;
+        command_.what = rollback;
+        return true;
+    }
+
     bool read_apply() {
         for (; at_ < arguments_.size(); ++at_) {
             const std::string option = word();
-            if (option == "--if-gen") {
-                if (!read_generation())
+            if (option.size() > 1 && option.starts_with('-')) {
+                if (!read_option(option, "apply"))
                     return false;
-            } else if (option == "--confirm") {
-                if (!read_confirm())
-                    return false;
-            } else if (option == "--states") {
-                if (!read_states())
-                    return false;
-            } else if (is_short_flag(option)) {
-                if (!read_flags())
-                    return false;
-                --at_;
-            } else if (option.starts_with("--")) {
-                return fail("unknown option " + quote(option) +
-                            " of apply; expected --if-gen, --confirm or --states");
             } else if (!command_apply_.path.empty()) {
                 return fail("found " + quote(option) + "; apply takes one file");
             } else {

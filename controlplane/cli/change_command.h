@@ -2,7 +2,7 @@
 //
 //     apply [-fnqv] [--if-gen N] [--confirm TIME] [--states keep|flush] FILE
 //     confirm
-//     rollback
+//     rollback [[--if-gen N] [--confirm TIME] [--states keep|flush] N]
 //     lock
 //     panic deny|pass|off
 //
@@ -29,8 +29,14 @@ struct ApplyCommand {
     bool operator==(const ApplyCommand&) const = default;
 };
 
+struct RollbackCommand {
+    service::ApplyOrder order;
+    std::uint64_t number = 0;
+    bool operator==(const RollbackCommand&) const = default;
+};
+
 struct ChangeCommand {
-    std::variant<ApplyCommand, service::SafetyOperation> what;
+    std::variant<ApplyCommand, RollbackCommand, service::SafetyOperation> what;
     bool quiet = false;  // -q
     bool operator==(const ChangeCommand&) const = default;
 };

@@ -9,6 +9,7 @@
 #include "controlplane/cli/confirm.h"
 #include "controlplane/cli/cost_command.h"
 #include "controlplane/cli/diff_command.h"
+#include "controlplane/cli/history_command.h"
 #include "controlplane/cli/json_results.h"
 #include "controlplane/cli/lint_command.h"
 #include "controlplane/cli/logsum_command.h"
@@ -216,6 +217,12 @@ std::vector<service::Operation> operations_of(Piece& piece, Output& output) {
     return {};
 }
 
+unsigned milliseconds_since(std::chrono::steady_clock::time_point begin) {
+    const std::chrono::duration<double, std::milli> taken =
+        std::chrono::steady_clock::now() - begin;
+    return static_cast<unsigned>(taken.count());
+}
+
 // Reads, checks and sends a rule file; it takes effect as a whole or not at all.
 void run_file(const language::FileCommand& file, const Flags& flags,
               const std::optional<service::ApplyOrder>& apply, Output& output) {
@@ -239,6 +246,7 @@ void run_file(const language::FileCommand& file, const Flags& flags,
         return;
 
     Request request{.whole = true, .brief = flags.quiet || apply, .operations = {}, .apply = apply};
+    request.source = file.path.substr(0, service::kLongestSource);
     std::vector<Step> steps;
     for (Piece& piece : pieces.all()) {
         std::vector<service::Operation> operations = operations_of(piece, output);
@@ -260,14 +268,12 @@ void run_file(const language::FileCommand& file, const Flags& flags,
         return;
     }
     // The rules are in the file; what is there to say is what has changed.
-    const std::chrono::duration<double, std::milli> taken =
-        std::chrono::steady_clock::now() - begin;
     for (const service::OperationResult& result : response.results)
         for (const std::string& complaint : result.complaints)
             if (!flags.quiet)
                 output.complain(complaint);
     if (!flags.quiet)
-        output.out += applied_text(response, static_cast<unsigned>(taken.count()));
+        output.out += applied_text(response, milliseconds_since(begin));
 }
 
 enum class Form { text, json };
@@ -336,12 +342,27 @@ void run_change_command(const std::vector<std::string>& arguments, Output& outpu
                         apply->flags.test_only ? std::nullopt : std::optional(apply->order),
                         output);
     }
+    const auto begin = std::chrono::steady_clock::now();
     Request request;
-    request.operations.push_back(
-        {.line = 0, .forgive = false, .what = std::get<service::SafetyOperation>(command->what)});
+    if (const auto* rollback = std::get_if<RollbackCommand>(&command->what)) {
+        request.whole = true;
+        request.apply = rollback->order;
+        request.operations.push_back(
+            {.line = 0,
+             .forgive = false,
+             .what = service::RollbackOperation{.number = rollback->number}});
+    } else {
+        request.operations.push_back({.line = 0,
+                                      .forgive = false,
+                                      .what = std::get<service::SafetyOperation>(command->what)});
+    }
     Response response;
     if (!carry_out(request, response, output) || command->quiet)
         return;
+    for (const std::string& complaint : response.results.front().complaints)
+        output.complain(complaint);
+    if (response.applied)
+        output.out += applied_text(response, milliseconds_since(begin));
     for (const std::string& line : response.results.front().lines)
         output.out += line + "\n";
 }
@@ -373,6 +394,20 @@ void run_trace_command(const std::vector<std::string>& arguments, Output& output
         return;
     output.out = "-- if `prob` matches --\n" + output.out + "-- if it does not --\n";
     ask(ChanceIs::skip, output.out);
+}
+
+void run_history_command(const std::vector<std::string>& arguments, Output& output) {
+    const auto command = parse_history_command(arguments);
+    if (!command) {
+        output.complain(command.error().text());
+        output.status = command.error().status;
+        return;
+    }
+    Request request;
+    request.operations.push_back({.line = 0, .forgive = false, .what = command->operation});
+    Response response;
+    if (carry_out(request, response, output))
+        show_history(*command, response, output);
 }
 
 void run_cost_command(const std::vector<std::string>& arguments, Output& output) {
@@ -432,6 +467,10 @@ Output execute(const std::vector<std::string>& arguments) {
     }
     if (is_change_command(arguments)) {
         run_change_command(arguments, output);
+        return output;
+    }
+    if (is_history_command(arguments)) {
+        run_history_command(arguments, output);
         return output;
     }
     if (is_trace_command(arguments)) {

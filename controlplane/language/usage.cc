@@ -31,8 +31,11 @@ COMMAND
                                         dynamic rules; FILTER is host ADDR[/LEN], port N,
                                         proto P, rule N, name :NAME or age SECONDS
     show --cost [--json]                what the rules cost a packet
-    apply [--confirm TIME] [--if-gen N] [--states keep|flush] FILE | confirm | rollback
+    apply [--if-gen N] [--confirm TIME] [--states keep|flush] FILE | confirm
                                         a file becomes the ruleset, for a time or for good
+    rollback [N]                        back from what waits for confirm, or to number N
+    history [--json] | history show N [--json]
+    save [FILE]                         wait for the disk; or what runs, as a rule file
     trace [--rules FILE] PACKET         the rules that a packet meets
     lock | panic deny|pass|off          no changes any more; all IP is dropped or passes
     replay ...                          a capture file passes through a ruleset

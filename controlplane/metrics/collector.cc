@@ -311,6 +311,10 @@ std::vector<prometheus::MetricFamily> Collector::collect() {
         .add({}, there ? 1 : 0);
     add_apply(tally_.apply(), families);
     add_requests(tally_, families);
+    families
+        .counter("sluice_history_write_errors_total",
+                 "Attempts to write a ruleset to the history that failed.")
+        .add({}, tally_.history_write_errors.get());
     families.counter("sluice_log_lines_total", "Lines written to the log.")
         .add({}, tally_.log_lines.get());
     families

@@ -27,12 +27,13 @@ enum class RequestKind : std::uint8_t {
     script,
     safety,
     follow,
+    history,
     count_
 };
 inline constexpr std::size_t kRequestKinds = static_cast<std::size_t>(RequestKind::count_);
 inline constexpr std::array<std::string_view, kRequestKinds> kRequestNames = {
-    "add",    "delete", "flush", "zero",   "set",    "list",
-    "sysctl", "state",  "table", "script", "safety", "follow"};
+    "add",   "delete", "flush",  "zero",   "set",    "list",   "sysctl",
+    "state", "table",  "script", "safety", "follow", "history"};
 
 class Count {
   public:
@@ -81,6 +82,7 @@ class Tally {
     Count log_lines_left_out;  // by us; the workers count their own
     Count followers;
     Count follower_lines_lost;
+    Count history_write_errors;  // rulesets that could not be written to the history
 
   private:
     std::array<std::array<Count, kStatuses>, kRequestKinds> requests_;

@@ -110,11 +110,6 @@ struct Describe {
         return "sysctl " + operation.name + "=" + operation.value;
     }
     std::string operator()(const StateOperation&) const { return "state kill"; }
-    std::string operator()(const SafetyOperation& operation) const {
-        constexpr const char* kOrders[] = {"confirm",    "rollback",   "lock",
-                                           "panic deny", "panic pass", "panic off"};
-        return kOrders[static_cast<std::size_t>(operation.order)];
-    }
     std::string operator()(const TableOperation& operation) const {
         const language::TableCommand& command = operation.command;
         return "table " + command.table + " " + std::string(word_of(command.verb)) +
@@ -123,6 +118,29 @@ struct Describe {
                listed(command.records, [](const language::TableRecord& record) {
                    return record.key + (record.value.empty() ? "" : " " + record.value);
                });
+    }
+    std::string operator()(const SafetyOperation& operation) const {
+        using Order = SafetyOperation::Order;
+        switch (operation.order) {
+            case Order::confirm:
+                return "confirm";
+            case Order::give_back:
+                return "rollback";
+            case Order::lock:
+                return "lock";
+            case Order::panic_deny:
+                return "panic deny";
+            case Order::panic_pass:
+                return "panic pass";
+            case Order::panic_off:
+                return "panic off";
+        }
+        return "?";
+    }
+    std::string operator()(const HistoryOperation&) const { return "save"; }
+    std::string operator()(const RollbackOperation& operation) const {
+        return "rollback" +
+               (operation.number != 0 ? " " + std::to_string(operation.number) : std::string());
     }
     // Whatever else there is: its kind.
     template <typename Other>
@@ -140,7 +158,8 @@ std::string quoted(std::string_view text) {
     return "\"" + escaped + "\"";
 }
 
-// Of the users of this machine: a directory elsewhere may let us wait, and everybody with us.
+}  // namespace
+
 std::string user_name(uid_t user) {
     const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen("/etc/passwd", "re"), std::fclose);
     while (file != nullptr) {
@@ -153,12 +172,15 @@ std::string user_name(uid_t user) {
     return "?";
 }
 
-}  // namespace
-
 std::string described(const Request& request) {
-    std::string text = request.apply ? "apply" : "";
+    const bool rolls_back =
+        !request.operations.empty() &&
+        std::holds_alternative<RollbackOperation>(request.operations.front().what);
+    std::string text = request.apply && !rolls_back ? "apply" : "";
     if (request.apply && request.apply->confirm_s != 0)
         text += " --confirm " + std::to_string(request.apply->confirm_s) + "s";
+    if (!request.source.empty())
+        text += (text.empty() ? "" : " ") + request.source + ":";
     std::size_t left = request.operations.size();
     for (const Operation& operation : request.operations) {
         if (needed_for(operation) == Role::read) {
@@ -167,9 +189,14 @@ std::string described(const Request& request) {
         }
         if (text.size() >= kLongestText)
             break;
-        text += (text.empty() ? "" : "; ") + std::visit(Describe(), operation.what);
+        text += (text.empty()          ? ""
+                 : text.ends_with(':') ? " "
+                                       : "; ") +
+                std::visit(Describe(), operation.what);
         --left;
     }
+    if (text.ends_with(':'))
+        text.pop_back();
     if (text.size() > kLongestText)
         text = text.substr(0, kLongestText) + "...";
     return left == 0 ? text : text + "; and " + std::to_string(left) + " more";

@@ -24,6 +24,10 @@ inline constexpr std::size_t kLongestText = 400;
 // In the words of ipfw, as far as kLongestText.
 std::string described(const Request& request);
 
+// Of the users of this machine: a directory elsewhere may let us wait, and everybody with us. `?`:
+// there is none.
+std::string user_name(uid_t user);
+
 class AuditLog {
   public:
     using Report = std::function<void(const std::string& line)>;

@@ -98,6 +98,10 @@ Result<Done> confine_before_start(const config::Settings& settings) {
         return Done{};
     if (auto made = make_folder_for(user, settings.controlplane.control_socket); !made)
         return made;
+    const std::string& state = settings.control.state_directory;
+    if (!state.empty())
+        if (auto made = make_private_folder_for(user, state); !made)
+            return made;
     return become(user, 0);
 }
 

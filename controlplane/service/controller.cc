@@ -87,7 +87,13 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
       ruleset_(options.default_accept),
       default_accept_(options.default_accept),
       observation_(options.observation),
-      size_interval_(options.size_interval) {
+      size_interval_(options.size_interval),
+      history_(options.history) {
+    if (history_ == nullptr)
+        return;
+    // Generations are not used twice, by whatever data plane.
+    last_offered_ = history_->newest_generation();
+    history_->set_entries([this] { return table_entries(); });
     link_.set_answer_timeout(options.answer_timeout);
     log_writer_.show_to([this](const log::LogEntry& entry) { live_log_.take(entry); });
 }
@@ -131,6 +137,7 @@ void Controller::on_up(DataplaneGreeting greeting) {
               .dpdk_version = hello.dpdk_version};
     limiter_ = log::LogLimiter(memory_.annotations());
     interface_names_ = std::move(greeting.interface_names);
+    entries_failed_ = false;
     // A control plane that has just started says how many were lost before it came.
     if (restarted)
         lost_lines_ = 0;
@@ -161,6 +168,7 @@ void Controller::on_up(DataplaneGreeting greeting) {
                 std::to_string(ruleset_.size() + 1) + " rules, generation " +
                 std::to_string(generation_) + ", has been taken over");
         report_small_table();
+        compare_with_history();
         // The settings may have changed since then.
         if (ruleset_.default_accept() != default_accept_ && !locked_ && !reverts_at_) {
             ruleset_.set_default_accept(default_accept_);
@@ -169,6 +177,12 @@ void Controller::on_up(DataplaneGreeting greeting) {
         return next_change();
     }
     foreign_.reset();
+    if (!greeted_ && history_ != nullptr && ruleset_.renumber(hello.slot_capacity)) {
+        report_("connected to sluice-dataplane, which has no ruleset");
+        take_tables();
+        boots_below_ = UINT64_MAX;
+        return boot();
+    }
     if (restarted)
         give_up_unconfirmed();
     const bool in_step = greeted_ && !restarted && hello.generation == generation_;
@@ -249,11 +263,13 @@ void Controller::on_down(const std::string& reason, bool was_up) {
     if (tabling_)
         refuse(std::exchange(tabling_, std::nullopt)->reply, " while it changed tables");
     imaging_ = restoring_ = false;
+    entries_known();
     next_change();
 }
 
 // Gives the data plane our ruleset as it is.
 void Controller::push() {
+    author_ = {.user = "sluice", .did = "given to sluice-dataplane again", .whole = true};
     const Result<Done> offered = offer({.ruleset = ruleset_,
                                         .generation = 0,
                                         .clear = {},
@@ -274,6 +290,7 @@ void Controller::remove_expired() {
     std::vector<ruleset::RulePointer> expired = without.remove_expired(clock_s_());
     if (expired.empty())
         return;
+    author_ = {.user = "sluice", .did = "rules that have expired"};
     const Result<Done> offered = offer({.ruleset = std::move(without),
                                         .generation = 0,
                                         .clear = {},
@@ -287,7 +304,7 @@ void Controller::remove_expired() {
 
 // ---- Requests ----------------------------------------------------------------------------------
 
-void Controller::submit(Request request, Reply reply) {
+void Controller::submit(Request request, Reply reply, Author author) {
     const bool changes = request.apply || std::any_of(request.operations.begin(),
                                                       request.operations.end(), changes_something);
     // What runs is not what we know: to show our rules would be a lie.
@@ -296,11 +313,13 @@ void Controller::submit(Request request, Reply reply) {
     const bool asks =
         states_wanted(request) || trace_in(request) != nullptr ||
         std::any_of(request.operations.begin(), request.operations.end(), asks_for_tables);
-    if (!changes && !(link_.up() && asks))
-        return begin({std::move(request), std::move(reply)});
+    // While a data plane gets its first ruleset there is none that could be shown.
+    const bool boots = boots_below_ != 0;
+    if (!changes && !(link_.up() && (asks || boots)))
+        return begin({std::move(request), std::move(reply), std::move(author)});
     if (waiting_.size() >= kMaximumWaiting)
         return reply(refused({ExitStatus::unavailable, "too many changes are waiting"}));
-    waiting_.push_back({std::move(request), std::move(reply)});
+    waiting_.push_back({std::move(request), std::move(reply), std::move(author)});
     next_change();
 }
 
@@ -314,7 +333,8 @@ void Controller::next_change() {
             });
         begin(std::move(next));
     }
-    if (!busy() && link_.up() && !foreign_ && greeted_ && mirror_.wants_image(ruleset_.tables()))
+    if (!asked() && link_.up() && !foreign_ && greeted_ &&
+        (wants_entries_ || mirror_.wants_image(ruleset_.tables())))
         ask_for_image();
 }
 
@@ -326,8 +346,20 @@ void Controller::begin(Change next) {
             return next.reply(refused(*reason));
     if (const std::optional<Error> reason = forbidden(next.request))
         return next.reply(refused(*reason));
-    if (!operations.empty() && std::holds_alternative<SafetyOperation>(operations.front().what))
-        return give_order(std::move(next));
+    if (!operations.empty()) {
+        const auto& first = operations.front().what;
+        if (const auto* safety = std::get_if<SafetyOperation>(&first)) {
+            if (safety->order == SafetyOperation::Order::give_back && !reverts_at_)
+                return roll_back(std::move(next), 0);
+            return give_order(std::move(next));
+        }
+        if (std::holds_alternative<HistoryOperation>(first))
+            return answer_about_history(std::move(next));
+        if (const auto* rollback = std::get_if<RollbackOperation>(&first))
+            return roll_back(std::move(next), rollback->number);
+    }
+    if (next.request.apply || std::any_of(operations.begin(), operations.end(), changes_something))
+        author_ = next.author;
     if (const TraceOperation* trace = trace_in(next.request))
         return ask_for_trace(next, *trace);
     const std::optional<WantedStates> wanted = states_wanted(next.request);
@@ -392,7 +424,11 @@ std::optional<Error> Controller::cannot_change() const {
 void Controller::change(const Request& request, const Reply& reply, const StatesAnswer& states) {
     Result<ScriptOutcome, ScriptError> outcome = run_script(
         request, ruleset_, [this](std::uint32_t slot) { return memory_.totals(slot); },
-        {.facts = state_facts(), .records = states.records, .count = states.count, .cost = cost_});
+        // What a boot cannot have for want of memory is told, and no reason to have no rules.
+        {.facts = boots_below_ == 0 ? state_facts() : ruleset::StateFacts(),
+         .records = states.records,
+         .count = states.count,
+         .cost = cost_});
     if (!outcome)
         return reply(refused(outcome.error().error, outcome.error().line));
     std::optional<ApplyReport> report;
@@ -444,10 +480,13 @@ void Controller::on_tables(Result<TableReply> answer) {
         return next_change();
     }
     if (std::exchange(imaging_, false)) {
+        image_s_ = clock_s_();
+        entries_failed_ = !answer;
         if (answer)
             mirror_.take_image(std::move(*answer));
         else
             report_("sluice-dataplane does not tell its tables: " + answer.error().message);
+        entries_known();
         return next_change();
     }
     if (std::exchange(restoring_, false)) {
@@ -475,8 +514,10 @@ void Controller::tables_changed(Tabling work, const TableReply& reply) {
     if (!outcome.changed) {
         if (!failed) {
             ruleset_.tables() = outcome.ruleset.tables();
-            if (outcome.tables.changes_something())
+            if (outcome.tables.changes_something()) {
                 mirror_.remember(std::move(work.batch), changes);
+                keep_tables();
+            }
         }
         clear(outcome.clear);
         return finish(std::move(outcome.results), std::move(outcome.kills), work.reply);
@@ -589,6 +630,7 @@ void Controller::on_answered(const Result<contract::Accepted>& answer) {
     }
     if (!done.table_batch.empty())
         mirror_.remember(std::move(done.table_batch), done.table_changes);
+    keep_history();
     clear(done.clear);
     for (const ruleset::RulePointer& rule : done.expired)
         log_writer_.note(
@@ -662,66 +704,7 @@ void Controller::clear(const std::vector<ClearOrder>& orders) {
     }
 }
 
-// ---- For those who only look --------------------------------------------------------------------
-
-void Controller::show() const {
-    if (observation_ == nullptr)
-        return;
-    auto view = std::make_unique<metrics::View>(ruleset_);
-    view->generation = generation_;
-    if (link_.up())
-        view->dataplane = facts_;
-    view->foreign = foreign_.has_value();
-    view->cost = cost_;
-    view->panic = panic_;
-    view->locked = locked_;
-    view->waits_for_confirmation = reverts_at_.has_value();
-    view->counters = memory_.counters();
-    view->tables = table_sizes_;
-    observation_->board.publish(std::move(view));
-}
-
-void Controller::tell_applied(metrics::Tally::Outcome outcome) {
-    if (observation_ == nullptr)
-        return;
-    const std::chrono::duration<double> taken = EventLoop::Clock::now() - offer_began_;
-    observation_->tally.apply(outcome, taken.count(), static_cast<double>(clock_s_()));
-}
-
-// How many entries tables have only the data plane knows. While something else is under way the
-// next time will do.
-void Controller::ask_for_sizes() {
-    if (busy() || !link_.up() || foreign_)
-        return;
-    const std::vector<contract::TableDescriptor> tables = ruleset_.tables().all();
-    if (tables.empty()) {
-        if (!std::exchange(table_sizes_, {}).empty())
-            show();
-        return;
-    }
-    std::vector<contract::TableChange> questions;
-    for (const contract::TableDescriptor& table : tables)
-        questions.push_back({.verb = contract::TableVerb::info,
-                             .flags = contract::table_change_flag::count_alone,
-                             .table = table.id,
-                             .key = {}});
-    if (link_.change_tables(batch_bytes(questions, {}, {}), questions.size(),
-                            contract::TablesMode::skip))
-        sizing_ = tables;
-}
-
-void Controller::take_sizes(const Result<TableReply>& answer) {
-    const std::vector<contract::TableDescriptor> tables =
-        std::move(*std::exchange(sizing_, std::nullopt));
-    table_sizes_.clear();
-    if (!answer)
-        return;
-    const TableAnswer sizes = answer->answer();
-    for (std::size_t i = 0; i < tables.size(); ++i)
-        if (sizes.results[i].status == contract::TableStatus::done)
-            table_sizes_.push_back(
-                {.name = ruleset::table_name(tables[i]), .entries = sizes.results[i].count});
-}
+// ---- Answers ------------------------------------------------------------------------------------
 
 Response Controller::ready(std::vector<OperationResult> results) const {
     Response response;

@@ -11,8 +11,9 @@
 // data plane that was restarted gets the contents back (table_mirror.h) before the rules.
 // Start. At the first greeting the data plane may be running already: its snapshot holds numbers,
 // sets, slots, limits and text of all rules, and they become ours, so that a control plane that
-// crashed comes back with the same rules and the counters go on. If it runs nothing it gets what we
-// have. After that our ruleset counts: a data plane that was restarted gets it anew.
+// crashed comes back with the same rules and the counters go on; they are compared with the newest
+// of the history. If it runs nothing it gets the newest of the history, or, if there is none, the
+// default rule. After that our ruleset counts: a data plane that was restarted gets it anew.
 // Time. A rule whose time is over is removed within a second, by a change of our own, and the log
 // says so; the data plane has stopped to match it by itself.
 // Failure. No data plane: changes are refused with a sentence that says so, reads work. A data
@@ -33,6 +34,7 @@
 #include "controlplane/metrics/view.h"
 #include "controlplane/ruleset/ruleset.h"
 #include "controlplane/service/dataplane_link.h"
+#include "controlplane/service/history_keeper.h"
 #include "controlplane/service/live_log.h"
 #include "controlplane/service/protocol.h"
 #include "controlplane/service/script.h"
@@ -55,6 +57,7 @@ struct ControllerOptions {
     std::uint64_t (*clock_s)() = wall_clock_s;       // since 1970; tests have a clock of their own
     std::chrono::milliseconds size_interval{5'000};  // how often tables are asked for their sizes
     Observation* observation = nullptr;              // outlives the controller; none: nobody looks
+    HistoryKeeper* history = nullptr;                // the same; none: nothing is kept
 };
 
 class Controller {
@@ -70,7 +73,7 @@ class Controller {
     Controller& operator=(const Controller&) = delete;
 
     void start();
-    void submit(Request request, Reply reply);
+    void submit(Request request, Reply reply, Author author = {});
     // Answers, and then sends what is asked for until the client goes.
     void follow(const FollowOperation& operation, std::shared_ptr<Stream> stream,
                 const Reply& reply);
@@ -85,6 +88,7 @@ class Controller {
     struct Change {
         Request request;
         Reply reply;
+        Author author = {};
     };
     // What was offered and is not answered yet. Without a reply: our own push.
     struct Pending {
@@ -135,7 +139,9 @@ class Controller {
     void ask_for_trace(Change next, const TraceOperation& operation);
     void on_traced(const Result<TraceAnswer>& answer);
     void on_killed(const Result<std::uint64_t>& answer);
-    bool busy() const {
+    bool busy() const { return asked() || rolling_back_; }
+    // The data plane owes an answer.
+    bool asked() const {
         return pending_ || ordering_ || asking_ || killing_ || tabling_ || imaging_ || restoring_ ||
                sizing_ || tracing_;
     }
@@ -167,6 +173,20 @@ class Controller {
     void give_order(Change next);
     void on_ordered(const Result<Done>& answer);
     void give_up_unconfirmed();
+    // controller_history.cc: what was accepted, and what comes back
+    void boot();
+    void booted(const history::Entry& entry, const Response& response);
+    void compare_with_history();
+    void keep_history();
+    void keep_tables();
+    void answer_about_history(Change next);
+    void answer_history(const Change& next, const HistoryOperation& operation,
+                        const Result<Done>& written);
+    void roll_back(Change next, std::uint64_t number);
+    void bring_back(Change next, std::uint64_t number);
+    bool knows_entries() const;
+    std::optional<ruleset::EntryWriter> table_entries();
+    void entries_known();
     void on_returned(const contract::Returned& returned, int snapshot);
 
     Response ready(std::vector<OperationResult> results) const;
@@ -225,6 +245,17 @@ class Controller {
     bool imaging_ = false;    // the contents of all tables have been asked for
     bool restoring_ = false;  // they are being given to a data plane that has just started
     TableMirror mirror_;
+
+    HistoryKeeper* history_;
+    Author author_;                      // of the change that is under way
+    std::optional<Author> unconfirmed_;  // of the ruleset that waits for its confirmation
+    std::uint64_t boots_below_ = 0;      // while a data plane gets its first ruleset; else 0
+    bool went_back_ = false;             // the data plane, unasked; nothing was changed since
+    bool rolling_back_ = false;          // what is due is being written first
+    bool wants_entries_ = false;         // of the tables, for the history
+    bool entries_failed_ = false;        // the data plane does not tell them
+    std::uint64_t image_s_ = 0;          // when it did
+    std::vector<Change> texts_;          // that are asked for
     std::deque<Change> waiting_;
 };
 

@@ -48,7 +48,8 @@ void Controller::take_condition(const contract::Hello& hello) {
     reverts_at_.reset();
     if (hello.confirm_ms != 0)
         reverts_at_ = EventLoop::Clock::now() + milliseconds(hello.confirm_ms);
-    if (hello.returned_from != 0)
+    went_back_ = hello.returned_from != 0;
+    if (went_back_)
         report_(returned_sentence(hello.returned_from, hello.generation));
 }
 
@@ -147,6 +148,9 @@ void Controller::on_ordered(const Result<Done>& answer) {
             reverts_at_.reset();
             predecessor_.reset();
             ruleset_.published();
+            author_ = unconfirmed_.value_or(done.author);
+            author_.whole = true;
+            keep_history();
             sentence = generation + " is confirmed";
             break;
         case Order::give_back:  // `Returned` came before this answer
@@ -192,6 +196,7 @@ void Controller::give_up_unconfirmed() {
 void Controller::on_returned(const contract::Returned& returned, int snapshot) {
     reverts_at_.reset();
     predecessor_.reset();
+    went_back_ = true;
     contract::Hello hello;
     hello.generation = returned.generation;
     hello.slot_capacity = slot_capacity_;
@@ -205,6 +210,7 @@ void Controller::on_returned(const contract::Returned& returned, int snapshot) {
     }
     ruleset_.tables() = std::move(tables);
     generation_ = returned.generation;
+    keep_tables();
     take_cost(returned.cost);
 }
 

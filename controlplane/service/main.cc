@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -26,6 +27,7 @@
 #include "controlplane/service/control_server.h"
 #include "controlplane/service/controller.h"
 #include "controlplane/service/event_loop.h"
+#include "controlplane/service/history_keeper.h"
 #include "controlplane/service/request_kind.h"
 #include "controlplane/service/roles.h"
 
@@ -84,6 +86,8 @@ service::AuditLog make_audit_log(const config::Control& settings) {
                                          : log::make_file_sink(settings.audit_log, report));
 }
 
+constexpr std::chrono::seconds kLastWrite{3};
+
 int serve(const config::Settings& settings) {
     Result<UniqueFd> signals = signal_descriptor();
     if (!signals)
@@ -94,10 +98,21 @@ int serve(const config::Settings& settings) {
     service::EventLoop& loop = **created;
     log::LogWriter log_writer = make_log_writer(settings.controlplane);
     service::Observation observation;
+    std::unique_ptr<service::HistoryKeeper> history;
+    if (const std::string& folder = settings.control.state_directory; !folder.empty()) {
+        auto opened = service::HistoryKeeper::open(
+            loop, history::folder_at(folder + "/history"),
+            {.clock_s = service::wall_clock_s, .failures = &observation.tally.history_write_errors},
+            report);
+        if (!opened)
+            return fail(opened.error());
+        history = std::move(*opened);
+    }
     service::Controller controller(loop,
                                    {.dataplane_socket = settings.dataplane.socket,
                                     .default_accept = settings.controlplane.default_accept,
-                                    .observation = &observation},
+                                    .observation = &observation,
+                                    .history = history.get()},
                                    log_writer, report);
     const metrics::CollectorOptions shown{.rules = settings.metrics.rules,
                                           .version = SLUICE_VERSION};
@@ -128,7 +143,13 @@ int serve(const config::Settings& settings) {
                 return counted(controller.told({status.json()}));
             auto recorded =
                 audit_log.recorded(request, peer, controller.generation(), std::move(counted));
-            controller.submit(std::move(request), std::move(recorded));
+            service::Author author{.uid = peer.user,
+                                   .user = {},
+                                   .did = log::printable(service::described(request)),
+                                   .whole = request.whole};
+            if (peer.role == service::Role::admin)
+                author.user = service::user_name(peer.user);
+            controller.submit(std::move(request), std::move(recorded), std::move(author));
         });
     if (!server)
         return fail(server.error());
@@ -140,12 +161,19 @@ int serve(const config::Settings& settings) {
         web = std::move(*listening);
     }
 
+    // What was accepted last goes to the disk first, unless that keeps us.
+    const auto end = [&] {
+        if (history == nullptr)
+            return loop.stop();
+        loop.after(kLastWrite, [&] { loop.stop(); });
+        history->finish([&](const Result<Done>&) { loop.stop(); });
+    };
     const int fd = signals->get();
     loop.watch(fd, EPOLLIN, [&](std::uint32_t) {
         signalfd_siginfo info{};
         while (read(fd, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
             if (info.ssi_signo != SIGHUP) {
-                loop.stop();
+                end();
                 continue;
             }
             log_writer.reopen();

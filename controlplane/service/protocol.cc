@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "controlplane/service/follow_json.h"
+#include "controlplane/service/history_json.h"
 #include "controlplane/service/json_reader.h"
 #include "dataplane/contract/table.h"
 
@@ -112,6 +113,15 @@ struct OperationWriter {
     void operator()(const SafetyOperation& safety) const {
         object["do"] = "safety";
         object["order"] = static_cast<unsigned>(safety.order);
+    }
+    void operator()(const HistoryOperation& history) const {
+        object["do"] = "history";
+        object["kind"] = static_cast<unsigned>(history.kind);
+        object["number"] = history.number;
+    }
+    void operator()(const RollbackOperation& rollback) const {
+        object["do"] = "rollback";
+        object["number"] = rollback.number;
     }
     void operator()(const ReadSysctlOperation& read) const {
         object["do"] = "read";
@@ -375,6 +385,13 @@ Operation read_operation(const json& value, std::string_view& rules, std::string
         operation.what = read_follow(in);
     } else if (verb == "status") {
         operation.what = StatusOperation{};
+    } else if (verb == "history") {
+        using Kind = HistoryOperation::Kind;
+        const auto kLast = static_cast<std::uint64_t>(Kind::save);
+        operation.what = HistoryOperation{.kind = static_cast<Kind>(in.number("kind", kLast)),
+                                          .number = in.number("number", kMaximum64)};
+    } else if (verb == "rollback") {
+        operation.what = RollbackOperation{.number = in.number("number", kMaximum64)};
     } else if (verb == "read") {
         operation.what = ReadSysctlOperation{in.strings("names")};
     } else if (verb == "write") {
@@ -531,6 +548,8 @@ OperationResult read_result(const json& value, std::string& problem) {
         result.state_count = in.number("state_count", kMaximum64);
     if (in.field("disabled_sets") != nullptr)
         result.disabled_sets = static_cast<std::uint32_t>(in.number("disabled_sets", kMaximum32));
+    in.each("history",
+            [&](const json& e) { result.history.push_back(read_history_entry(e, problem)); });
     if (const json* cost = in.field("cost"); cost != nullptr)
         result.cost = read_cost(*cost, problem);
     return result;
@@ -588,6 +607,8 @@ json result_json(const OperationResult& result) {
         object["state_count"] = *result.state_count;
     if (result.disabled_sets)
         object["disabled_sets"] = *result.disabled_sets;
+    if (!result.history.empty())
+        object["history"] = history_json(result.history);
     if (result.cost)
         object["cost"] = cost_json(*result.cost);
     if (!result.sysctls.empty()) {
@@ -643,6 +664,7 @@ bool changes_something(const Operation& operation) {
            !std::holds_alternative<TraceOperation>(operation.what) &&
            !std::holds_alternative<FollowOperation>(operation.what) &&
            !std::holds_alternative<StatusOperation>(operation.what) &&
+           !std::holds_alternative<HistoryOperation>(operation.what) &&
            !std::holds_alternative<ReadSysctlOperation>(operation.what);
 }
 
@@ -678,6 +700,8 @@ std::string encode(const Request& request) {
                    {"operations", std::move(operations)}};
     if (request.apply)
         object["apply"] = apply_json(*request.apply);
+    if (!request.source.empty())
+        object["source"] = request.source;
     std::string message = dumped(object);
     return rules.empty() ? message : std::move(message) + kBehindJson + rules;
 }
@@ -709,6 +733,9 @@ Result<Request> decode_request(std::string_view text) {
     Request request;
     request.whole = in.boolean("whole");
     request.brief = in.boolean("brief");
+    request.source = in.string("source");
+    if (request.source.size() > kLongestSourceTaken)
+        in.fail("source");
     if (const json* apply = in.field("apply"); apply != nullptr)
         request.apply = read_apply(*apply, problem);
     in.each("operations", [&](const json& e) {
@@ -725,12 +752,19 @@ Result<Request> decode_request(std::string_view text) {
             return (states != nullptr && states->kind != StateOperation::Kind::kill) ||
                    std::holds_alternative<ShowCostOperation>(operation.what) ||
                    std::holds_alternative<SafetyOperation>(operation.what) ||
+                   std::holds_alternative<HistoryOperation>(operation.what) ||
+                   std::holds_alternative<RollbackOperation>(operation.what) ||
                    std::holds_alternative<TraceOperation>(operation.what) ||
                    std::holds_alternative<FollowOperation>(operation.what) ||
                    std::holds_alternative<StatusOperation>(operation.what);
         });
     if (picks && request.operations.size() > 1)
         in.fail("an operation that must stand alone and does not");
+    const bool rolls_back =
+        !request.operations.empty() &&
+        std::holds_alternative<RollbackOperation>(request.operations.front().what);
+    if (rolls_back && !request.apply)
+        in.fail("a rollback that is no apply");
     if (!problem.empty())
         return malformed_message(problem);
     return request;

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "common/result.h"
+#include "controlplane/history/entry.h"
 #include "controlplane/language/command.h"
 #include "controlplane/language/names.h"
 #include "controlplane/ruleset/listing.h"
@@ -103,11 +104,29 @@ struct StateOperation {
     bool operator==(const StateOperation&) const = default;
 };
 
+// The rulesets that were accepted, and the one that runs: alone in a request.
+struct HistoryOperation {
+    enum class Kind : std::uint8_t {
+        list,     // all that there are
+        show,     // the text of one
+        running,  // the text of what runs
+        save,     // what runs is written, and the answer comes when it is there
+    } kind = Kind::list;
+    std::uint64_t number = 0;  // show
+    bool operator==(const HistoryOperation&) const = default;
+};
+
+// A ruleset of the history becomes the ruleset: alone, in a request that is an apply.
+struct RollbackOperation {
+    std::uint64_t number = 0;
+    bool operator==(const RollbackOperation&) const = default;
+};
+
 // What the data plane does by itself, whatever the rules are; alone in a request.
 struct SafetyOperation {
     enum class Order : std::uint8_t {
         confirm,     // the ruleset that waits for it stays
-        give_back,   // that ruleset goes at once
+        give_back,   // that ruleset goes at once; if none waits, the one before comes back
         lock,        // nothing is changed any more until the data plane is restarted
         panic_deny,  // all is dropped
         panic_pass,  // all passes
@@ -145,7 +164,8 @@ struct Operation {
                  language::ZeroCommand, language::SetEnableCommand, language::SetMoveCommand,
                  language::SetSwapCommand, ListOperation, ShowSetsOperation, ShowCostOperation,
                  TraceOperation, ReadSysctlOperation, WriteSysctlOperation, StateOperation,
-                 TableOperation, SafetyOperation, FollowOperation, StatusOperation>
+                 TableOperation, SafetyOperation, FollowOperation, StatusOperation,
+                 HistoryOperation, RollbackOperation>
         what;
     bool operator==(const Operation&) const = default;
 };
@@ -174,8 +194,14 @@ struct Request {
     bool brief = false;  // rules that are added need not be told in the results
     std::vector<Operation> operations;
     std::optional<ApplyOrder> apply = {};
+    std::string source = {};  // the rule file, in the words of the client; for the history
     bool operator==(const Request&) const = default;
 };
+
+// How much of the name of a rule file is told, and taken, which may be longer: bytes that are no
+// UTF-8 have become others on the way.
+inline constexpr std::size_t kLongestSource = 256;
+inline constexpr std::size_t kLongestSourceTaken = 4 * kLongestSource;
 
 // False: the operation only reads.
 bool changes_something(const Operation& operation);
@@ -202,6 +228,7 @@ struct OperationResult {
     std::optional<std::uint64_t> state_count;    // counted or killed, without parents
     std::optional<std::uint32_t> disabled_sets;  // ShowSetsOperation; bit N: set N
     std::optional<contract::RulesetCost> cost;   // ShowCostOperation
+    std::vector<history::Entry> history;         // HistoryOperation: list, save
     bool operator==(const OperationResult&) const = default;
 };
 

@@ -25,6 +25,8 @@ struct KindOf {
     RequestKind operator()(const WriteSysctlOperation&) const { return RequestKind::sysctl; }
     RequestKind operator()(const StateOperation&) const { return RequestKind::state; }
     RequestKind operator()(const SafetyOperation&) const { return RequestKind::safety; }
+    RequestKind operator()(const HistoryOperation&) const { return RequestKind::history; }
+    RequestKind operator()(const RollbackOperation&) const { return RequestKind::script; }
     RequestKind operator()(const TableOperation&) const { return RequestKind::table; }
 };
 

@@ -20,6 +20,10 @@ bool is_for_operators(const Operation& operation) {
 }  // namespace
 
 Role needed_for(const Operation& operation) {
+    // Nothing that runs changes, but what the appliance boots with.
+    const auto* history = std::get_if<HistoryOperation>(&operation.what);
+    if (history != nullptr && history->kind == HistoryOperation::Kind::save)
+        return Role::admin;
     if (!changes_something(operation))
         return Role::read;
     return is_for_operators(operation) ? Role::operate : Role::admin;

@@ -269,6 +269,14 @@ class Script {
         return Error{ExitStatus::unavailable, "there is no data plane that could be told"};
     }
 
+    // The controller answers these itself.
+    Result<OperationResult> operator()(const HistoryOperation&) {
+        return Error{ExitStatus::unavailable, "there is no history"};
+    }
+    Result<OperationResult> operator()(const RollbackOperation&) {
+        return Error{ExitStatus::unavailable, "there is no history"};
+    }
+
     Result<OperationResult> operator()(const ReadSysctlOperation& read) {
         OperationResult result;
         const auto facts = outcome_.ruleset.sysctl_facts(states_.facts);

@@ -128,6 +128,21 @@ void TableMirror::take_image(TableReply reply) {
     changes_ = 0;
 }
 
+void TableMirror::each_entry(
+    std::uint32_t table,
+    const std::function<void(const contract::TableEntry&, const TableValue&)>& take) const {
+    if (!image_)
+        return;
+    const TableAnswer image = image_->answer();
+    for (std::size_t i = 0; i < image_tables_.size(); ++i) {
+        if (image_tables_[i].id != table)
+            continue;
+        const contract::TableResult& result = image.results[i];
+        for (std::size_t entry = result.first; entry < result.first + result.entries; ++entry)
+            take(image.entries[entry], image.values[image.entries[entry].value]);
+    }
+}
+
 TableMirror::Restoration TableMirror::restoration(const ruleset::TableCatalogue& tables) const {
     Parts parts;
     if (!complete_)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -25,6 +26,14 @@ class TableMirror {
     // Nothing is known of the contents any more.
     void forget();
     void remember(std::vector<std::byte> batch, std::size_t changes);
+
+    // The image has all that was done.
+    bool is_fresh() const { return complete_ && changes_ == 0; }
+    std::size_t entries() const { return image_ ? image_->answer().entries.size() : 0; }
+    // Calls `take` with each entry of the table, and the value that it has.
+    void each_entry(std::uint32_t table,
+                    const std::function<void(const contract::TableEntry&,
+                                             const contract::TableValue&)>& take) const;
 
     bool wants_image(const ruleset::TableCatalogue& tables) const;
     // The question for it, a batch of one change for each table.

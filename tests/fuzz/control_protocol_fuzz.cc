@@ -64,8 +64,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::string line;
     service::AuditLog audit([&line](const std::string& text) { line = text; }, nullptr);
     audit.recorded(*request, {}, 0, [](const service::Response&) {})({});
-    const bool changes = std::any_of(request->operations.begin(), request->operations.end(),
-                                     service::changes_something);
+    const auto saves = [](const service::Operation& operation) {
+        const auto* history = std::get_if<service::HistoryOperation>(&operation.what);
+        return history != nullptr && history->kind == service::HistoryOperation::Kind::save;
+    };
+    const bool changes =
+        request->apply || std::any_of(request->operations.begin(), request->operations.end(),
+                                      [&](const service::Operation& operation) {
+                                          return service::changes_something(operation) ||
+                                                 saves(operation);
+                                      });
     if (changes != (service::needed_for(*request) > service::Role::read) ||
         line.empty() == changes || line.size() > 6 * service::kLongestText ||
         line.find_first_of("\n\x1b") != std::string::npos)

@@ -117,7 +117,7 @@ class Appliance:
             "controlplane": {"control_socket": self.control_socket, "log_file": self.log_file,
                              "syslog": False, **controlplane},
             "metrics": metrics,
-            "control": control,
+            "control": {"state_directory": self.directory / "state", **control},
         }
         lines = []
         for name, keys in sections.items():

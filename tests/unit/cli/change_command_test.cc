@@ -51,6 +51,26 @@ TEST(ChangeCommand, OrdersAreRead) {
     EXPECT_EQ(order_of({"panic", "off"}), Order::panic_off);
 }
 
+TEST(ChangeCommand, RollbackTakesANumberAndWhatApplyTakes) {
+    const auto rollback_of = [](const Words& words) {
+        const auto command = parse_change_command(words);
+        EXPECT_TRUE(command) << command.error().text();
+        return std::get<RollbackCommand>(command->what);
+    };
+    EXPECT_EQ(rollback_of({"rollback", "17"}).number, 17u);
+    EXPECT_EQ(rollback_of({"rollback", "17"}).order, service::ApplyOrder());
+    EXPECT_TRUE(parse_change_command(Words{"-q", "rollback", "17"})->quiet);
+    EXPECT_TRUE(parse_change_command(Words{"rollback", "17", "-q"})->quiet);
+    EXPECT_TRUE(std::holds_alternative<service::SafetyOperation>(
+        parse_change_command(Words{"rollback", "-q"})->what));
+    const RollbackCommand full =
+        rollback_of({"rollback", "--if-gen", "42", "17", "--confirm", "5m", "--states", "keep"});
+    EXPECT_EQ(full.number, 17u);
+    EXPECT_EQ(full.order,
+              (service::ApplyOrder{
+                  .if_generation = 42, .confirm_s = 300, .states = service::KeptStates::all}));
+}
+
 TEST(ChangeCommand, WhatIsWrongIsRefusedWithItsStatus) {
     const struct {
         Words words;
@@ -70,6 +90,13 @@ TEST(ChangeCommand, WhatIsWrongIsRefusedWithItsStatus) {
         {{"apply", "a", "--states", "recheck"}, ExitStatus::unavailable},
         {{"-n", "apply", "a", "--confirm", "1m"}, ExitStatus::usage},
         {{"panic"}, ExitStatus::usage},
+        {{"rollback", "x"}, ExitStatus::data},
+        {{"rollback", "0"}, ExitStatus::data},
+        {{"rollback", "1", "2"}, ExitStatus::usage},
+        {{"rollback", "--force", "2"}, ExitStatus::usage},
+        {{"rollback", "--confirm", "1m"}, ExitStatus::usage},
+        {{"-n", "rollback"}, ExitStatus::usage},
+        {{"-n", "rollback", "1"}, ExitStatus::usage},
         {{"panic", "maybe"}, ExitStatus::usage},
         {{"lock", "door"}, ExitStatus::usage},
         {{"-n", "lock"}, ExitStatus::usage},

@@ -128,6 +128,16 @@ TEST(DescribedTest, InTheWordsOfIpfw) {
     EXPECT_EQ(described(request_of(WriteSysctlOperation{"net.inet.ip.fw.verbose", "1"})),
               "sysctl net.inet.ip.fw.verbose=1");
     EXPECT_EQ(described(request_of(kill())), "state kill");
+    EXPECT_EQ(described(request_of(RollbackOperation{7})), "rollback 7");
+    using Kind = HistoryOperation::Kind;
+    EXPECT_EQ(described(request_of(HistoryOperation{.kind = Kind::save})), "save");
+    EXPECT_EQ(described(request_of(HistoryOperation{.kind = Kind::list})), "");
+    Request apply = request_of(AddOperation{"1 count ip from any to any"});
+    apply.apply.emplace();
+    apply.source = "/etc/rules";
+    EXPECT_EQ(described(apply), "apply /etc/rules: add 1 count ip from any to any");
+    apply.operations.clear();
+    EXPECT_EQ(described(apply), "apply /etc/rules");
     TableOperation add;
     add.command.verb = TableCommand::Verb::add;
     add.command.table = "T";
@@ -140,9 +150,9 @@ TEST(DescribedTest, InTheWordsOfIpfw) {
     EXPECT_EQ(described(request_of(SafetyOperation{Order::lock})), "lock");
     EXPECT_EQ(described(request_of(SafetyOperation{Order::give_back})), "rollback");
     EXPECT_EQ(described(request_of(SafetyOperation{Order::panic_deny})), "panic deny");
-    Request apply = request_of(language::FlushCommand{});
-    apply.apply = ApplyOrder{.if_generation = {}, .confirm_s = 60};
-    EXPECT_EQ(described(apply), "apply --confirm 60s; flush");
+    Request for_a_time = request_of(language::FlushCommand{});
+    for_a_time.apply = ApplyOrder{.if_generation = {}, .confirm_s = 60};
+    EXPECT_EQ(described(for_a_time), "apply --confirm 60s; flush");
 }
 
 // Else the fuzzer of the protocol would never get as far as a request.

@@ -333,5 +333,49 @@ TEST(Frames, SenselessLengthsAreErrors) {
     EXPECT_FALSE(huge.next());
 }
 
+TEST(Protocol, WhatIsAskedOfTheHistoryComesBackEqual) {
+    using Kind = HistoryOperation::Kind;
+    for (const Kind kind : {Kind::list, Kind::show, Kind::running, Kind::save}) {
+        Request request;
+        request.operations.push_back(
+            {.what = HistoryOperation{.kind = kind, .number = UINT64_MAX}});
+        const auto back = decode_request(encode(request));
+        ASSERT_TRUE(back) << back.error().message;
+        EXPECT_EQ(*back, request);
+        EXPECT_FALSE(changes_something(request.operations.front()));
+        request.operations.push_back(request.operations.front());
+        EXPECT_FALSE(decode_request(encode(request)));
+    }
+    EXPECT_FALSE(decode_request(R"({"version":5,"operations":[{"do":"history","kind":4}]})"));
+    Request rollback{.whole = true, .operations = {}, .apply = ApplyOrder{}};
+    rollback.source = "/etc/rules";
+    rollback.operations.push_back({.what = RollbackOperation{7}});
+    const auto back = decode_request(encode(rollback));
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(*back, rollback);
+    EXPECT_TRUE(changes_something(rollback.operations.front()));
+    rollback.apply.reset();
+    EXPECT_FALSE(decode_request(encode(rollback)));
+    rollback.apply = ApplyOrder{};
+    rollback.source = std::string(kLongestSourceTaken + 1, 'x');
+    EXPECT_FALSE(decode_request(encode(rollback)));
+
+    Response response;
+    response.results.resize(1);
+    response.results[0].history = {{.number = 3,
+                                    .generation = 4,
+                                    .time_s = 5,
+                                    .written_s = 6,
+                                    .uid = 7,
+                                    .user = "alice",
+                                    .did = "add \"1\"",
+                                    .difference = {1, 2, 3},
+                                    .restores = 2},
+                                   {}};
+    const auto answer = decode_response(encode(response));
+    ASSERT_TRUE(answer) << answer.error().message;
+    EXPECT_EQ(*answer, response);
+}
+
 }  // namespace
 }  // namespace sluice::service

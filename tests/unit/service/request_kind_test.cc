@@ -30,6 +30,8 @@ TEST(RequestKindTest, IsThatOfTheOnlyOperation) {
     EXPECT_EQ(name_of(request_of(TableOperation{})), "table");
     EXPECT_EQ(name_of(request_of(language::FlushCommand{}, AddOperation{})), "script");
     EXPECT_EQ(name_of(request_of()), "script");
+    EXPECT_EQ(name_of(request_of(HistoryOperation{})), "history");
+    EXPECT_EQ(name_of(request_of(RollbackOperation{})), "script");
 }
 
 TEST(RequestKindTest, ARequestIsCountedWhenItIsAnswered) {

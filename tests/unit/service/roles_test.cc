@@ -50,6 +50,11 @@ TEST(RolesTest, WhatAnOperationNeeds) {
     EXPECT_EQ(needed_for(operation_of(StatusOperation{})), Role::read);
     EXPECT_EQ(needed_for(operation_of(of_states(StateOperation::Kind::count))), Role::read);
     EXPECT_EQ(needed_for(operation_of(TableOperation{})), Role::read);  // list
+    using Kind = HistoryOperation::Kind;
+    for (const Kind kind : {Kind::list, Kind::show, Kind::running})
+        EXPECT_EQ(needed_for(operation_of(HistoryOperation{.kind = kind})), Role::read);
+    EXPECT_EQ(needed_for(operation_of(HistoryOperation{.kind = Kind::save})), Role::admin);
+    EXPECT_EQ(needed_for(operation_of(RollbackOperation{1})), Role::admin);
 
     EXPECT_EQ(needed_for(operation_of(language::ZeroCommand{})), Role::operate);
     EXPECT_EQ(needed_for(operation_of(of_states(StateOperation::Kind::kill))), Role::operate);
