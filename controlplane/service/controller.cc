@@ -168,6 +168,7 @@ void Controller::on_up(DataplaneGreeting greeting) {
                 std::to_string(ruleset_.size() + 1) + " rules, generation " +
                 std::to_string(generation_) + ", has been taken over");
         report_small_table();
+        found_unconfirmed_ = reverts_at_.has_value();
         compare_with_history();
         // The settings may have changed since then.
         if (ruleset_.default_accept() != default_accept_ && !locked_ && !reverts_at_) {
@@ -177,6 +178,8 @@ void Controller::on_up(DataplaneGreeting greeting) {
         return next_change();
     }
     foreign_.reset();
+    if (restarted)
+        forget_unconfirmed();
     if (!greeted_ && history_ != nullptr && ruleset_.renumber(hello.slot_capacity)) {
         report_("connected to sluice-dataplane, which has no ruleset");
         take_tables();

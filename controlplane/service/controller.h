@@ -177,6 +177,7 @@ class Controller {
     void boot();
     void booted(const history::Entry& entry, const Response& response);
     void compare_with_history();
+    void forget_unconfirmed();
     void keep_history();
     void keep_tables();
     void answer_about_history(Change next);
@@ -251,6 +252,7 @@ class Controller {
     std::optional<Author> unconfirmed_;  // of the ruleset that waits for its confirmation
     std::uint64_t boots_below_ = 0;      // while a data plane gets its first ruleset; else 0
     bool went_back_ = false;             // the data plane, unasked; nothing was changed since
+    bool found_unconfirmed_ = false;     // the ruleset was read back while it waited
     bool rolling_back_ = false;          // what is due is being written first
     bool wants_entries_ = false;         // of the tables, for the history
     bool entries_failed_ = false;        // the data plane does not tell them

@@ -93,9 +93,23 @@ void Controller::compare_with_history() {
     else if (newest && newest->generation > generation_)
         report_(name_of(*newest) + " is newer than it: what runs stays; `ipfw rollback " +
                 std::to_string(newest->number) + "` brings the other one");
+    else if (newest && newest->generation == generation_)
+        report_("it differs from " + name_of(*newest) + ", and is added to the history");
     else if (newest)
         report_("it is newer than " + name_of(*newest) + ", and is added to the history");
     keep_history();
+}
+
+// A ruleset that was read back while it waited for its confirmation has no predecessor here; the
+// newest of the history is it. Where there is no history, what runs is all that there is.
+void Controller::forget_unconfirmed() {
+    if (!std::exchange(found_unconfirmed_, false) || history_ == nullptr)
+        return;
+    report_("generation " + std::to_string(generation_) +
+            " was not confirmed before sluice-dataplane was restarted");
+    ruleset_ = ruleset::Ruleset(default_accept_);
+    generation_ = 0;
+    greeted_ = false;
 }
 
 // ---- What is kept -------------------------------------------------------------------------------

@@ -147,6 +147,7 @@ void Controller::on_ordered(const Result<Done>& answer) {
         case Order::confirm:
             reverts_at_.reset();
             predecessor_.reset();
+            found_unconfirmed_ = false;
             ruleset_.published();
             author_ = unconfirmed_.value_or(done.author);
             author_.whole = true;
@@ -196,6 +197,7 @@ void Controller::give_up_unconfirmed() {
 void Controller::on_returned(const contract::Returned& returned, int snapshot) {
     reverts_at_.reset();
     predecessor_.reset();
+    found_unconfirmed_ = false;
     went_back_ = true;
     contract::Hello hello;
     hello.generation = returned.generation;

@@ -6,10 +6,11 @@
 // seconds behind the first at the latest. Otherwise fifty lines of a script would push out all that
 // is worth going back to, and a disk would have to keep up with each. A ruleset with the policy of
 // the newest entry (another generation, other entries in tables) replaces that entry.
-// Cost. The event loop makes the text, a thread writes it; a change itself costs a copy of a
-// ruleset, which is 256 pointers.
-// Failure. What cannot be written is tried again, once a minute or with the next change; a sentence
-// says so, once, and the metrics count. Filtering and changes go on.
+// Cost. A change itself costs a copy of a ruleset, 256 pointers. The event loop makes the text,
+// once a row; of 100,000 rules, 5 MB, that is 15 ms. A thread compares it with the one before,
+// makes its checksum and writes it, another 40 ms and the disk. Failure. What cannot be written is
+// tried again, once a minute or with the next change; a sentence says so, once, and the metrics
+// count. Filtering and changes go on.
 #pragma once
 
 #include <chrono>

@@ -203,6 +203,16 @@ def test_boot_during_confirm_brings_the_one_before(own_bed, own_appliance):
     assert "deny icmp" not in appliance.must("history", "show", entries(appliance)[-1]["number"])
     restart_both(appliance)
     assert appliance.must("-S", "list") == rules
+    # And with a data plane that is restarted under that control plane.
+    appliance.must("apply", "--confirm", "1m", write(appliance, "shut.rules", SHUT))
+    appliance.stop_controlplane(signal.SIGKILL)
+    appliance.start_controlplane()
+    assert eventually(lambda: "deny icmp" in appliance.ipfw("list").out)
+    appliance.stop_dataplane(signal.SIGKILL)
+    appliance.start_dataplane()
+    assert eventually(lambda: appliance.ipfw("show", "--cost").status == 0, 20)
+    assert appliance.must("-S", "list") == rules
+    assert own_bed.a.ping(own_bed.b.ipv4, 1)
     # Confirmed it is what one boots with.
     appliance.must("apply", "--confirm", "1m", write(appliance, "shut.rules", SHUT))
     appliance.must("confirm")

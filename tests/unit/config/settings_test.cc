@@ -75,6 +75,7 @@ TEST(SettingsTest, TheCommentedFileShowsTheDefaults) {
     EXPECT_TRUE(settings->control.read.empty() && settings->control.operate.empty() &&
                 settings->control.admin.empty());
     EXPECT_EQ(settings->control.audit_log, Control().audit_log);
+    EXPECT_EQ(settings->control.state_directory, Control().state_directory);
     EXPECT_EQ(settings->metrics.listen, Metrics().listen);
     EXPECT_EQ(settings->metrics.rules, Metrics().rules);
     EXPECT_EQ(settings->metrics.status_page, Metrics().status_page);
@@ -149,6 +150,7 @@ read = ["alice", "@staff"]
 operate = ["@operators"]
 admin = ["bob"]
 audit_log = "/c"
+state_directory = "/d"
 )",
                                             "x.toml");
     ASSERT_TRUE(settings) << settings.error().message;
@@ -182,6 +184,7 @@ audit_log = "/c"
     EXPECT_EQ(settings->control.operate, (std::vector<std::string>{"@operators"}));
     EXPECT_EQ(settings->control.admin, (std::vector<std::string>{"bob"}));
     EXPECT_EQ(settings->control.audit_log, "/c");
+    EXPECT_EQ(settings->control.state_directory, "/d");
 }
 
 TEST(SettingsTest, ErrorsNameLineColumnAndWhatWasExpected) {
