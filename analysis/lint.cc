@@ -152,10 +152,14 @@ class Successors {
     Decision decide_alike(std::set<Index>& covers) {
         for (const Family family : LintedRules::kFamilies) {
             rest_ = *rules_.regions(family, rule_);
-            Index next = rule_ + 1;
-            for (; next < rules_.size() && !rest_.empty(); ++next)
-                if (const Decision decision = pass(family, next, covers); decision != Decision::yes)
-                    return decision;
+            Decision decision = Decision::yes;
+            if (!rest_.empty())
+                rules_.visit_behind(family, rule_, [&](Index next) {
+                    decision = pass(family, next, covers);
+                    return decision == Decision::yes && !rest_.empty();
+                });
+            if (decision != Decision::yes)
+                return decision;
             if (!rest_.empty())
                 return Decision::no;
         }

@@ -63,15 +63,44 @@ Result<std::unique_ptr<LintedRules>> LintedRules::create(const ruleset::Ruleset&
         for (Index rule = 0; rule < result->size(); ++rule)
             per_family.regions.push_back(per_family.maker->of(rule));
         for (Index rule = 0; rule < result->size(); ++rule) {
-            per_family.first_candidate.push_back(per_family.deciding.size());
-            if (!result->decides(rule) || !per_family.regions[rule])
+            const auto place = [&] {
+                return static_cast<std::uint32_t>(per_family.deciding.size());
+            };
+            per_family.first_candidate.push_back(place());
+            const auto& regions = per_family.regions[rule];
+            if (!regions || result->looks_for_states(rule)) {
+                per_family.rules.add_wide(rule);
+            } else if (!regions->empty()) {
+                const Extent extent = extent_of(*regions);
+                per_family.rules.add(extent.source, extent.destination, rule);
+            }
+            if (!result->decides(rule) || !regions)
                 continue;
-            for (const Region& region : *per_family.regions[rule])
+            for (const Region& region : *regions) {
+                per_family.places.add(region.lanes[lane::source], region.lanes[lane::destination],
+                                      place());
                 per_family.deciding.emplace_back(region, rule);
+            }
         }
-        per_family.first_candidate.push_back(per_family.deciding.size());
+        per_family.first_candidate.push_back(
+            static_cast<std::uint32_t>(per_family.deciding.size()));
     }
     return result;
+}
+
+LintedRules::Extent LintedRules::extent_of(const std::vector<Region>& regions) {
+    if (regions.empty())
+        return {};
+    Extent extent{regions.front().lanes[lane::source], regions.front().lanes[lane::destination]};
+    const auto widen = [](Interval& interval, const Interval& with) {
+        interval.first = std::min(interval.first, with.first);
+        interval.last = std::max(interval.last, with.last);
+    };
+    for (const Region& region : regions) {
+        widen(extent.source, region.lanes[lane::source]);
+        widen(extent.destination, region.lanes[lane::destination]);
+    }
+    return extent;
 }
 
 bool LintedRules::decides(Index rule) const {

@@ -10,6 +10,7 @@
 
 #include "analysis/cover.h"
 #include "analysis/lint.h"
+#include "analysis/place_index.h"
 #include "analysis/rule_regions.h"
 #include "analysis/snapshot_copy.h"
 
@@ -58,15 +59,27 @@ class LintedRules {
         std::vector<Candidate> result;
         const Candidate self(region, 0);
         const PerFamily& per_family = of(family);
-        for (std::size_t i = per_family.first_candidate[first]; i < per_family.first_candidate[end];
-             ++i) {
-            const Candidate& candidate = per_family.deciding[i];
-            if (!candidate.is_apart(self) && wanted(candidate.rule) &&
-                per_family.maker->space().may_overlap(region, *candidate.region))
-                result.push_back(candidate);
-        }
+        per_family.places.visit(
+            self.source, self.destination, per_family.first_candidate[first],
+            per_family.first_candidate[end], [&](std::uint32_t place) {
+                const Candidate& candidate = per_family.deciding[place];
+                if (!candidate.is_apart(self) && wanted(candidate.rule) &&
+                    per_family.maker->space().may_overlap(region, *candidate.region))
+                    result.push_back(candidate);
+                return true;
+            });
         return result;
     }
+    // Tells of all rules behind one, in order and until `tell` says false, but for those that
+    // surely have nothing to do with its packets.
+    template <typename Tell>
+    void visit_behind(Family family, Index rule, Tell tell) const {
+        const PerFamily& per_family = of(family);
+        const Extent extent = extent_of(*per_family.regions[rule]);
+        per_family.rules.visit(extent.source, extent.destination, rule + 1,
+                               static_cast<std::uint32_t>(size()), tell);
+    }
+
     // Whether what the header tests of one rule let through another, which decides, lets through
     // as well.
     Decision covered(Index rule, Index by) const;
@@ -80,8 +93,15 @@ class LintedRules {
         std::unique_ptr<RuleRegions> maker;
         std::vector<std::optional<std::vector<Region>>> regions;  // by rule
         std::vector<Candidate> deciding;                          // in the order of the rules
-        std::vector<std::size_t> first_candidate;                 // by rule, and behind the last
+        std::vector<std::uint32_t> first_candidate;               // by rule, and behind the last
+        PlaceIndex places;                                        // of `deciding`
+        PlaceIndex rules;  // that let something through, or look for states
     };
+    // What all regions of a rule lie in.
+    struct Extent {
+        Interval source, destination;
+    };
+    static Extent extent_of(const std::vector<Region>& regions);
     const PerFamily& of(Family family) const { return families_[static_cast<std::size_t>(family)]; }
 
     SnapshotCopy snapshot_;
