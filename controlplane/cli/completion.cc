@@ -21,6 +21,7 @@ struct Verb {
 constexpr Verb kVerbs[] = {
     {"add", ""},
     {"apply", "--confirm --if-gen --states -n -q"},
+    {"capture", "rule host port proto in out accept deny -c -s -w"},
     {"check", "--json"},
     {"confirm", ""},
     {"delete", "set"},
@@ -48,7 +49,7 @@ constexpr Verb kVerbs[] = {
      "type valtype algo limit locked missing or-flush ttl --json"},
     {"tail", "rule host port proto in out accept deny -c --json"},
     {"top", "--once --interval --json"},
-    {"trace", "--rules --env --prob-as"},
+    {"trace", "--rules --env --prob-as --live -c --json"},
     {"unused", "--since --json"},
     {"zero", ""},
 };

@@ -83,6 +83,7 @@ class Tally {
     Count followers;
     Count follower_lines_lost;
     Count history_write_errors;  // rulesets that could not be written to the history
+    Count capture_packets_lost;
 
   private:
     std::array<std::array<Count, kStatuses>, kRequestKinds> requests_;

@@ -142,6 +142,11 @@ struct Describe {
         return "rollback" +
                (operation.number != 0 ? " " + std::to_string(operation.number) : std::string());
     }
+    std::string operator()(const FollowOperation& follow) const {
+        return follow.kind == FollowOperation::Kind::packets  ? "capture"
+               : follow.kind == FollowOperation::Kind::traces ? "trace --live"
+                                                              : "tail";
+    }
     // Whatever else there is: its kind.
     template <typename Other>
     std::string operator()(const Other& other) const {
