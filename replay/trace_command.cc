@@ -1,6 +1,5 @@
 #include "replay/trace_command.h"
 
-#include <cstdio>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -35,15 +34,15 @@ Error refuse(const std::string& why, ExitStatus status = ExitStatus::usage) {
     return {status, "trace: " + why + "\n" + kUsage};
 }
 
-Result<Options> parse_options(int count, char** arguments) {
+Result<Options> parse_options(std::span<const std::string> arguments) {
     Options options;
-    for (int i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
         const std::string_view word = arguments[i];
         if (!word.starts_with("--")) {
             options.packet += (options.packet.empty() ? "" : " ") + std::string(word);
             continue;
         }
-        if (++i == count)
+        if (++i == arguments.size())
             return refuse(std::string(word) + " needs a value");
         const std::string_view value = arguments[i];
         if (word == "--rules")
@@ -165,19 +164,9 @@ Result<std::string> trace(const Options& options) {
 
 }  // namespace
 
-int run_trace(int argument_count, char** arguments) {
-    const Result<Options> options = parse_options(argument_count, arguments);
-    const Result<std::string> told =
-        options ? trace(*options) : Result<std::string>(options.error());
-    if (!told) {
-        std::fprintf(stderr, "ipfw: %s\n", told.error().message.c_str());
-        return static_cast<int>(told.error().status);
-    }
-    if (std::fputs(told->c_str(), stdout) < 0 || std::fflush(stdout) != 0) {
-        std::perror("ipfw: standard output");
-        return static_cast<int>(ExitStatus::os);
-    }
-    return 0;
+Result<std::string> trace_through_file(std::span<const std::string> arguments) {
+    const Result<Options> options = parse_options(arguments);
+    return options ? trace(*options) : Result<std::string>(options.error());
 }
 
 }  // namespace sluice::replay

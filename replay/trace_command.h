@@ -2,9 +2,14 @@
 // take through the rules of a file, without a daemon.
 #pragma once
 
+#include <span>
+#include <string>
+
+#include "common/result.h"
+
 namespace sluice::replay {
 
-// `arguments` behind the word `trace`. Returns the exit status.
-int run_trace(int argument_count, char** arguments);
+// What is printed. `arguments` stand behind the word `trace`.
+Result<std::string> trace_through_file(std::span<const std::string> arguments);
 
 }  // namespace sluice::replay

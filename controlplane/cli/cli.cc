@@ -1,6 +1,7 @@
 #include "controlplane/cli/cli.h"
 
 #include <chrono>
+#include <optional>
 
 #include "controlplane/cli/change_command.h"
 #include "controlplane/cli/check_command.h"
@@ -16,12 +17,14 @@
 #include "controlplane/cli/rule_source.h"
 #include "controlplane/cli/state_command.h"
 #include "controlplane/cli/trace_command.h"
+#include "controlplane/cli/trace_json.h"
 #include "controlplane/cli/unused_command.h"
 #include "controlplane/compiler/support.h"
 #include "controlplane/language/printer.h"
 #include "controlplane/language/rule_file.h"
 #include "controlplane/language/usage.h"
 #include "controlplane/service/script_builder.h"
+#include "replay/trace_command.h"
 
 namespace sluice::cli {
 namespace {
@@ -367,15 +370,18 @@ void run_change_command(const std::vector<std::string>& arguments, Output& outpu
         output.out += line + "\n";
 }
 
-void run_trace_command(const std::vector<std::string>& arguments, Output& output) {
+// Asks the data plane, once or for both answers of `prob`. None: it was complained about.
+std::optional<std::string> trace_of_running(const std::vector<std::string>& arguments,
+                                            Output& output) {
     using contract::ChanceIs;
     const Result<TraceCommand> command = parse_trace_command(arguments);
     if (!command) {
         output.complain(command.error().message);
         output.status = command.error().status;
-        return;
+        return std::nullopt;
     }
-    const auto ask = [&](ChanceIs chance, std::string& text) {
+    bool by_chance = false;
+    const auto ask = [&](ChanceIs chance) -> std::optional<std::string> {
         Request request;
         request.operations.push_back(
             {.line = 0,
@@ -383,17 +389,42 @@ void run_trace_command(const std::vector<std::string>& arguments, Output& output
              .what = service::TraceOperation{.packet = command->packet, .chance = chance}});
         Response response;
         if (!carry_out(request, response, output))
-            return false;
+            return std::nullopt;
+        std::string text;
         for (const std::string& line : response.results.front().lines)
             text += line + "\n";
-        return command->chances.empty() && told_by_chance(response.results.front());
+        by_chance = told_by_chance(response.results.front());
+        return text;
     };
-    const bool both =
-        ask(command->chances.empty() ? ChanceIs::match : command->chances.front(), output.out);
-    if (!both)
-        return;
-    output.out = "-- if `prob` matches --\n" + output.out + "-- if it does not --\n";
-    ask(ChanceIs::skip, output.out);
+    if (!command->chances.empty())
+        return ask(command->chances.front());
+    const std::optional<std::string> matching = ask(ChanceIs::match);
+    if (!matching || !by_chance)
+        return matching;
+    const std::optional<std::string> skipping = ask(ChanceIs::skip);
+    if (!skipping)
+        return std::nullopt;
+    return "-- if `prob` matches --\n" + *matching + "-- if it does not --\n" + *skipping;
+}
+
+std::optional<std::string> trace_of_file(const std::vector<std::string>& arguments,
+                                         Output& output) {
+    Result<std::string> text = replay::trace_through_file(std::span(arguments).subspan(1));
+    if (text)
+        return std::move(*text);
+    output.complain(text.error().message);
+    output.status = text.error().status;
+    return std::nullopt;
+}
+
+void run_trace_command(std::vector<std::string> arguments, Output& output) {
+    const bool json = arguments.back() == kJson;
+    if (json)
+        arguments.pop_back();
+    const auto text = traces_a_file(arguments) ? trace_of_file(arguments, output)
+                                               : trace_of_running(arguments, output);
+    if (text)
+        output.out += json ? trace_json(*text) : *text;
 }
 
 void run_history_command(const std::vector<std::string>& arguments, Output& output) {

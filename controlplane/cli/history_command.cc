@@ -10,9 +10,9 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
-#include <nlohmann/json.hpp>
 
 #include "common/unique_fd.h"
+#include "controlplane/cli/json_text.h"
 #include "controlplane/language/names.h"
 #include "controlplane/language/words.h"
 #include "controlplane/log/log_line.h"
@@ -169,10 +169,6 @@ nlohmann::ordered_json entry_json(const Entry& entry) {
             {"restores", entry.restores}};
 }
 
-std::string dumped(const nlohmann::ordered_json& object) {
-    return object.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
 std::string text_of(const service::OperationResult& result) {
     std::string text;
     for (const std::string& line : result.lines)
@@ -255,22 +251,21 @@ void show_history(const HistoryCommand& command, const service::Response& respon
     switch (command.operation.kind) {
         case Kind::list:
             if (command.json) {
-                nlohmann::ordered_json object = {{"schema", "sluice/history/1"}};
-                auto& list = object["rulesets"] = nlohmann::ordered_json::array();
+                nlohmann::ordered_json list = nlohmann::ordered_json::array();
                 for (const Entry& entry : result.history)
                     list.push_back(entry_json(entry));
-                output.out += dumped(object);
+                output.out += json_text("sluice/history/1", {{"rulesets", std::move(list)}});
             } else {
                 output.out += table_of(result.history);
             }
             return;
         case Kind::show:
             if (command.json) {
-                nlohmann::ordered_json object = {{"schema", "sluice/ruleset/1"}};
+                nlohmann::ordered_json object = nlohmann::ordered_json::object();
                 for (const Entry& entry : result.history)
                     object.update(entry_json(entry));
                 object["lines"] = result.lines;
-                output.out += dumped(object);
+                output.out += json_text("sluice/ruleset/1", object);
             } else {
                 output.out += text_of(result);
             }

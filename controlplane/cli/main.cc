@@ -7,18 +7,13 @@
 #include "controlplane/cli/cli.h"
 #include "controlplane/cli/follow_command.h"
 #include "controlplane/cli/top_command.h"
-#include "controlplane/cli/trace_command.h"
 #include "replay/replay.h"
-#include "replay/trace_command.h"
 
 int main(int argc, char** argv) {
-    // The commands that ipfw(8) does not have, and that need no daemon.
+    // It needs no daemon, and prints as it goes, as those below do.
     if (argc > 1 && std::string_view(argv[1]) == "replay")
         return sluice::replay::run(argc - 2, argv + 2);
     const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
-    if (argc > 1 && words[0] == "trace" && sluice::cli::traces_a_file(words))
-        return sluice::replay::run_trace(argc - 2, argv + 2);
-    // It prints as it goes.
     if (sluice::cli::is_follow_command(words))
         return static_cast<int>(sluice::cli::run_follow_command(words));
     if (sluice::cli::is_top_command(words))

@@ -1,5 +1,5 @@
-// `ipfw trace [--prob-as match|skip] PACKET`: which way a packet would take through the running
-// rules. With --rules it is another command (replay/trace_command.h), which needs no daemon.
+// `ipfw trace [--prob-as match|skip] PACKET [--json]`: which way a packet would take through the
+// running rules. With --rules those of a file are asked (replay/trace_command.h), and no daemon.
 #pragma once
 
 #include <span>

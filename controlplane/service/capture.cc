@@ -66,7 +66,7 @@ std::string head_of(const CapturedPacket& packet) {
 
 std::string json_of(const CapturedPacket& packet, const std::vector<std::string>& lines,
                     std::optional<bool> same) {
-    nlohmann::ordered_json object = {{"schema", "sluice/live_trace/1"},
+    nlohmann::ordered_json object = {{"schema", "sluice/live-trace/1"},
                                      {"time", log::utc_timestamp(packet.time_ns / 1'000'000)},
                                      {"direction", packet.out ? "out" : "in"},
                                      {"interface", interface_of(packet)},

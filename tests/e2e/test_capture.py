@@ -220,7 +220,7 @@ def test_a_trace_that_comes_too_late_says_so(bed, appliance):
         datagrams(bed, 1, port=53)
         assert live.end(None) == 0, live.complaints
     trace = json.loads(live.lines[0])
-    assert trace["schema"] == "sluice/live_trace/1" and trace["rule"] == 100
+    assert trace["schema"] == "sluice/live-trace/1" and trace["rule"] == 100
     assert trace["verdict"] == "pass" and trace["interface"] == "em0"
     assert any("state" in line for line in trace["trace"])
 
