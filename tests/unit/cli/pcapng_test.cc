@@ -41,8 +41,9 @@ TEST(Pcapng, EachInterfaceIsToldOnceAndInFrontOfItsFirstPacket) {
     out.out = true;
     out.transmit_interface = "em1";
     PcapngWriter writer(96);
-    const std::string file = PcapngWriter::section() + writer.packet(in) + writer.packet(out) +
-                             writer.packet(in) + writer.packet(out);
+    std::string file = PcapngWriter::section();
+    for (const auto& packet : {in, out, in, out})
+        file += writer.packet(packet);
     EXPECT_EQ(types_of(file), (std::vector<std::uint32_t>{0x0a0d0d0a, 1, 6, 1, 6, 6, 6}));
     EXPECT_NE(file.find("em0"), std::string::npos);
     EXPECT_NE(file.find("em1"), std::string::npos);

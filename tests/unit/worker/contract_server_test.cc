@@ -193,7 +193,8 @@ class Client {
     }
 
     void watch(std::uint64_t on) {
-        contract::WatchOrder order{.on = on};
+        contract::WatchOrder order;
+        order.on = on;
         order.header.length = sizeof order;
         send(&order, sizeof order);
     }

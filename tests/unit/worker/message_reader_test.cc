@@ -171,7 +171,8 @@ TEST(MessageReaderTest, AnOrderSaysClearlyWhatIsToBeDone) {
 
 TEST(MessageReaderTest, AnOrderToWatchSaysClearlyWhat) {
     const auto refused = [](const auto& spoil, std::size_t files) {
-        contract::WatchOrder order{.on = 1};
+        contract::WatchOrder order;
+        order.on = 1;
         order.header.length = sizeof order;
         spoil(order);
         const auto result = read_request(std::as_bytes(std::span(&order, 1)), files);
