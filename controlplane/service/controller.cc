@@ -89,7 +89,8 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
       default_accept_(options.default_accept),
       observation_(options.observation),
       size_interval_(options.size_interval),
-      history_(options.history) {
+      history_(options.history),
+      disk_patience_(options.disk_patience) {
     if (history_ == nullptr)
         return;
     // Generations are not used twice, by whatever data plane.
@@ -105,6 +106,7 @@ Controller::~Controller() {
     loop_.cancel(loss_timer_);
     loop_.cancel(expiry_timer_);
     loop_.cancel(size_timer_);
+    loop_.cancel(rollback_timer_);
 }
 
 void Controller::start() {

@@ -58,7 +58,9 @@ struct ControllerOptions {
     std::uint64_t (*clock_s)() = wall_clock_s;       // since 1970; tests have a clock of their own
     std::chrono::milliseconds size_interval{5'000};  // how often tables are asked for their sizes
     Observation* observation = nullptr;              // outlives the controller; none: nobody looks
-    HistoryKeeper* history = nullptr;                // the same; none: nothing is kept
+    std::chrono::milliseconds disk_patience{
+        5'000};                        // of a rollback that needs to know what was last
+    HistoryKeeper* history = nullptr;  // the same; none: nothing is kept
 };
 
 class Controller {
@@ -217,6 +219,7 @@ class Controller {
     EventLoop::TimerId expiry_timer_ = 0;
     EventLoop::TimerId size_timer_ = 0;
     std::uint64_t left_out_by_workers_ = 0;  // as far as reported
+    EventLoop::TimerId rollback_timer_ = 0;
     std::uint64_t lost_lines_ = 0;  // that the log rings had no room for, as far as reported
 
     std::uint64_t (*clock_s_)();
@@ -261,6 +264,7 @@ class Controller {
     TableMirror mirror_;
 
     HistoryKeeper* history_;
+    std::chrono::milliseconds disk_patience_;
     Author author_;                      // of the change that is under way
     std::optional<Author> unconfirmed_;  // of the ruleset that waits for its confirmation
     std::uint64_t boots_below_ = 0;      // while a data plane gets its first ruleset; else 0

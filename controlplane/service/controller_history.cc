@@ -4,6 +4,7 @@
 // Entries of tables are the data plane's: before a text is made it is asked for them, as soon as it
 // has nothing else to do. If there are very many the text goes without.
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "controlplane/service/controller.h"
@@ -257,11 +258,25 @@ void Controller::roll_back(Change next, std::uint64_t number) {
              "generation " +
                  std::to_string(generation_) +
                  " by itself. `ipfw history` lists what `ipfw rollback N` can bring back"}));
-    // What is due first, so that one back is one back.
+    if (number != 0)
+        return bring_back(std::move(next), number);
+    // What is due is written first, so that one back is one back; but no disk holds up what others
+    // want to change.
     rolling_back_ = true;
-    history_->finish([this, next = std::move(next), number](const Result<Done>&) {
+    const auto waits = std::make_shared<bool>(true);
+    rollback_timer_ = loop_.after(disk_patience_, [this, waits, reply = next.reply] {
+        *waits = rolling_back_ = false;
+        reply(refused({ExitStatus::unavailable,
+                       "the disk does not take what ran last, so it is not known what is one back; "
+                       "`ipfw rollback N` brings back another of `ipfw history`"}));
+        next_change();
+    });
+    history_->finish([this, waits, next = std::move(next)](const Result<Done>&) {
+        if (!*waits)
+            return;
+        loop_.cancel(rollback_timer_);
         rolling_back_ = false;
-        bring_back(next, number);
+        bring_back(next, 0);
         next_change();
     });
 }

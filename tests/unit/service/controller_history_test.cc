@@ -2,7 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
+#include <thread>
 
 #include "controlplane/service/controller.h"
 #include "tests/unit/history/fragile_folder.h"
@@ -32,6 +34,8 @@ class Disk : public history::Folder {
     }
     Result<std::size_t> size(const std::string& name) override { return folder_.size(name); }
     Result<std::unique_ptr<history::File>> create(const std::string& name) override {
+        while (hangs)
+            std::this_thread::sleep_for(milliseconds(1));
         return folder_.create(name);
     }
     Result<Done> rename(const std::string& from, const std::string& to) override {
@@ -39,6 +43,8 @@ class Disk : public history::Folder {
     }
     Result<Done> remove(const std::string& name) override { return folder_.remove(name); }
     Result<Done> synchronize() override { return folder_.synchronize(); }
+
+    static inline std::atomic<bool> hangs = false;
 
   private:
     history::FragileFolder& folder_;
@@ -79,6 +85,7 @@ class ControllerHistoryTest : public testing::Test {
                                          ControllerOptions{.dataplane_socket = folder_ + "/dp.sock",
                                                            .answer_timeout = milliseconds(2000),
                                                            .clock_s = [] { return clock_s; },
+                                                           .disk_patience = milliseconds(100),
                                                            .history = keeper_.get()},
                                          log_writer_, report);
         controller_->start();
@@ -431,6 +438,27 @@ TEST_F(ControllerHistoryTest, AFullDiskStopsNothingButTheHistory) {
     EXPECT_TRUE(wait([&] { return told("are written to /history again") == 1; }));
     restart_both();
     EXPECT_THAT(dataplane_->rules(), ElementsAre(HasSubstr("300")));
+}
+
+// A disk that never answers holds up who asks for the history, and nobody else.
+TEST_F(ControllerHistoryTest, ADiskThatHangsStopsNothingButTheHistory) {
+    start();
+    history();
+    add("100 count ip from any to any");
+    const auto number = history().back().number;
+    Disk::hangs = true;
+    for (int i = 0; i < 10; ++i)
+        EXPECT_EQ(apply("200 count ip from any to any " + std::to_string(i)).status,
+                  ExitStatus::ok);
+    const Response response = one_back();
+    EXPECT_EQ(response.status, ExitStatus::unavailable);
+    EXPECT_THAT(response.message, HasSubstr("the disk does not take"));
+    add("300 count ip from any to any");
+    EXPECT_EQ(roll_back(number).status, ExitStatus::ok);
+    EXPECT_THAT(dataplane_->rules(), ElementsAre(HasSubstr("100")));
+    Disk::hangs = false;
+    restart_both();  // the last ones are lost, as when the power goes
+    EXPECT_EQ(dataplane_->rules().size(), 1u);
 }
 
 // What waits for its confirmation is nothing that one boots with.
