@@ -1,12 +1,14 @@
 #include "controlplane/cli/follow_command.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 
 #include "controlplane/cli/client.h"
 #include "controlplane/cli/filter_words.h"
 #include "controlplane/cli/output.h"
+#include "controlplane/cli/pcapng.h"
 #include "controlplane/language/words.h"
 
 namespace sluice::cli {
@@ -17,10 +19,25 @@ using contract::PacketFilter;
 using contract::WantedWay;
 using language::quote;
 
-constexpr char kUsage[] =
-    "; usage: ipfw tail [host ADDR[/LEN]] [port N] [proto P] [rule N] [in|out] [accept|deny] [-c "
-    "N] "
-    "[--json]";
+using Kind = service::FollowOperation::Kind;
+
+const char* usage_of(Kind kind) {
+    switch (kind) {
+        case Kind::log:
+            return "; usage: ipfw tail [FILTER ...] [-c N] [--json]; FILTER is host ADDR[/LEN], "
+                   "port "
+                   "N, proto P, rule N, in|out, accept|deny";
+        case Kind::packets:
+            return "; usage: ipfw capture [FILTER ...] [-c N] [-s BYTES] -w FILE; FILTER is host "
+                   "ADDR[/LEN], port N, proto P, rule N, in|out, accept|deny";
+        case Kind::traces:
+        case Kind::count_:
+            break;
+    }
+    return "; usage: ipfw trace --live [FILTER ...] [-c N] [--json]; FILTER is host ADDR[/LEN], "
+           "port "
+           "N, proto P, rule N, in|out, accept|deny";
+}
 
 bool read_host(std::string_view text, PacketFilter& filter) {
     const std::optional<Network> network = read_network(text);
@@ -76,10 +93,6 @@ bool read_single_word(std::string_view word, PacketFilter& filter) {
     return false;
 }
 
-Error usage_error(const std::string& what) {
-    return {ExitStatus::usage, what + kUsage};
-}
-
 void complain(const std::string& sentence) {
     Output output;
     output.complain(sentence);
@@ -91,78 +104,201 @@ ExitStatus fail(const Error& error) {
     return error.status;
 }
 
-// False: nobody reads any more.
-bool print(const std::string& line) {
-    return std::fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
-           std::fputc('\n', stdout) != EOF;
+ExitStatus cannot_write(const std::string& file) {
+    complain(file + ": " + std::strerror(errno));
+    return ExitStatus::os;
 }
 
-ExitStatus follow(const FollowCommand& command, Following& following) {
-    for (std::uint64_t printed = 0;;) {
+// Where what comes is put.
+class Receiver {
+  public:
+    explicit Receiver(const FollowCommand& command)
+        : command_(command), writer_(command.operation.snap_length) {}
+    Receiver(const Receiver&) = delete;
+    ~Receiver() {
+        if (file_ != nullptr && file_ != stdout)
+            std::fclose(file_);
+    }
+
+    // False: `name` cannot be written.
+    bool open() {
+        if (command_.operation.kind != Kind::packets || command_.file == "-") {
+            file_ = stdout;
+            name_ = "standard output";
+        } else {
+            file_ = std::fopen(command_.file.c_str(), "we");
+            name_ = command_.file;
+        }
+        return file_ != nullptr && (command_.operation.kind != Kind::packets ||
+                                    (write(PcapngWriter::section()) && std::fflush(file_) == 0));
+    }
+    const std::string& name() const { return name_; }
+
+    // False: it cannot be written.
+    bool take(const service::StreamPiece& piece) {
+        for (const std::string& line : piece.lines)
+            if (!is_done() && !(++taken_, write(line + "\n")))
+                return false;
+        for (const service::CapturedPacket& packet : piece.packets)
+            if (!is_done() && !(++taken_, write(writer_.packet(packet))))
+                return false;
+        return std::fflush(file_) == 0;
+    }
+
+    bool is_done() const { return command_.most != 0 && taken_ >= command_.most; }
+    std::uint64_t taken() const { return taken_; }
+
+  private:
+    bool write(const std::string& bytes) {
+        return std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size();
+    }
+
+    const FollowCommand& command_;
+    PcapngWriter writer_;
+    std::string name_;
+    FILE* file_ = nullptr;
+    std::uint64_t taken_ = 0;
+};
+
+ExitStatus follow(const FollowCommand& command, Following& following, Receiver& receiver) {
+    const char* things = command.operation.kind == Kind::log ? " lines were" : " packets were";
+    while (!receiver.is_done()) {
         const Result<std::optional<service::StreamPiece>> piece = following.next();
         if (!piece)
             return fail(piece.error());
         if (!*piece)  // interrupted
-            return ExitStatus::ok;
+            break;
         if ((*piece)->lost != 0)
-            complain(std::to_string((*piece)->lost) +
-                     " lines were lost: they came faster than they were taken");
-        bool is_done = false;
-        for (const std::string& line : (*piece)->lines) {
-            if (!print(line)) {
-                std::perror("ipfw: standard output");
-                return ExitStatus::os;
-            }
-            is_done = ++printed == command.most;
-            if (is_done)
-                break;
-        }
-        if (std::fflush(stdout) != 0) {
-            std::perror("ipfw: standard output");
-            return ExitStatus::os;
-        }
-        if (is_done)
-            return ExitStatus::ok;
+            complain(std::to_string((*piece)->lost) + things +
+                     " lost: they came faster than they were taken");
+        if (!receiver.take(**piece))
+            return cannot_write(receiver.name());
+        if (!(*piece)->over.empty())
+            return fail({ExitStatus::unavailable, (*piece)->over});
     }
+    if (command.operation.kind == Kind::packets)
+        std::fprintf(stderr, "%llu packets captured\n",
+                     static_cast<unsigned long long>(receiver.taken()));
+    return ExitStatus::ok;
 }
+
+struct Value {
+    std::string_view word;
+    std::string_view expected;
+    bool (*read)(const std::string&, FollowCommand&);
+};
+
+constexpr Value kValues[] = {
+    {"-c", "a number from 1 on",
+     [](const std::string& text, FollowCommand& command) {
+         return read_number(text, std::uint64_t{1}, command.most);
+     }},
+    {"-s", "a number of bytes from 1 to 1920",
+     [](const std::string& text, FollowCommand& command) {
+         std::uint32_t& length = command.operation.snap_length;
+         return read_number(text, std::uint32_t{1}, length) && length <= contract::kLongestCapture;
+     }},
+    {"-w", "the name of a file",
+     [](const std::string& text, FollowCommand& command) {
+         command.file = text;
+         return !text.empty();
+     }},
+};
+static_assert(contract::kLongestCapture == 1920);
+
+bool is_for(std::string_view word, Kind kind) {
+    return word == "-c" || kind == Kind::packets;
+}
+
+// Reads the words in turn; the first mistake ends it.
+class WordReader {
+  public:
+    WordReader(std::span<const std::string> words, FollowCommand& command)
+        : words_(words), command_(command), kind_(command.operation.kind) {}
+
+    Result<Done> read() {
+        for (; at_ < words_.size(); ++at_) {
+            // As in `capture --rule 100`.
+            const std::string_view word =
+                words_[at_] == "--rule" ? std::string_view("rule") : words_[at_];
+            if (std::find(seen_.begin(), seen_.end(), word) != seen_.end())
+                return usage_error(quote(word) + " was already given");
+            seen_.push_back(word);
+            if (const Result<Done> read = read_word(word); !read)
+                return read;
+        }
+        return Done{};
+    }
+
+  private:
+    Error usage_error(const std::string& what) const {
+        return {ExitStatus::usage, what + usage_of(kind_)};
+    }
+
+    Result<Done> read_word(std::string_view word) {
+        if (word == "--live" && kind_ == Kind::traces)
+            return Done{};
+        if (word == "--json" && kind_ != Kind::packets) {
+            command_.operation.form = service::FollowOperation::Form::json;
+            return Done{};
+        }
+        for (const Value& value : kValues)
+            if (value.word == word && is_for(word, kind_))
+                return read_argument(word, value.expected, [&](const std::string& argument) {
+                    return value.read(argument, command_);
+                });
+        for (const FilterWord& filter : kFilters)
+            if (filter.word == word)
+                return read_argument(word, filter.expected, [&](const std::string& argument) {
+                    return filter.read(argument, command_.operation.filter);
+                });
+        if (!read_single_word(word, command_.operation.filter))
+            return usage_error("unexpected word " + quote(word));
+        return Done{};
+    }
+
+    template <typename Read>
+    Result<Done> read_argument(std::string_view word, std::string_view expected, Read read) {
+        if (++at_ == words_.size())
+            return usage_error("missing argument of " + std::string(word) + "; expected " +
+                               std::string(expected));
+        if (!read(words_[at_]))
+            return Error{ExitStatus::data, "bad argument " + quote(words_[at_]) + " of " +
+                                               std::string(word) + "; expected " +
+                                               std::string(expected)};
+        return Done{};
+    }
+
+    std::span<const std::string> words_;
+    FollowCommand& command_;
+    Kind kind_;
+    std::size_t at_ = 1;
+    std::vector<std::string_view> seen_;
+};
 
 }  // namespace
 
 bool is_follow_command(std::span<const std::string> arguments) {
-    return !arguments.empty() && arguments.front() == "tail";
+    if (arguments.empty())
+        return false;
+    const std::string& first = arguments.front();
+    return first == "tail" || first == "capture" ||
+           (first == "trace" &&
+            std::find(arguments.begin(), arguments.end(), "--live") != arguments.end());
 }
 
 Result<FollowCommand> parse_follow_command(std::span<const std::string> arguments) {
     FollowCommand command;
-    PacketFilter& filter = command.operation.filter;
-    std::vector<std::string_view> seen;
-    for (std::size_t i = 1; i < arguments.size(); ++i) {
-        const std::string& word = arguments[i];
-        if (std::find(seen.begin(), seen.end(), word) != seen.end())
-            return usage_error(quote(word) + " was already given");
-        seen.push_back(word);
-        if (word == "--json") {
-            command.operation.form = service::FollowOperation::Form::json;
-            continue;
-        }
-        const auto* known =
-            std::find_if(std::begin(kFilters), std::end(kFilters),
-                         [&](const FilterWord& candidate) { return candidate.word == word; });
-        if (known == std::end(kFilters) && word != "-c") {
-            if (!read_single_word(word, filter))
-                return usage_error("unexpected word " + quote(word));
-            continue;
-        }
-        const std::string_view expected =
-            word == "-c" ? "a number of lines from 1 on" : known->expected;
-        if (++i == arguments.size())
-            return usage_error("missing argument of " + word + "; expected " +
-                               std::string(expected));
-        if (word == "-c" ? !read_number(arguments[i], std::uint64_t{1}, command.most)
-                         : !known->read(arguments[i], filter))
-            return Error{ExitStatus::data, "bad argument " + quote(arguments[i]) + " of " + word +
-                                               "; expected " + std::string(expected)};
-    }
+    const std::string& first = arguments.front();
+    command.operation.kind = first == "tail"      ? Kind::log
+                             : first == "capture" ? Kind::packets
+                                                  : Kind::traces;
+    if (const Result<Done> read = WordReader(arguments, command).read(); !read)
+        return read.error();
+    if (command.operation.kind == Kind::packets && command.file.empty())
+        return Error{ExitStatus::usage,
+                     std::string("-w is missing, which says where the packets go") +
+                         usage_of(Kind::packets)};
     return command;
 }
 
@@ -181,7 +317,11 @@ ExitStatus run_follow_command(std::span<const std::string> arguments) {
     for (const service::OperationResult& result : answer.results)
         for (const std::string& complaint : result.complaints)
             complain(complaint);
-    return follow(*command, **following);
+    // Behind the answer: who may not capture does not lose a file that was there.
+    Receiver receiver(*command);
+    if (!receiver.open())
+        return cannot_write(receiver.name());
+    return follow(*command, **following, receiver);
 }
 
 }  // namespace sluice::cli

@@ -1,5 +1,10 @@
-// `ipfw tail [FILTER …] [-c N] [--json]`: the log as it is written. It goes on until N lines have
-// been printed, somebody interrupts it, or the control plane ends.
+// What goes on until N lines or packets have come, somebody interrupts it, or the control plane
+// ends:
+//
+//     ipfw tail [FILTER …] [-c N] [--json]                      the log as it is written
+//     ipfw capture [FILTER …] [-c N] [-s BYTES] -w FILE         packets as the rules saw them
+//     ipfw trace --live [FILTER …] [-c N] [--json]              and the way of each through the
+//     rules
 #pragma once
 
 #include <cstdint>
@@ -14,7 +19,8 @@ namespace sluice::cli {
 
 struct FollowCommand {
     service::FollowOperation operation;
-    std::uint64_t most = 0;  // lines; 0: as many as come
+    std::uint64_t most = 0;  // lines or packets; 0: as many as come
+    std::string file = {};   // of a capture; `-`: standard output
     bool operator==(const FollowCommand&) const = default;
 };
 

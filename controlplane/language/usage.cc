@@ -33,6 +33,10 @@ COMMAND
     show --cost [--json]                what the rules cost a packet
     tail [FILTER ...] [-c N] [--json]   the log as it is written; FILTER is host, port, proto,
                                         rule, in|out, accept|deny
+    capture [FILTER ...] [-c N] [-s BYTES] -w FILE
+                                        packets as the rules saw them, as pcapng
+    trace --live [FILTER ...] [-c N] [--json]
+                                        the way of packets through the rules, as they come
     top [--once] [--json] [--interval S]
                                         ports, workers and rules by what they do in a second
 

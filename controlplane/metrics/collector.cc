@@ -274,6 +274,10 @@ std::vector<prometheus::MetricFamily> Collector::collect() {
         .counter("sluice_follower_lines_lost_total",
                  "Lines that clients which look at the log were too slow for, all together.")
         .add({}, tally_.follower_lines_lost.get());
+    families
+        .counter("sluice_capture_packets_lost_total",
+                 "Packets that came faster than `ipfw capture` or `ipfw trace --live` took them.")
+        .add({}, tally_.capture_packets_lost.get());
     if (view != nullptr) {
         families.gauge("sluice_ruleset_generation", "Generation of the ruleset that is in force.")
             .add({}, view->generation);

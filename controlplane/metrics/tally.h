@@ -80,6 +80,7 @@ class Tally {
     Count log_lines_left_out;  // by us; the workers count their own
     Count followers;
     Count follower_lines_lost;
+    Count capture_packets_lost;
 
   private:
     std::array<std::array<Count, kStatuses>, kRequestKinds> requests_;

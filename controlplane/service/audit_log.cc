@@ -119,6 +119,11 @@ struct Describe {
                    return record.key + (record.value.empty() ? "" : " " + record.value);
                });
     }
+    std::string operator()(const FollowOperation& follow) const {
+        return follow.kind == FollowOperation::Kind::packets  ? "capture"
+               : follow.kind == FollowOperation::Kind::traces ? "trace --live"
+                                                              : "tail";
+    }
     // Whatever else there is: its kind.
     template <typename Other>
     std::string operator()(const Other& other) const {

@@ -82,7 +82,8 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
                      on_returned(returned, snapshot.get());
                      show();
                  },
-             .traced = [this](Result<TraceAnswer> answer) { on_traced(answer); }}),
+             .traced = [this](Result<TraceAnswer> answer) { on_traced(answer); },
+             .watched = [this](Result<WatchAnswer> answer) { on_watched(std::move(answer)); }}),
       clock_s_(options.clock_s),
       ruleset_(options.default_accept),
       default_accept_(options.default_accept),
@@ -101,7 +102,10 @@ Controller::~Controller() {
 }
 
 void Controller::start() {
-    log_timer_ = loop_.every(kLogInterval, [this] { drain_logs(); });
+    log_timer_ = loop_.every(kLogInterval, [this] {
+        drain_logs();
+        tend_capture();
+    });
     loss_timer_ = loop_.every(kLossInterval, [this] { report_lost_lines(); });
     expiry_timer_ = loop_.every(kExpiryInterval, [this] {
         remove_expired();
@@ -249,6 +253,8 @@ void Controller::on_down(const std::string& reason, bool was_up) {
     if (tabling_)
         refuse(std::exchange(tabling_, std::nullopt)->reply, " while it changed tables");
     imaging_ = restoring_ = false;
+    watch_on_ = watch_asked_ = live_tracing_ = false;
+    end_capture(reason);
     next_change();
 }
 
@@ -316,6 +322,7 @@ void Controller::next_change() {
     }
     if (!busy() && link_.up() && !foreign_ && greeted_ && mirror_.wants_image(ruleset_.tables()))
         ask_for_image();
+    tend_capture();
 }
 
 // Carries a request out, up to the first answer that has to be waited for.
@@ -351,6 +358,13 @@ void Controller::ask_for_trace(Change next, const TraceOperation& operation) {
 }
 
 void Controller::on_traced(const Result<TraceAnswer>& answer) {
+    if (std::exchange(live_tracing_, false)) {
+        if (capture_ && answer)
+            capture_->traced(trace_result(ruleset_, *answer).lines, answer->verdict.rule_number);
+        else if (capture_)
+            capture_->traced({"no trace: " + answer.error().message}, std::nullopt);
+        return next_change();
+    }
     const Change asked = std::move(*std::exchange(tracing_, std::nullopt));
     if (answer)
         asked.reply(ready({trace_result(ruleset_, *answer)}));

@@ -32,6 +32,7 @@
 #include "controlplane/metrics/tally.h"
 #include "controlplane/metrics/view.h"
 #include "controlplane/ruleset/ruleset.h"
+#include "controlplane/service/capture.h"
 #include "controlplane/service/dataplane_link.h"
 #include "controlplane/service/live_log.h"
 #include "controlplane/service/protocol.h"
@@ -134,10 +135,17 @@ class Controller {
     void on_states(const Result<StatesAnswer>& answer);
     void ask_for_trace(Change next, const TraceOperation& operation);
     void on_traced(const Result<TraceAnswer>& answer);
+    // controller_live.cc: the client that watches packets
+    void begin_capture(const FollowOperation& operation, std::shared_ptr<Stream> stream,
+                       const Reply& reply);
+    void tend_capture();
+    void trace_next();
+    void on_watched(Result<WatchAnswer> answer);
+    void end_capture(const std::string& reason);
     void on_killed(const Result<std::uint64_t>& answer);
     bool busy() const {
         return pending_ || ordering_ || asking_ || killing_ || tabling_ || imaging_ || restoring_ ||
-               sizing_ || tracing_;
+               sizing_ || tracing_ || watch_asked_ || live_tracing_;
     }
     void next_change();
     void begin(Change next);
@@ -176,6 +184,11 @@ class Controller {
     EventLoop& loop_;
     log::LogWriter& log_writer_;
     LiveLog live_log_;
+    std::optional<Capture> capture_;
+    Reply capture_reply_;        // until the data plane has begun
+    bool watch_on_ = false;      // in the data plane, as far as we know
+    bool watch_asked_ = false;   // an order has not been answered
+    bool live_tracing_ = false;  // a trace of a captured packet has been asked for
     Report report_;
     DataplaneLink link_;
     EventLoop::TimerId log_timer_ = 0;

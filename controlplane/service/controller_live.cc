@@ -1,4 +1,7 @@
 // The log, and those who look at what happens while it happens.
+#include <algorithm>
+#include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "controlplane/service/controller.h"
@@ -9,6 +12,11 @@ void Controller::drain_logs() {
     limiter_.set_rate(ruleset_.sysctls().verbose_rate);
     log_writer_.drain(memory_.log_rings(), limiter_, interface_names_);
     live_log_.flush();
+    const bool wanted = !capture_ || !watch_on_ || capture_->drain();
+    if (observation_ != nullptr && capture_)
+        observation_->tally.capture_packets_lost.add(capture_->take_lost());
+    if (!wanted)
+        capture_.reset();
     if (observation_ == nullptr)
         return;
     observation_->tally.log_lines.set(log_writer_.lines());
@@ -63,6 +71,8 @@ void Controller::follow(const FollowOperation& operation, std::shared_ptr<Stream
         return reply(refused({ExitStatus::unavailable,
                               "too many clients follow what sluice-controlplane says already; "
                               "end one of them"}));
+    if (operation.kind != FollowOperation::Kind::log)
+        return begin_capture(operation, std::move(stream), reply);
     OperationResult result;
     if (!link_.up())
         result.complaints.push_back(
@@ -72,6 +82,88 @@ void Controller::follow(const FollowOperation& operation, std::shared_ptr<Stream
             "net.inet.ip.fw.verbose is 0: only rules with `logdst syslog` log anything");
     live_log_.add(operation, std::move(stream));
     reply(ready({std::move(result)}));
+}
+
+// ---- Packets
+// -------------------------------------------------------------------------------------
+
+void Controller::begin_capture(const FollowOperation& operation, std::shared_ptr<Stream> stream,
+                               const Reply& reply) {
+    if (const std::optional<Error> reason = cannot_change())
+        return reply(refused(*reason));
+    if (capture_ && capture_->is_wanted())
+        return reply(refused({ExitStatus::unavailable,
+                              "somebody captures packets or traces them live already, and there "
+                              "can be one only; end that first"}));
+    capture_.emplace(operation, std::move(stream));
+    capture_reply_ = reply;
+    tend_capture();
+}
+
+// What the data plane does for it, and what is wanted of it, come together again.
+void Controller::tend_capture() {
+    if (busy() || !link_.up())
+        return;
+    const bool wanted = capture_.has_value();
+    if (wanted == watch_on_ && !capture_reply_)
+        return trace_next();
+    contract::WatchOrder end;
+    end.header.length = sizeof end;
+    watch_asked_ = static_cast<bool>(link_.watch(wanted ? capture_->order() : end));
+}
+
+void Controller::on_watched(Result<WatchAnswer> answer) {
+    watch_asked_ = false;
+    watch_on_ = answer && answer->watch != 0;
+    const Reply reply = std::exchange(capture_reply_, {});
+    if (watch_on_ && capture_) {
+        const Result<Done> begun =
+            capture_->begin(answer->rings.get(), memory_.counters().workers.size(), answer->watch);
+        if (!begun)
+            answer = begun.error();
+    }
+    if (!answer) {
+        capture_.reset();
+        if (reply)
+            reply(refused({ExitStatus::unavailable,
+                           "sluice-dataplane does not watch packets: " + answer.error().message}));
+    } else if (reply) {
+        reply(ready({OperationResult()}));
+    }
+    next_change();
+}
+
+// Asks which way the next packet that waits for it would take now.
+void Controller::trace_next() {
+    const contract::CaptureSlot* slot = capture_ ? capture_->waiting() : nullptr;
+    if (slot == nullptr)
+        return;
+    const contract::CaptureRecord& record = slot->record;
+    contract::TraceRequest request;
+    if (record.captured_length < record.frame_length ||
+        record.captured_length > sizeof request.frame)
+        return capture_->traced({"no trace: the frame is longer than " +
+                                 std::to_string(sizeof request.frame) + " bytes"},
+                                std::nullopt);
+    request.out = record.out;
+    const auto& by = record.out != 0 ? record.transmit_interface : record.receive_interface;
+    std::copy(std::begin(by), std::end(by), std::begin(request.interface));
+    if (record.out != 0)
+        std::copy(std::begin(record.receive_interface), std::end(record.receive_interface),
+                  std::begin(request.receive_interface));
+    request.frame_length = record.captured_length;
+    std::memcpy(request.frame, slot->frame, record.captured_length);
+    live_tracing_ = static_cast<bool>(link_.request_trace(request));
+}
+
+void Controller::end_capture(const std::string& reason) {
+    if (!capture_)
+        return;
+    if (const Reply reply = std::exchange(capture_reply_, {}))
+        reply(refused({ExitStatus::unavailable, reason}));
+    else
+        capture_->end(reason);
+    capture_.reset();
 }
 
 Response Controller::told(std::vector<std::string> lines) const {

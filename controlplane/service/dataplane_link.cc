@@ -239,6 +239,9 @@ void DataplaneLink::readable() {
             return receive_returned(received.bytes, std::move(received.descriptors));
         case MessageType::trace_reply:
             return receive_trace(received.bytes, std::move(received.descriptors));
+        case MessageType::watch_reply:
+            return receive_watch(received.bytes, std::move(received.descriptors));
+        case MessageType::watch_order:
         case MessageType::order:
         case MessageType::offer:
         case MessageType::trace_request:
@@ -447,6 +450,27 @@ Result<Done> DataplaneLink::request_trace(contract::TraceRequest request) {
     return Done{};
 }
 
+void DataplaneLink::receive_watch(std::span<const std::byte> message,
+                                  std::vector<UniqueFd> descriptors) {
+    contract::WatchReply reply;
+    if (!take(message, reply) || !take_expectation(MessageType::watch_order))
+        return unexpected();
+    if (descriptors.size() != (reply.watch == 0 ? 0 : 1))
+        return close("sluice-dataplane answers an order to watch in another format");
+    WatchAnswer answer{.watch = reply.watch, .rings = {}};
+    if (!descriptors.empty())
+        answer.rings = std::move(descriptors.front());
+    callbacks_.watched(std::move(answer));
+}
+
+Result<Done> DataplaneLink::watch(const contract::WatchOrder& order) {
+    if (!send_message(socket_.get(), order))
+        return Error{ExitStatus::unavailable,
+                     last_error("sluice-dataplane cannot be told to watch")};
+    expect(MessageType::watch_order);
+    return Done{};
+}
+
 void DataplaneLink::receive_rejected(std::span<const std::byte> message) {
     contract::Rejected rejected;
     const bool readable = take(message, rejected);
@@ -468,6 +492,8 @@ void DataplaneLink::receive_rejected(std::span<const std::byte> message) {
         return callbacks_.ordered(refusal);
     if (take_expectation(MessageType::trace_request))
         return callbacks_.traced(refusal);
+    if (take_expectation(MessageType::watch_order))
+        return callbacks_.watched(refusal);
     unexpected();
 }
 

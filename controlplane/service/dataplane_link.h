@@ -59,6 +59,11 @@ struct TraceAnswer {
     std::vector<contract::TraceStep> steps;
 };
 
+struct WatchAnswer {
+    std::uint64_t watch = 0;  // 0: it has ended
+    UniqueFd rings;           // none then
+};
+
 class DataplaneLink {
   public:
     // One of the last three is called for each request; none if it dies with the connection.
@@ -76,6 +81,7 @@ class DataplaneLink {
         // Unasked: a ruleset was not confirmed, and the one before it runs.
         std::function<void(const contract::Returned&, UniqueFd snapshot)> returned = {};
         std::function<void(Result<TraceAnswer>)> traced = {};
+        std::function<void(Result<WatchAnswer>)> watched = {};
     };
 
     DataplaneLink(EventLoop& loop, std::string path, Callbacks callbacks);
@@ -106,6 +112,7 @@ class DataplaneLink {
                                contract::TablesMode mode);
 
     Result<Done> request_trace(contract::TraceRequest request);
+    Result<Done> watch(const contract::WatchOrder& order);
 
     void set_answer_timeout(std::chrono::milliseconds timeout) { answer_timeout_ = timeout; }
 
@@ -122,6 +129,7 @@ class DataplaneLink {
     void receive_order_done(std::span<const std::byte> message);
     void receive_returned(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_trace(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
+    void receive_watch(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_working(std::span<const std::byte> message);
     void receive_rejected(std::span<const std::byte> message);
     void unexpected();

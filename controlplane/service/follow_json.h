@@ -8,6 +8,8 @@
 
 namespace sluice::service {
 
+inline constexpr char kBehindJson = '\0';  // JSON has no such byte: it would be escaped
+
 void put_follow(const FollowOperation& follow, json& object);
 FollowOperation read_follow(Reader& in);
 

@@ -119,15 +119,15 @@ int serve(const config::Settings& settings) {
                 audit_log.refused(request, peer, error);
                 return counted(service::refusal(error));
             }
-            // Neither changes anything, and the controller need not know of the second.
+            // The controller need not know of it.
             const auto& first =
                 request.operations.empty() ? service::Operation() : request.operations.front();
-            if (const auto* follow = std::get_if<service::FollowOperation>(&first.what))
-                return controller.follow(*follow, peer.follow(), counted);
             if (std::holds_alternative<service::StatusOperation>(first.what))
                 return counted(controller.told({status.json()}));
             auto recorded =
                 audit_log.recorded(request, peer, controller.generation(), std::move(counted));
+            if (const auto* follow = std::get_if<service::FollowOperation>(&first.what))
+                return controller.follow(*follow, peer.follow(), recorded);
             controller.submit(std::move(request), std::move(recorded));
         });
     if (!server)

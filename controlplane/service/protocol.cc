@@ -13,7 +13,6 @@ namespace sluice::service {
 namespace {
 
 constexpr std::size_t kMaximumDepth = 12;
-constexpr char kBehindJson = '\0';  // JSON has no such byte: it would be escaped
 
 // ---- Writing -----------------------------------------------------------------------------------
 
@@ -625,6 +624,9 @@ Result<json> parse_message(std::string_view text) {
 bool changes_something(const Operation& operation) {
     if (const auto* states = std::get_if<StateOperation>(&operation.what))
         return states->kind == StateOperation::Kind::kill;
+    // Workers begin to copy packets, with all that is in them.
+    if (const auto* follow = std::get_if<FollowOperation>(&operation.what))
+        return follow->kind != FollowOperation::Kind::log;
     if (const auto* table = std::get_if<TableOperation>(&operation.what)) {
         using Verb = language::TableCommand::Verb;
         const Verb verb = table->command.verb;
@@ -635,7 +637,6 @@ bool changes_something(const Operation& operation) {
            !std::holds_alternative<ShowSetsOperation>(operation.what) &&
            !std::holds_alternative<ShowCostOperation>(operation.what) &&
            !std::holds_alternative<TraceOperation>(operation.what) &&
-           !std::holds_alternative<FollowOperation>(operation.what) &&
            !std::holds_alternative<StatusOperation>(operation.what) &&
            !std::holds_alternative<ReadSysctlOperation>(operation.what);
 }

@@ -99,6 +99,22 @@ Result<ContractMemory> ContractMemory::create(unsigned workers, std::uint32_t sl
     return memory;
 }
 
+Result<ContractMemory::Captures> ContractMemory::captures() {
+    if (capture_rings_.empty()) {
+        const std::uint64_t stride = contract::capture_ring_stride();
+        auto memory = SharedMemory::create("sluice captures", workers_ * stride,
+                                           SharedMemory::Access::read_write);
+        if (!memory)
+            return Error{ExitStatus::os,
+                         "there is no memory for captures: " + std::string(std::strerror(errno))};
+        captures_ = std::move(*memory);
+        for (unsigned worker = 0; worker < workers_; ++worker)
+            capture_rings_.push_back(
+                contract::CaptureRing::create(captures_.data() + worker * stride));
+    }
+    return Captures{.rings = capture_rings_, .file = captures_.descriptor()};
+}
+
 std::vector<worker::WorkerMemory> ContractMemory::worker_memory() const {
     const auto* header = reinterpret_cast<const contract::CounterHeader*>(counters_.data());
     const auto* annotations =

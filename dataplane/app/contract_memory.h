@@ -12,6 +12,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "dataplane/contract/annotations.h"
+#include "dataplane/contract/capture_ring.h"
 #include "dataplane/contract/counters.h"
 #include "dataplane/worker/bridge.h"
 
@@ -53,6 +54,14 @@ class ContractMemory {
     int log_rings() const { return log_rings_.descriptor(); }
     int annotations() const { return annotations_.descriptor(); }
 
+    // The rings for captures, one for each worker, and their file. They are made when they are
+    // first asked for, and stay.
+    struct Captures {
+        std::vector<contract::CaptureRing> rings;
+        int file = -1;
+    };
+    Result<Captures> captures();
+
     // One for each worker, without a seed.
     std::vector<worker::WorkerMemory> worker_memory() const;
 
@@ -64,6 +73,8 @@ class ContractMemory {
     SharedMemory log_rings_;
     SharedMemory annotations_;
     std::vector<contract::LogRing> rings_;
+    SharedMemory captures_;
+    std::vector<contract::CaptureRing> capture_rings_;
 };
 
 }  // namespace sluice::dataplane

@@ -197,6 +197,8 @@ void ContractServer::on_listener() {
         send_message(client.get(), &rejected, sizeof rejected);
         return;
     }
+    if (watches_)
+        end_watch();
     client_ = std::move(client);
     client_process_ = peer.pid;
     greet();
@@ -254,6 +256,8 @@ void ContractServer::on_client() {
         sent = answer(*order);
     else if (const auto* trace = std::get_if<contract::TraceRequest>(&*request))
         sent = answer(*trace);
+    else if (const auto* watch = std::get_if<contract::WatchOrder>(&*request))
+        sent = answer(*watch);
     else
         sent = answer(std::get<contract::KillStates>(*request));
     if (!sent)
@@ -344,7 +348,26 @@ void ContractServer::tell_returned(std::uint64_t from) {
         client_.reset();
 }
 
+bool ContractServer::answer(const contract::WatchOrder& order) {
+    const auto watch = callbacks_.watch(order);
+    watches_ = watch && watch->number != 0;
+    if (!watch)
+        return refuse(0, watch.error());
+    contract::WatchReply reply;
+    reply.header.length = sizeof reply;
+    reply.watch = watch->number;
+    const std::vector<int> rings(watches_ ? 1 : 0, watch->rings);
+    return send_message(client_.get(), &reply, sizeof reply, rings);
+}
+
+void ContractServer::end_watch() {
+    watches_ = !callbacks_.watch({});
+}
+
 void ContractServer::tend() {
+    // Nobody takes the copies away any more.
+    if (!client_ && watches_)
+        end_watch();
     if (!predecessor_ || std::chrono::steady_clock::now() < predecessor_->due)
         return;
     const Result<Done> returned = give_back();

@@ -59,6 +59,12 @@ class ContractServer {
         std::function<std::vector<contract::TableDescriptor>()> list_tables;
         std::function<Result<Done>(contract::Panic)> set_panic = {};
         std::function<Result<TraceAnswer>(const contract::TraceRequest&)> trace = {};
+        // Begins or ends it; the number of the watch, or 0, and the file with the rings.
+        struct Watch {
+            std::uint64_t number = 0;
+            int rings = -1;
+        };
+        std::function<Result<Watch>(const contract::WatchOrder&)> watch = {};
     };
 
     // The descriptors belong to somebody else and stay open as long as the server lives.
@@ -96,6 +102,8 @@ class ContractServer {
     bool answer(const contract::StatesRequest& request);
     bool answer(const contract::KillStates& order);
     bool answer(const contract::TraceRequest& request);
+    bool answer(const contract::WatchOrder& order);
+    void end_watch();
     bool answer(const contract::TablesRequest& request, UniqueFd batch);
     Result<std::vector<std::byte>> carry_out(const contract::TablesRequest& request,
                                              UniqueFd batch);
@@ -129,6 +137,7 @@ class ContractServer {
     std::uint32_t next_rule_id_ = 0;
     contract::Panic panic_ = contract::Panic::off;
     bool locked_ = false;
+    bool watches_ = false;
     bool reported_late_ = false;  // the return that a worker holds up
 };
 

@@ -260,7 +260,7 @@ void serve(const Duties& duties, int signals) {
 
 // What is named here outlives the server.
 Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& bridge,
-                              const ContractMemory& memory, const StateMemory& states,
+                              ContractMemory& memory, const StateMemory& states,
                               TableMemory& tables, const packet::Environment& environment,
                               Chores& chores) {
     const config::DataPlane& dataplane = settings.dataplane;
@@ -302,6 +302,16 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
     callbacks.list_tables = [&] { return tables.descriptors(); };
     callbacks.set_panic = [&](contract::Panic panic) {
         return bridge.set_panic(panic, dataplane.reload_timeout_ms);
+    };
+    callbacks.watch =
+        [&](const contract::WatchOrder& order) -> Result<ContractServer::Callbacks::Watch> {
+        auto captures = order.on != 0 ? memory.captures() : ContractMemory::Captures();
+        if (!captures)
+            return captures.error();
+        auto number = bridge.watch(order, captures->rings, dataplane.reload_timeout_ms);
+        if (!number)
+            return number.error();
+        return ContractServer::Callbacks::Watch{.number = *number, .rings = captures->file};
     };
     callbacks.trace = [&](const contract::TraceRequest& request) -> Result<TraceAnswer> {
         if (bridge.runtime().current() == nullptr)

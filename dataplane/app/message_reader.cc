@@ -152,6 +152,21 @@ Result<Request> read_trace_request(std::span<const std::byte> message, std::size
     return Request(request);
 }
 
+Result<Request> read_watch_order(std::span<const std::byte> message, std::size_t descriptors) {
+    contract::WatchOrder order;
+    if (auto taken = take(message, "an order to watch", order); !taken)
+        return taken.error();
+    if (descriptors != 0)
+        return refuse("an order to watch comes without a descriptor, not with " +
+                      std::to_string(descriptors));
+    if (order.on > 1 || !contract::is_sound(order.filter) || order.filter.has_protocol > 1)
+        return refuse("an order to watch does not say clearly what is to be watched");
+    if (order.snap_length == 0 || order.snap_length > contract::kLongestCapture)
+        return refuse("of a frame 1 to " + std::to_string(contract::kLongestCapture) +
+                      " bytes can be captured, not " + std::to_string(order.snap_length));
+    return Request(order);
+}
+
 }  // namespace
 
 Result<Request> read_request(std::span<const std::byte> message, std::size_t descriptors) {
@@ -170,10 +185,13 @@ Result<Request> read_request(std::span<const std::byte> message, std::size_t des
             return read_tables_request(message, descriptors);
         case contract::MessageType::order:
             return read_order(message, descriptors);
-        case contract::MessageType::order_done:
-        case contract::MessageType::returned:
         case contract::MessageType::trace_request:
             return read_trace_request(message, descriptors);
+        case contract::MessageType::watch_order:
+            return read_watch_order(message, descriptors);
+        case contract::MessageType::order_done:
+        case contract::MessageType::returned:
+        case contract::MessageType::watch_reply:
         case contract::MessageType::hello:
         case contract::MessageType::tables_reply:
         case contract::MessageType::working:

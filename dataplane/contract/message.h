@@ -31,6 +31,10 @@
 //     data plane → TraceReply   descriptor: memfd of TraceStep[step_count] (trace.h), if there are
 //     any
 //                | Rejected
+//     control plane → WatchOrder
+//     data plane → WatchReply   descriptor: memfd with the capture rings (capture_ring.h), if the
+//                               watch has begun. It ends by order, or with the connection
+//                | Rejected
 //
 // One request is outstanding at a time. Strings are NUL-terminated inside their arrays.
 #pragma once
@@ -40,6 +44,7 @@
 #include <type_traits>
 
 #include "common/address.h"
+#include "dataplane/contract/capture_ring.h"
 #include "dataplane/contract/counters.h"
 #include "dataplane/contract/instruction.h"
 #include "dataplane/contract/trace.h"
@@ -69,6 +74,8 @@ enum class MessageType : std::uint16_t {
     returned = 22,
     trace_request = 30,
     trace_reply = 31,
+    watch_order = 40,
+    watch_reply = 41,
 };
 
 // What happens to packets whatever the rules say.
@@ -309,6 +316,22 @@ struct TraceReply {
 
 static_assert(std::has_unique_object_representations_v<TraceRequest>);
 static_assert(std::has_unique_object_representations_v<TraceReply>);
+
+// Copies of the packets that meet the filter are to be made from now on, or not any more. One watch
+// at a time: a second one takes the place of the first.
+struct WatchOrder {
+    MessageHeader header{.type = MessageType::watch_order, .length = 0};
+    PacketFilter filter;
+    std::uint32_t snap_length = kLongestCapture;  // bytes of each frame, 1 to kLongestCapture
+    std::uint64_t on = 0;                         // 0: the end
+};
+
+struct WatchReply {
+    MessageHeader header{.type = MessageType::watch_reply, .length = 0};
+    std::uint64_t watch = 0;  // that the records name; 0: nobody watches
+};
+
+static_assert(std::has_unique_object_representations_v<WatchOrder>);
 
 inline constexpr std::uint64_t kMaximumTableBatch = std::uint64_t{1} << 31;
 

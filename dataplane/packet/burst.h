@@ -111,6 +111,8 @@ class Burst {
     std::uint64_t common_bytes() const { return common_bytes_; }
     // Its version is 0 if the packet is not common.
     const Glance& glance(std::size_t i) const { return glances_.data()[i]; }
+    // Its bytes. REQUIRES: it was added as a frame.
+    const Frame& frame(std::size_t i) const { return frames_[i]; }
     const Passage& passage(std::size_t i) const { return one_passage_ ? passage_ : passages_[i]; }
     // All packets go the same way.
     bool has_one_passage() const { return one_passage_; }

@@ -196,7 +196,8 @@ WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) {
                     .host = host_.get(),
                     .solicitations = solicitations(),
                     .divert = divert_.get(),
-                    .panic = &control_.panic};
+                    .panic = &control_.panic,
+                    .watch = &watch_};
     spec.outputs.sockets = host_ == nullptr ? nullptr : &host_->owners();
     for (std::size_t i = 0; i < ports_.size(); ++i) {
         spec.ports.push_back({.device = ports_[i].id(),
@@ -289,6 +290,22 @@ void Bridge::refresh_sockets() {
 Result<Done> Bridge::set_panic(contract::Panic panic, unsigned timeout_ms) {
     control_.panic.store(panic, std::memory_order_release);
     return runtime_.wait_for_workers(timeout_ms);
+}
+
+Result<std::uint64_t> Bridge::watch(const contract::WatchOrder& order,
+                                    const std::vector<contract::CaptureRing>& rings,
+                                    unsigned timeout_ms) {
+    watch_.serial.store(0, std::memory_order_release);
+    if (order.on == 0)
+        return std::uint64_t{0};
+    // Behind this no worker looks at the order before.
+    if (auto waited = runtime_.wait_for_workers(timeout_ms); !waited)
+        return waited.error();
+    watch_.filter = order.filter;
+    watch_.snap_length = order.snap_length;
+    watch_.rings = rings;
+    watch_.serial.store(++last_watch_, std::memory_order_release);
+    return last_watch_;
 }
 
 const sockets::Owners* Bridge::socket_owners() const {

@@ -93,6 +93,11 @@ class Bridge {
     // What happens to packets whatever the rules say. After success it holds on every worker; after
     // an error on all but the one that has not moved, and there once it does.
     Result<Done> set_panic(contract::Panic panic, unsigned timeout_ms);
+    // Begins or ends a watch; its number, or 0. An error: a worker has not moved, and nobody
+    // watches. REQUIRES: as many rings as workers, which outlive the bridge.
+    Result<std::uint64_t> watch(const contract::WatchOrder& order,
+                                const std::vector<contract::CaptureRing>& rings,
+                                unsigned timeout_ms);
     contract::Panic panic() const { return control_.panic.load(std::memory_order_relaxed); }
     // Null where there are no gateway ports.
     route::Fib* fib() { return fib_.get(); }
@@ -123,6 +128,8 @@ class Bridge {
     state::OwnerHash owner_hash_;
     KillOrders kill_orders_;
     Control control_;
+    Watch watch_;
+    std::uint64_t last_watch_ = 0;
     std::vector<Mempool> pools_;  // before the ports: buffers come back when those close
     // Before the ports, which may still have buffers of theirs when they close.
     std::unique_ptr<DivertPath> divert_;

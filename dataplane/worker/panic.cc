@@ -26,12 +26,16 @@ Verdict verdict_without_rules(Panic panic, const packet::Packet& packet) {
 void Worker::ask_rules(const program::Runtime& runtime, packet::Burst& burst,
                        program::Judgement& judgement) {
     const Panic now = panic();
-    if (now == Panic::off) [[likely]]
-        return engine_.filter(runtime, burst, judgement);
-    judgement.accepted = judgement.denied = judgement.alike = 0;
-    judgement.told = burst.all();
-    for (std::size_t i = 0; i < burst.size(); ++i)
-        judgement.verdicts[i] = verdict_without_rules(now, burst.packet(i));
+    if (now == Panic::off) [[likely]] {
+        engine_.filter(runtime, burst, judgement);
+    } else {
+        judgement.accepted = judgement.denied = judgement.alike = 0;
+        judgement.told = burst.all();
+        for (std::size_t i = 0; i < burst.size(); ++i)
+            judgement.verdicts[i] = verdict_without_rules(now, burst.packet(i));
+    }
+    if (is_watched()) [[unlikely]]
+        show(runtime, burst, judgement);
 }
 
 // Packets that a program gives back.

@@ -47,6 +47,7 @@
 #include "dataplane/worker/router.h"
 #include "dataplane/worker/sender.h"
 #include "dataplane/worker/solicitations.h"
+#include "dataplane/worker/watch.h"
 
 struct rte_mbuf;
 struct rte_mempool;
@@ -86,6 +87,7 @@ struct WorkerSpec {
     DivertPath* divert = nullptr;  // null: nobody can listen on divert ports
     // Null: the rules always decide. Writer: the main thread.
     const std::atomic<contract::Panic>* panic = nullptr;
+    Watch* watch = nullptr;  // null: nobody can watch
 };
 
 struct Control {
@@ -146,6 +148,13 @@ class Worker {
                    program::Judgement& judgement);
     program::Verdict enter(const program::Runtime& runtime, const packet::Packet& packet,
                            unsigned number, program::PacketMarks& marks);
+
+    // -- watching.cc: what is shown to somebody who watches --
+    bool is_watched() const {
+        return spec_.watch != nullptr && spec_.watch->serial.load(std::memory_order_relaxed) != 0;
+    }
+    void show(const program::Runtime& runtime, packet::Burst& burst,
+              const program::Judgement& judgement);
 
     // -- route_out.cc: gateway ports, and what the kernel of this machine sends --
     Origin origin_of(std::uint16_t name) const;

@@ -283,6 +283,8 @@ void Worker::judge_from_programs(rte_mbuf** mbufs, unsigned count,
         for (unsigned i = 0; i < burst.size(); ++i)
             judgement.verdicts[i] = enter(runtime, burst.packet(i),
                                           DivertPath::header_of(*of[i]).rule, judgement.mark(i));
+        if (is_watched())
+            show(runtime, burst, judgement);
     };
     sequence_ += count;
     if (burst_.size() != 0) {

@@ -50,6 +50,13 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         if (descriptors != 0 || message.size() != sizeof *trace ||
             trace->frame_length > sizeof trace->frame)
             std::abort();
+    } else if (const auto* watch = std::get_if<contract::WatchOrder>(&*request)) {
+        if (descriptors != 0 || message.size() != sizeof *watch || watch->on > 1 ||
+            watch->snap_length == 0 || watch->snap_length > contract::kLongestCapture ||
+            !contract::is_sound(watch->filter))
+            std::abort();
+        // Asking it never reads outside of the addresses.
+        contract::meets(watch->filter, {});
     } else {
         const auto& kill = std::get<contract::KillStates>(*request);
         if (descriptors != 0 || message.size() != sizeof kill)

@@ -32,6 +32,25 @@ TEST(FollowCommand, AllWords) {
     EXPECT_EQ(*parse_follow_command(Words{"tail"}), FollowCommand());
 }
 
+TEST(FollowCommand, CapturesAndLiveTraces) {
+    using Kind = service::FollowOperation::Kind;
+    ASSERT_TRUE(is_follow_command(Words{"capture"}));
+    ASSERT_TRUE(is_follow_command(Words{"trace", "--live"}));
+    EXPECT_FALSE(is_follow_command(Words{"trace", "in em0 tcp"}));
+    const auto capture =
+        parse_follow_command(Words{"capture", "--rule", "100", "-s", "96", "-c", "2", "-w", "-"});
+    ASSERT_TRUE(capture) << capture.error().message;
+    EXPECT_EQ(capture->operation.kind, Kind::packets);
+    EXPECT_EQ(capture->operation.filter.rule_number, 100);
+    EXPECT_EQ(capture->operation.snap_length, 96u);
+    EXPECT_EQ(capture->file, "-");
+    const auto live = parse_follow_command(Words{"trace", "in", "--live", "--json"});
+    ASSERT_TRUE(live) << live.error().message;
+    EXPECT_EQ(live->operation.kind, Kind::traces);
+    EXPECT_EQ(live->operation.filter.way, contract::WantedWay::in);
+    EXPECT_EQ(live->operation.form, service::FollowOperation::Form::json);
+}
+
 TEST(FollowCommand, MistakesAreNamed) {
     struct Bad {
         Words words;
@@ -46,7 +65,12 @@ TEST(FollowCommand, MistakesAreNamed) {
         {{"tail", "rule", "0"}, ExitStatus::data, "bad argument \"0\" of rule; expected a rule"},
         {{"tail", "host", "::/129"}, ExitStatus::data, "expected an address"},
         {{"tail", "proto", "nope"}, ExitStatus::data, "expected the name or number of a protocol"},
-        {{"tail", "-c", "0"}, ExitStatus::data, "expected a number of lines from 1 on"},
+        {{"tail", "-c", "0"}, ExitStatus::data, "expected a number from 1 on"},
+        {{"tail", "-w", "x"}, ExitStatus::usage, "unexpected word \"-w\""},
+        {{"capture", "-c", "1"}, ExitStatus::usage, "-w is missing"},
+        {{"capture", "--json", "-w", "x"}, ExitStatus::usage, "usage: ipfw capture"},
+        {{"capture", "-s", "1921", "-w", "x"}, ExitStatus::data, "1 to 1920"},
+        {{"trace", "--live", "x"}, ExitStatus::usage, "usage: ipfw trace --live"},
     };
     for (const Bad& one : bad) {
         const auto command = parse_follow_command(one.words);

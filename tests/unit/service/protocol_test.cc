@@ -251,15 +251,27 @@ TEST(Protocol, WhoFollowsSomethingAsksForNothingElse) {
         follow = {};
     }
     for (const char* wrong :
-         {R"("kind":9)", R"("form":2)", R"("way":3)", R"("fate":3)", R"("port":65536)",
-          R"("address":"1.2.3.4","prefix_length":33)", R"("address":"x")", R"("protocol":256)"})
+         {R"("kind":9)", R"("snap_length":0)", R"("snap_length":1921)", R"("form":2)", R"("way":3)",
+          R"("fate":3)", R"("port":65536)", R"("address":"1.2.3.4","prefix_length":33)",
+          R"("address":"x")", R"("protocol":256)"})
         EXPECT_FALSE(decode_request(R"({"version":5,"operations":[{"do":"follow",)" +
                                     std::string(wrong) + "}]}"))
             << wrong;
 }
 
 TEST(Protocol, APieceOfAStream) {
-    const StreamPiece piece{.lines = {"one", "t\"wo\n"}, .lost = 0xffffffffffffffff};
+    const StreamPiece piece{
+        .lines = {"one", "t\"wo\n"},
+        .packets = {{.time_ns = 1, .generation = 2, .rule = -1, .length = 3, .bytes = {"a\0b", 3}},
+                    {.rule = 65535,
+                     .out = true,
+                     .receive_interface = "em0",
+                     .transmit_interface = "em1",
+                     .verdict = "pass",
+                     .bytes = ""},
+                    {.bytes = {"\0\xff", 2}}},
+        .lost = 0xffffffffffffffff,
+        .over = "the end"};
     const auto back = decode_piece(encode(piece));
     ASSERT_TRUE(back) << back.error().message;
     EXPECT_EQ(*back, piece);
@@ -267,6 +279,14 @@ TEST(Protocol, APieceOfAStream) {
     EXPECT_FALSE(decode_piece(R"({"version":5,"lines":[1]})"));
     EXPECT_FALSE(decode_piece(R"({"version":4,"lines":[]})"));
     EXPECT_FALSE(decode_piece("x"));
+    const std::string packet = R"({"version":5,"packets":[[1,1,1,1,0,"em0","","pass",2]]})";
+    const auto behind = [&](std::string_view bytes) {
+        return decode_piece(packet + std::string(1, '\0') + std::string(bytes));
+    };
+    EXPECT_TRUE(behind("ab"));
+    EXPECT_FALSE(behind("a"));
+    EXPECT_FALSE(behind("abc"));
+    EXPECT_FALSE(decode_piece(packet));
 }
 
 TEST(Protocol, AResponseTellsWhatWasAppliedAndWhatHoldsBesideTheRules) {

@@ -47,6 +47,8 @@ TEST(RolesTest, WhatAnOperationNeeds) {
     EXPECT_EQ(needed_for(operation_of(ShowCostOperation{})), Role::read);
     EXPECT_EQ(needed_for(operation_of(ReadSysctlOperation{})), Role::read);
     EXPECT_EQ(needed_for(operation_of(FollowOperation{})), Role::read);
+    for (const auto kind : {FollowOperation::Kind::packets, FollowOperation::Kind::traces})
+        EXPECT_EQ(needed_for(operation_of(FollowOperation{.kind = kind})), Role::operate);
     EXPECT_EQ(needed_for(operation_of(StatusOperation{})), Role::read);
     EXPECT_EQ(needed_for(operation_of(of_states(StateOperation::Kind::count))), Role::read);
     EXPECT_EQ(needed_for(operation_of(TableOperation{})), Role::read);  // list

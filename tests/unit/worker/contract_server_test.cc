@@ -83,6 +83,14 @@ class ContractServerTest : public testing::Test {
              .set_panic = [this](contract::Panic panic) -> Result<Done> {
                  panics_.push_back(panic);
                  return Done{};
+             },
+             .watch = [this](const contract::WatchOrder& order)
+                 -> Result<ContractServer::Callbacks::Watch> {
+                 watches_.push_back(order.on);
+                 if (!refusal_.empty())
+                     return Error{ExitStatus::unavailable, refusal_};
+                 return ContractServer::Callbacks::Watch{.number = order.on != 0 ? 7u : 0u,
+                                                         .rings = files_[1].get()};
              }});
     }
 
@@ -112,6 +120,7 @@ class ContractServerTest : public testing::Test {
     std::vector<contract::StateFilter> filters_;
     std::vector<contract::TableDescriptor> tables_;
     std::vector<contract::Panic> panics_;
+    std::vector<std::uint64_t> watches_;
     bool with_tables_ = false;
     unsigned slow_steps_ = 0;  // of the next batch, each a tenth of the interval of Working
 };
@@ -181,6 +190,13 @@ class Client {
         message.size = sizeof image;
         message.revert_after_ms = revert_after_ms;
         send(&message, sizeof message, file.get());
+    }
+
+    void watch(std::uint64_t on) {
+        contract::WatchOrder order;
+        order.on = on;
+        order.header.length = sizeof order;
+        send(&order, sizeof order);
     }
 
     void order(contract::OrderKind kind, contract::Panic panic = contract::Panic::off) {
@@ -507,6 +523,15 @@ class ContractServerSafetyTest : public ContractServerTest {
         server_->on_client();
         return client_->read<contract::Rejected>().reason;
     }
+    // The number of the watch; none: it is refused.
+    std::optional<std::uint64_t> watch(std::uint64_t on) {
+        client_->watch(on);
+        server_->on_client();
+        const auto answer = client_->read<contract::WatchReply>();
+        return answer.header.type == contract::MessageType::watch_reply
+                   ? std::optional(answer.watch)
+                   : std::nullopt;
+    }
     std::string order(contract::OrderKind kind, contract::Panic panic = contract::Panic::off) {
         client_->order(kind, panic);
         server_->on_client();
@@ -610,6 +635,32 @@ TEST_F(ContractServerSafetyTest, PanicOutlivesTheControlPlane) {
     EXPECT_EQ(order(contract::OrderKind::panic, contract::Panic::pass), "");
     hang_up();
     EXPECT_EQ(greet().panic, contract::Panic::pass);
+}
+
+// Nobody would take away what the workers copy.
+TEST_F(ContractServerSafetyTest, AWatchEndsWithTheControlPlane) {
+    using Orders = std::vector<std::uint64_t>;
+    connect();
+    EXPECT_EQ(watch(1), 7u);
+    server_->tend();
+    EXPECT_EQ(watches_, (Orders{1}));
+    hang_up();
+    server_->tend();
+    server_->tend();
+    EXPECT_EQ(watches_, (Orders{1, 0}));
+    // So does one whose successor is there before anybody has looked.
+    greet();
+    EXPECT_EQ(watch(1), 7u);
+    hang_up();
+    greet();
+    EXPECT_EQ(watches_, (Orders{1, 0, 1, 0}));
+    EXPECT_EQ(watch(1), 7u);
+    EXPECT_EQ(watch(0), 0u);
+    refusal_ = "a worker does not move";
+    EXPECT_EQ(watch(1), std::nullopt);
+    hang_up();
+    server_->tend();
+    EXPECT_EQ(watches_, (Orders{1, 0, 1, 0, 1, 0, 1}));
 }
 
 }  // namespace

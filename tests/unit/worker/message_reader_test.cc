@@ -169,5 +169,36 @@ TEST(MessageReaderTest, AnOrderSaysClearlyWhatIsToBeDone) {
               "an order comes without a descriptor, not with 1");
 }
 
+TEST(MessageReaderTest, AnOrderToWatchSaysClearlyWhat) {
+    const auto refused = [](const auto& spoil, std::size_t files) {
+        contract::WatchOrder order;
+        order.on = 1;
+        order.header.length = sizeof order;
+        spoil(order);
+        const auto result = read_request(std::as_bytes(std::span(&order, 1)), files);
+        return result ? std::string() : result.error().message;
+    };
+    using contract::WatchOrder;
+    constexpr char kUnclear[] = "an order to watch does not say clearly what is to be watched";
+    EXPECT_EQ(refused([](WatchOrder&) {}, 0), "");
+    EXPECT_EQ(refused([](WatchOrder& o) { o.filter = {.ip_version = 6, .prefix_length = 128}; }, 0),
+              "");
+    EXPECT_EQ(refused([](WatchOrder& o) { o.filter = {.ip_version = 4, .prefix_length = 33}; }, 0),
+              kUnclear);
+    EXPECT_EQ(refused([](WatchOrder& o) { o.filter.prefix_length = 1; }, 0), kUnclear);
+    EXPECT_EQ(refused([](WatchOrder& o) { o.filter.has_protocol = 2; }, 0), kUnclear);
+    EXPECT_EQ(refused([](WatchOrder& o) { o.filter.way = static_cast<contract::WantedWay>(3); }, 0),
+              kUnclear);
+    EXPECT_EQ(refused([](WatchOrder& o) { o.filter.fate = static_cast<contract::Fate>(3); }, 0),
+              kUnclear);
+    EXPECT_EQ(refused([](WatchOrder& o) { o.on = 2; }, 0), kUnclear);
+    EXPECT_EQ(refused([](WatchOrder& o) { o.snap_length = 0; }, 0),
+              "of a frame 1 to 1920 bytes can be captured, not 0");
+    EXPECT_EQ(refused([](WatchOrder& o) { o.snap_length = 1921; }, 0),
+              "of a frame 1 to 1920 bytes can be captured, not 1921");
+    EXPECT_EQ(refused([](WatchOrder&) {}, 1),
+              "an order to watch comes without a descriptor, not with 1");
+}
+
 }  // namespace
 }  // namespace sluice::dataplane
