@@ -35,6 +35,18 @@ bool surely_has_packets(const Vocabulary& vocabulary, const Region& region) {
            !named_as_well(Domain::destination_is_me, lane::destination);
 }
 
+// TCP flags but a SYN with RST or FIN; and no flags, where there are none.
+const ValueSet& usual_flags() {
+    static const ValueSet set = [] {
+        constexpr unsigned kFin = 1, kSyn = 2, kRst = 4;
+        ValueSet usual;
+        for (unsigned flags = 0; flags <= classify::kAbsent; ++flags)
+            usual[flags] = (flags & kSyn) == 0 || (flags & (kFin | kRst)) == 0;
+        return usual;
+    }();
+    return set;
+}
+
 class OppositePass {
   public:
     OppositePass(const LintedRules& rules, const std::vector<bool>& shadowed, Crossing crossing)
@@ -83,7 +95,11 @@ class OppositePass {
     bool contradict(Family family, const Region& region, const Candidate& earlier,
                     Index rule) const {
         const Space& space = rules_.space(family);
-        const auto both = space.intersection(region, *earlier.region);
+        auto both = space.intersection(region, *earlier.region);
+        // `setup` and `established` share what nobody sends.
+        if (both && crossing_ == Crossing::ignored &&
+            !both->restrict(Domain::tcp_flags, usual_flags()))
+            return false;
         if (!both || !surely_has_packets(rules_.vocabulary(), *both))
             return false;
         if (rules_.covered(earlier.rule, rule) != Decision::no ||

@@ -187,6 +187,10 @@ TEST(Lint, ContradictingRules) {
     const std::string crossing = "deny ip from 10.0.0.0/8 to any\nallow tcp from any to any 80";
     EXPECT_EQ(findings(crossing), Lines());
     EXPECT_EQ(findings(crossing, {.crossing = Crossing::told}), (Lines{"200 contradicting 100"}));
+    const std::string odd =
+        "deny tcp from any to any established\nallow tcp from any to any 80 setup";
+    EXPECT_EQ(findings(odd), Lines());
+    EXPECT_EQ(findings(odd, {.crossing = Crossing::told}), (Lines{"200 contradicting 100"}));
     // what they share is decided before
     EXPECT_EQ(findings("deny tcp from any to any 50-100\ndeny tcp from any to any 1-100\n"
                        "allow tcp from any to any 50-200"),
