@@ -1,5 +1,6 @@
 """`ipfw trace --rules`: the way of a packet through a rule file, without a daemon."""
 
+import json
 import subprocess
 
 import pytest
@@ -101,3 +102,23 @@ def test_asks_the_running_rules_and_leaves_no_trace(stateful):
         assert refused.status == 69 and "no interface nowhere0" in refused.err
     finally:
         server.kill()
+
+
+def test_json(bed, appliance):
+    """The same words, for programs: of the running rules and of a file."""
+    rules = "add 100 deny tcp from any to any 23\nadd 200 prob 0.5 allow ip from any to any\n"
+    appliance.load(rules)
+    packet = f"in em0 icmp {bed.a.ipv4} > {bed.b.ipv4}"
+    environment = appliance.rule_file("if em0 10.0.0.1/24\n", "environment")
+    for arguments in ([packet],
+                      ["--rules", appliance.rule_file(rules), "--env", environment, packet]):
+        text = appliance.must("trace", *arguments)
+        answer = json.loads(appliance.must("trace", *arguments, "--json"))
+        assert answer["schema"] == "sluice/trace/1"
+        first, second = answer["traces"]
+        assert (first["if"], second["if"]) == ("match", "skip")
+        assert [step["number"] for step in second["steps"]] == [100, 200, 65535]
+        assert first["verdict"].startswith("accept, by rule 200")
+        for step in first["steps"] + second["steps"]:
+            assert step["rule"] in text and step["outcome"] in text
+    assert appliance.ipfw("trace", "nonsense", "--json").out == ""
