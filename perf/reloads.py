@@ -22,7 +22,7 @@ def measure(build):
          "tests/e2e/pytest.ini", "tests/e2e/test_two_colours.py", "-k", "by_a_rule"],
         cwd=TREE, stdout=subprocess.PIPE, text=True,
         env={**os.environ, "SLUICE_BUILD": str(build), "SLUICE_E2E_SWAPS": str(SWAPS),
-             "SLUICE_E2E_PACKETS": str(PACKETS)})
+             "SLUICE_E2E_COLOURED_PACKETS": str(PACKETS)})
     if done.returncode != 0:
         raise SystemExit(f"perf: the test failed:\n{done.stdout}")
     return [(int(swaps), int(packets.replace(",", "")), float(seconds),

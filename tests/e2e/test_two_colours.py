@@ -5,7 +5,7 @@ has their own mark. They take turns as fast as `ipfw` loads them while packets c
 packet that met the first rule of one and the last rule of the other would be dropped.
 
 The packets are repeated from memory and go nowhere: no kernel takes part that could lose any.
-SLUICE_E2E_SWAPS and SLUICE_E2E_PACKETS ask for a longer run (perf/README.md).
+SLUICE_E2E_SWAPS and SLUICE_E2E_COLOURED_PACKETS ask for a longer run, as perf/run reloads does.
 """
 
 import os
@@ -18,7 +18,7 @@ from lab.network import eventually
 from scapy.all import IP, UDP, Ether
 
 SWAPS = int(os.environ.get("SLUICE_E2E_SWAPS", "1000"))
-PACKETS = int(os.environ.get("SLUICE_E2E_PACKETS", "10000000"))
+PACKETS = int(os.environ.get("SLUICE_E2E_COLOURED_PACKETS", "10000000"))
 FLOWS = 256  # of each worker
 FILLERS = 1000
 WORKERS = [1, 2]
