@@ -16,7 +16,7 @@ LINE = re.compile(r"^(marked_by_a_rule): (\d+) reloads and ([\d,]+) packets in (
 
 
 def measure(build):
-    """[(reloads, packets, seconds, bytes more)], with one worker and with two"""
+    """[(reloads, packets, seconds, bytes more)], with one worker, and a fifth of it with two"""
     done = subprocess.run(
         ["/usr/bin/python3", "-m", "pytest", "-q", "-s", "--rootdir", "tests/e2e", "-c",
          "tests/e2e/pytest.ini", "tests/e2e/test_two_colours.py", "-k", "by_a_rule"],
