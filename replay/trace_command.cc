@@ -115,6 +115,12 @@ Result<std::string> trace(const Options& options) {
         if (!parsed)
             return parsed.error();
         environment = std::move(*parsed);
+    } else {
+        // Nothing is known of the machine but what the packet says.
+        for (const std::string& name : {text->interface, text->receive_interface})
+            if (!name.empty() &&
+                find_interface(environment.environment, name) == packet::kNoInterface)
+                environment.environment.interfaces.emplace_back().name = name;
     }
     const auto passage = passage_of(*text, environment.environment);
     if (!passage)

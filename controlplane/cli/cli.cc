@@ -271,10 +271,12 @@ void run_file(const language::FileCommand& file, const Flags& flags,
         return;
     }
     // The rules are in the file; what is there to say is what has changed.
-    for (const service::OperationResult& result : response.results)
-        for (const std::string& complaint : result.complaints)
-            if (!flags.quiet)
-                output.complain(complaint);
+    for (const Step& step : steps)
+        if (!step.flags.quiet)
+            for (const service::OperationResult& result :
+                 std::span(response.results).subspan(step.first, step.count))
+                for (const std::string& complaint : result.complaints)
+                    output.complain(complaint, step.line);
     if (!flags.quiet)
         output.out += applied_text(response, milliseconds_since(begin));
 }

@@ -20,7 +20,7 @@ struct Verb {
 
 constexpr Verb kVerbs[] = {
     {"add", ""},
-    {"apply", "--confirm --if-gen --states -n -q"},
+    {"apply", "--confirm --if-gen --states -f -n -q -v"},
     {"capture", "rule host port proto in out accept deny -c -s -w"},
     {"check", "--json"},
     {"confirm", ""},
@@ -35,9 +35,10 @@ constexpr Verb kVerbs[] = {
     {"lock", ""},
     {"logsum", "--inside --top --json"},
     {"panic", "deny pass off"},
-    {"replay", "--rules --pcap --meta --env"},
+    {"replay",
+     "--rules --packets --meta --env --workers --verdicts --log --show --dynamic --events"},
     {"resetlog", ""},
-    {"rollback", ""},
+    {"rollback", "--confirm --if-gen --states"},
     {"save", ""},
     {"set", "show disable enable move swap --json"},
     {"show", "--cost --json"},

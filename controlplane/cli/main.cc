@@ -23,7 +23,9 @@ int main(int argc, char** argv) {
     const bool written =
         std::fwrite(output.out.data(), 1, output.out.size(), stdout) == output.out.size() &&
         std::fflush(stdout) == 0;
-    if (!written && output.status == sluice::ExitStatus::ok) {
+    const bool fine =
+        output.status == sluice::ExitStatus::ok || output.status == sluice::ExitStatus::found;
+    if (!written && fine) {
         std::perror("ipfw: standard output");
         return static_cast<int>(sluice::ExitStatus::os);
     }

@@ -36,7 +36,8 @@ COMMAND
     rollback [N]                        back from what waits for confirm, or to number N
     history [--json] | history show N [--json]
     save [FILE]                         wait for the disk; or what runs, as a rule file
-    trace [--rules FILE] PACKET         the rules that a packet meets
+    trace [--rules FILE [--env ENV]] PACKET [--json]
+                                        the rules that a packet meets
     lock | panic deny|pass|off          no changes any more; all IP is dropped or passes
     replay ...                          a capture file passes through a ruleset
     check [--json] FILE ...             what loading the files would say; no daemon

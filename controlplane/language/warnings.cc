@@ -211,8 +211,8 @@ class Collector {
                         "silently");
                 break;
             case ActionKind::skipto:
-                if (!rule_.action.argument.from_table && rule_.number != 0 &&
-                    rule_.action.argument.value <= rule_.number)
+                if (!rule_.action.argument.from_table && rule_.action.label.empty() &&
+                    rule_.number != 0 && rule_.action.argument.value <= rule_.number)
                     say("skipto never goes back: the search goes on with the next rule");
                 break;
             default:

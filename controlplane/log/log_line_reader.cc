@@ -1,6 +1,7 @@
 #include "controlplane/log/log_line_reader.h"
 
 #include <charconv>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
 
@@ -42,7 +43,21 @@ std::optional<std::string_view> message_of_ipfw(std::string_view line) {
     return line.substr(place + 1 + kMark.size());
 }
 
+// What is behind `line` in an object (log_fields.h). None: it is no such object.
+std::optional<std::string> line_in(std::string_view text) {
+    if (!text.starts_with('{'))
+        return std::nullopt;
+    const auto object = nlohmann::json::parse(text, nullptr, false);
+    const auto line = object.is_object() ? object.find("line") : object.end();
+    if (!object.is_object() || line == object.end() || !line->is_string())
+        return std::nullopt;
+    return line->get<std::string>();
+}
+
 bool is_notice(std::string_view message) {
+    // Of ours: `rule 200 has expired: …`, `32 lines were left out: …`
+    if (message.starts_with("rule ") || message.find(" left out: ") != message.npos)
+        return true;
     for (const char* begin : {"limit ", "pullup failed", "Cannot allocate", "call stack error",
                               "install_state: ", "Too many dynamic", "OUCH!"})
         if (message.starts_with(begin))
@@ -148,7 +163,9 @@ std::optional<std::uint64_t> repetitions(std::string_view line) {
 
 }  // namespace
 
-ReadLine read_line(std::string_view line) {
+ReadLine read_line(std::string_view text) {
+    const std::optional<std::string> object = line_in(text);
+    const std::string_view line = object ? *object : text;
     ReadLine result;
     const auto message = message_of_ipfw(line);
     if (!message) {

@@ -44,6 +44,7 @@ struct ReadLine {
     std::uint64_t times = 0;  // repeated
 };
 
-ReadLine read_line(std::string_view line);
+// A classic line, or an object that has one (log_fields.h).
+ReadLine read_line(std::string_view text);
 
 }  // namespace sluice::log

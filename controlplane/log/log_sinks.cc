@@ -46,14 +46,13 @@ std::string host_name() {
     return full.substr(0, full.find('.'));
 }
 
-// `lost` counts the lines that could not be written.
 std::shared_ptr<spdlog::logger> make_logger(spdlog::sink_ptr sink, RareComplaint& complaint,
-                                            std::uint64_t& lost, std::string place) {
+                                            std::uint64_t& failures, std::string place) {
     auto logger = std::make_shared<spdlog::logger>("ipfw", std::move(sink));
     logger->set_pattern("%v");
     logger->set_error_handler(
-        [&complaint, &lost, place = std::move(place)](const std::string& reason) {
-            ++lost;
+        [&complaint, &failures, place = std::move(place)](const std::string& reason) {
+            ++failures;
             complaint("cannot write log lines to " + place + ": " + reason);
         });
     logger->set_level(spdlog::level::debug);
@@ -86,7 +85,7 @@ class FileSink final : public LogSink {
         if (!logger_ && Clock::now() >= next_try_)
             open();
         if (!logger_) {
-            ++lost_;
+            ++failures_;
             return;
         }
         if (format_ == Format::json)
@@ -108,7 +107,7 @@ class FileSink final : public LogSink {
         open();
     }
 
-    std::uint64_t lost() const override { return lost_; }
+    std::uint64_t failures() const override { return failures_; }
 
   private:
     // Opening a pipe waits for its reader, and the daemon with it.
@@ -129,7 +128,7 @@ class FileSink final : public LogSink {
             return refuse("it is a pipe, not a file");
         try {
             logger_ = make_logger(std::make_shared<spdlog::sinks::basic_file_sink_st>(path_),
-                                  complaint_, lost_, path_);
+                                  complaint_, failures_, path_);
         } catch (const spdlog::spdlog_ex& problem) {
             refuse(problem.what());
         }
@@ -139,7 +138,7 @@ class FileSink final : public LogSink {
     Format format_;
     std::string host_;
     RareComplaint complaint_;
-    std::uint64_t lost_ = 0;
+    std::uint64_t failures_ = 0;
     std::shared_ptr<spdlog::logger> logger_;
     Clock::time_point next_try_;
     std::uint64_t stamp_second_ = 0;
@@ -170,7 +169,7 @@ class SyslogSink final : public LogSink {
   public:
     explicit SyslogSink(Complain complain)
         : complaint_(std::move(complain)),
-          logger_(make_logger(std::make_shared<AuthprivSink>(), complaint_, lost_, "syslog")) {}
+          logger_(make_logger(std::make_shared<AuthprivSink>(), complaint_, failures_, "syslog")) {}
 
     void write(std::string_view line, std::uint64_t, Priority priority) override {
         // syslogd puts the identity in front itself.
@@ -180,11 +179,11 @@ class SyslogSink final : public LogSink {
     }
     void flush() override {}
     void reopen() override {}
-    std::uint64_t lost() const override { return lost_; }
+    std::uint64_t failures() const override { return failures_; }
 
   private:
     RareComplaint complaint_;
-    std::uint64_t lost_ = 0;
+    std::uint64_t failures_ = 0;
     std::shared_ptr<spdlog::logger> logger_;
 };
 

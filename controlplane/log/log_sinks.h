@@ -28,8 +28,8 @@ class LogSink {
     virtual void flush() = 0;
     // The file may have been renamed by logrotate(8): open it anew under its name.
     virtual void reopen() = 0;
-    // Lines that could not be written, since the start.
-    virtual std::uint64_t lost() const = 0;
+    // How often writing has failed since the start; what was lost may be several lines each time.
+    virtual std::uint64_t failures() const = 0;
 };
 
 using Complain = std::function<void(const std::string& sentence)>;

@@ -71,11 +71,11 @@ void LogWriter::note(const std::string& sentence, std::uint64_t time_ms) {
         sink->flush();
 }
 
-std::uint64_t LogWriter::lost() const {
-    std::uint64_t lost = syslog_ ? syslog_->lost() : 0;
+std::uint64_t LogWriter::failures() const {
+    std::uint64_t failures = syslog_ ? syslog_->failures() : 0;
     for (const auto& sink : sinks_)
-        lost += sink->lost();
-    return lost;
+        failures += sink->failures();
+    return failures;
 }
 
 void LogWriter::reopen() {

@@ -53,8 +53,8 @@ class LogWriter {
 
     // Written since the start.
     std::uint64_t lines() const { return lines_; }
-    // Of these, what did not come to one of their places.
-    std::uint64_t lost() const;
+    // How often that failed, at any of their places.
+    std::uint64_t failures() const;
 
   private:
     void write(const LogEntry& entry, Priority priority);

@@ -319,8 +319,8 @@ std::vector<prometheus::MetricFamily> Collector::collect() {
         .add({}, tally_.log_lines.get());
     families
         .counter("sluice_log_write_errors_total",
-                 "Log lines that a file or syslog did not take, a full disk for instance.")
-        .add({}, tally_.log_lines_lost.get());
+                 "How often a file or syslog did not take log lines, a full disk for instance.")
+        .add({}, tally_.log_write_errors.get());
     families.gauge("sluice_followers", "Clients that look at the log as it is written.")
         .add({}, tally_.followers.get());
     families

@@ -78,7 +78,7 @@ class Tally {
     Apply apply() const;
 
     Count log_lines;
-    Count log_lines_lost;
+    Count log_write_errors;
     Count log_lines_left_out;  // by us; the workers count their own
     Count followers;
     Count follower_lines_lost;

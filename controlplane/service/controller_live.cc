@@ -20,7 +20,7 @@ void Controller::drain_logs() {
     if (observation_ == nullptr)
         return;
     observation_->tally.log_lines.set(log_writer_.lines());
-    observation_->tally.log_lines_lost.set(log_writer_.lost());
+    observation_->tally.log_write_errors.set(log_writer_.failures());
     observation_->tally.followers.set(live_log_.size());
     observation_->tally.follower_lines_lost.set(live_log_.lost());
 }

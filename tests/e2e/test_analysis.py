@@ -282,3 +282,13 @@ def test_unused_claims_no_more_than_is_known(bed, appliance):
 def test_unused_needs_the_daemons(ipfw):
     assert ipfw("unused").returncode == 69
     assert ipfw("unused", "--since", "soon").returncode == 65
+
+
+def test_a_full_disk_is_no_finding(build, tmp_path):
+    """Exit status 1 with nothing said would mean that something was found."""
+    rules = tmp_path / "rules"
+    rules.write_text("add 100 allow ip from any to any\nadd 200 deny tcp from any to any 22\n")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([str(build / "controlplane/cli/ipfw"), "lint", str(rules)],
+                              stdout=full, stderr=subprocess.PIPE, text=True, timeout=30)
+    assert done.returncode == 71 and "No space left" in done.stderr

@@ -353,7 +353,7 @@ def test_full_disk_below_the_log(own_bed, build, small_disk):
         said = [line for line in appliance.output("controlplane").splitlines()
                 if "No space left" in line and "ipfw.log" in line]
         assert 1 <= len(said) <= 2, appliance.output("controlplane")
-        assert appliance.metrics().value("sluice_log_write_errors_total") > 20
+        assert appliance.metrics().value("sluice_log_write_errors_total") > 0
         before = cpu_seconds(appliance.controlplane.pid)
         time.sleep(1)
         assert cpu_seconds(appliance.controlplane.pid) - before < 0.5

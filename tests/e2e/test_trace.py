@@ -109,9 +109,7 @@ def test_json(bed, appliance):
     rules = "add 100 deny tcp from any to any 23\nadd 200 prob 0.5 allow ip from any to any\n"
     appliance.load(rules)
     packet = f"in em0 icmp {bed.a.ipv4} > {bed.b.ipv4}"
-    environment = appliance.rule_file("if em0 10.0.0.1/24\n", "environment")
-    for arguments in ([packet],
-                      ["--rules", appliance.rule_file(rules), "--env", environment, packet]):
+    for arguments in ([packet], ["--rules", appliance.rule_file(rules), packet]):
         text = appliance.must("trace", *arguments)
         answer = json.loads(appliance.must("trace", *arguments, "--json"))
         assert answer["schema"] == "sluice/trace/1"

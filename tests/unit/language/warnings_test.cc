@@ -53,6 +53,7 @@ TEST(Warnings, ActionsThatDoLess) {
     EXPECT_NE(warned("abort tcp from any to any").find("only SCTP"), std::string::npos);
     EXPECT_NE(warned("100 skipto 50 ip from any to any").find("never goes back"),
               std::string::npos);
+    EXPECT_EQ(warned("100 skipto :ahead ip from any to any"), "");
 }
 
 TEST(Warnings, NoneForWhatIsFine) {

@@ -112,7 +112,7 @@ class CollectingSink : public LogSink {
     }
     void flush() override {}
     void reopen() override {}
-    std::uint64_t lost() const override { return 0; }
+    std::uint64_t failures() const override { return 0; }
 
   private:
     std::vector<std::string>& lines_;

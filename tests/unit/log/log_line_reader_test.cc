@@ -66,11 +66,24 @@ TEST(LogLineReader, ReadsEveryFormThatIsWritten) {
     }
 }
 
+TEST(LogLineReader, TakesTheLineOfAnObject) {
+    const ReadLine read = read_line(
+        R"({"schema":"sluice/log/1","line":"ipfw: 100 Count ICMP:8.0 192.0.2.2 192.0.2.1 in via em0"})");
+    ASSERT_EQ(read.kind, Kind::packet);
+    EXPECT_EQ(read.packet.rule, 100);
+    EXPECT_EQ(read.packet.interface, "em0");
+    for (const char* other : {"{", "{}", "[1]", R"({"line":7})", R"({"line":"hello"})"})
+        EXPECT_EQ(read_line(other).kind, Kind::other) << other;
+}
+
 TEST(LogLineReader, TellsWhatIsNoPacket) {
     for (const char* line :
          {"ipfw: limit 100 reached on entry 65000", "ipfw: pullup failed",
           "ipfw: 100 drop session type 40 10.0.0.1 1025 -> 10.0.0.2 80, 3 too many entries",
-          "ipfw: call stack error, go to next rule"})
+          "ipfw: call stack error, go to next rule",
+          "ipfw: 32 lines were left out: at entry 100, more than 2 in a second "
+          "(net.inet.ip.fw.verbose_rate)",
+          "ipfw: rule 200 has expired: deny udp from any to any expires 2026-11-27T17:09:26Z"})
         EXPECT_EQ(read_line(line).kind, Kind::notice) << line;
     for (const char* line : {"", "Nov  9 21:12:18 host sshd[1]: Accepted publickey",
                              "Nov  9 21:12:18 host kernel: no_ipfw: 1"})

@@ -29,7 +29,7 @@ class KeptSink final : public log::LogSink {
     }
     void flush() override {}
     void reopen() override { lines_.emplace_back("reopened"); }
-    std::uint64_t lost() const override { return 0; }
+    std::uint64_t failures() const override { return 0; }
 
   private:
     std::vector<std::string>& lines_;

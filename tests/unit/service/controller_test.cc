@@ -23,7 +23,7 @@ class CollectingSink : public log::LogSink {
     }
     void flush() override {}
     void reopen() override {}
-    std::uint64_t lost() const override { return 0; }
+    std::uint64_t failures() const override { return 0; }
 
   private:
     Strings& lines_;
