@@ -6,27 +6,6 @@
 #include "dataplane/classify/segments.h"
 
 namespace sluice::analysis {
-namespace {
-
-using contract::RuleAction;
-
-bool ends_the_walk(RuleAction action) {
-    switch (action) {
-        case RuleAction::allow:
-        case RuleAction::deny:
-        case RuleAction::unreach:
-        case RuleAction::unreach6:
-        case RuleAction::reset:
-        case RuleAction::reset6:
-        case RuleAction::abort:
-        case RuleAction::abort6:
-            return true;
-        default:
-            return false;
-    }
-}
-
-}  // namespace
 
 Result<std::unique_ptr<LintedRules>> LintedRules::create(const ruleset::Ruleset& rules,
                                                          DefaultRule default_rule) {
@@ -107,7 +86,7 @@ bool LintedRules::decides(Index rule) const {
     const contract::RuleRecord& of_rule = record(rule);
     if (is_default(rule) && default_rule_ == DefaultRule::unknown)
         return false;
-    return ends_the_walk(of_rule.action) && of_rule.residual_count == 0 &&
+    return classify::ends_the_walk(of_rule.action) && of_rule.residual_count == 0 &&
            (of_rule.flags & contract::rule_flag::defer) == 0;
 }
 

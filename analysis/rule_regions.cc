@@ -4,9 +4,14 @@
 #include <bit>
 #include <cstring>
 
+#include "dataplane/classify/instruction_words.h"
+
 namespace sluice::analysis {
 namespace {
 
+using classify::is_contiguous;
+using classify::is_negated;
+using classify::word_at;
 using contract::Instruction;
 using contract::kNegated;
 using contract::kOrNext;
@@ -14,20 +19,6 @@ using contract::Opcode;
 using contract::RuleRecord;
 
 constexpr std::uint16_t kWholePort = 0xffff;
-
-bool is_negated(const Instruction& test) {
-    return (test.flags & kNegated) != 0;
-}
-
-bool is_contiguous(std::uint32_t mask) {
-    return (~mask & (~mask + 1)) == 0;
-}
-
-std::uint32_t word_at(const Ipv6& address, unsigned word) {
-    Be32 value;
-    std::memcpy(&value, address.bytes.data() + 4 * word, sizeof value);
-    return value.host();
-}
 
 template <typename T>
 void append_bytes(std::string& text, const T& value) {

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <optional>
 
+#include "controlplane/cli/command_words.h"
 #include "controlplane/language/names.h"
 #include "controlplane/language/words.h"
 
@@ -17,13 +18,9 @@ using Order = service::SafetyOperation::Order;
 
 constexpr std::string_view kVerbs[] = {"apply", "confirm", "rollback", "lock", "panic"};
 
-bool is_short_flag(std::string_view word) {
-    return word.size() > 1 && word.front() == '-' && word[1] != '-';
-}
-
-class Parser {
+class Parser : CommandWords {
   public:
-    explicit Parser(std::span<const std::string> arguments) : arguments_(arguments) {}
+    explicit Parser(std::span<const std::string> arguments) : CommandWords(arguments) {}
 
     Result<ChangeCommand, ParseError> parse() {
         while (is_short_flag(word()))
@@ -31,9 +28,9 @@ class Parser {
                 return error_;
         const std::string verb = word();
         ++at_;
-        const bool good = verb == "apply"                        ? read_apply()
-                          : verb == "rollback" && has_operands() ? read_rollback()
-                                                                 : read_order(verb);
+        const bool good = verb == "apply"      ? read_apply()
+                          : verb == "rollback" ? read_rollback()
+                                               : read_order(verb);
         if (!good)
             return error_;
         command_.quiet = flags_.quiet;
@@ -41,16 +38,6 @@ class Parser {
     }
 
   private:
-    std::string word() const { return at_ < arguments_.size() ? arguments_[at_] : std::string(); }
-
-    bool fail(std::string message, ExitStatus status = ExitStatus::usage) {
-        std::size_t column = 1;
-        for (std::size_t i = 0; i < at_ && i < arguments_.size(); ++i)
-            column += arguments_[i].size() + 1;
-        error_ = ParseError{status, column, at_, std::move(message), {}};
-        return false;
-    }
-
     bool read_flags() {
         const std::string flags = word();
         for (const char letter : flags.substr(1)) {
@@ -75,8 +62,6 @@ class Parser {
         ++at_;
         return true;
     }
-
-    bool has_operands() const { return at_ < arguments_.size(); }
 
     // Goes on to the value of an option.
     bool next_value(const char* expected) {
@@ -204,9 +189,7 @@ class Parser {
         if (flags_.test_only)
             return fail("-n and " + verb + " do not go together");
         service::SafetyOperation operation;
-        if (verb == "rollback") {
-            operation.order = Order::give_back;
-        } else if (verb == "lock") {
+        if (verb == "lock") {
             operation.order = Order::lock;
         } else if (verb == "panic") {
             const std::string how = word();
@@ -222,18 +205,15 @@ class Parser {
                                               " after panic; expected deny, pass or off");
             ++at_;
         }
-        if (at_ < arguments_.size())
+        if (!at_end())
             return fail("found " + quote(word()) + "; expected the end of the command");
         command_.what = operation;
         return true;
     }
 
-    std::span<const std::string> arguments_;
-    std::size_t at_ = 0;
     language::Flags flags_;
     ApplyCommand command_apply_;
     ChangeCommand command_;
-    ParseError error_;
 };
 
 std::string seconds_text(std::uint32_t milliseconds) {

@@ -10,8 +10,10 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 
 #include "common/unique_fd.h"
+#include "controlplane/cli/command_words.h"
 #include "controlplane/cli/json_text.h"
 #include "controlplane/language/names.h"
 #include "controlplane/language/words.h"
@@ -28,13 +30,9 @@ using language::quote;
 constexpr std::string_view kJson = "--json";
 constexpr std::size_t kShownCommand = 60;
 
-bool is_short_flag(std::string_view word) {
-    return word.size() > 1 && word.front() == '-' && word[1] != '-';
-}
-
-class Parser {
+class Parser : CommandWords {
   public:
-    explicit Parser(std::span<const std::string> arguments) : arguments_(arguments) {}
+    explicit Parser(std::span<const std::string> arguments) : CommandWords(arguments) {}
 
     Result<HistoryCommand, ParseError> parse() {
         const bool good = read();
@@ -42,17 +40,6 @@ class Parser {
     }
 
   private:
-    std::string word() const { return at_ < arguments_.size() ? arguments_[at_] : std::string(); }
-    bool at_end() const { return at_ == arguments_.size(); }
-
-    bool fail(std::string message, ExitStatus status = ExitStatus::usage) {
-        std::size_t column = 1;
-        for (std::size_t i = 0; i < at_ && i < arguments_.size(); ++i)
-            column += arguments_[i].size() + 1;
-        error_ = ParseError{status, column, at_, std::move(message), {}};
-        return false;
-    }
-
     bool read() {
         for (; is_short_flag(word()); ++at_) {
             if (word() != "-q")
@@ -108,10 +95,7 @@ class Parser {
             ExitStatus::data);
     }
 
-    std::span<const std::string> arguments_;
-    std::size_t at_ = 0;
     HistoryCommand command_;
-    ParseError error_;
 };
 
 std::string time_text(std::uint64_t time_s) {
@@ -181,7 +165,10 @@ Error cannot_write(const std::string& path) {
 }
 
 // A file is replaced as a whole; what is none (`/dev/stdout`) is written to.
-Result<Done> write_file(const std::string& path, std::string_view text) {
+Result<Done> write_file(const std::string& given, std::string_view text) {
+    std::error_code none;  // not there: the name as it was given
+    const std::string target = std::filesystem::canonical(given, none).string();
+    const std::string& path = none ? given : target;  // of a link, what it points to
     struct stat status {};
     const bool whole = stat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode);
     const std::string name = whole ? path + ".new" : path;

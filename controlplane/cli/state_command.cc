@@ -5,6 +5,7 @@
 #include <limits>
 #include <string_view>
 
+#include "controlplane/cli/command_words.h"
 #include "controlplane/cli/filter_words.h"
 #include "controlplane/cli/json_text.h"
 #include "controlplane/language/names.h"
@@ -18,10 +19,6 @@ using ruleset::ListedState;
 using service::StateOperation;
 
 constexpr std::string_view kFilterWords = "host, port, proto, rule, name, age or --json";
-
-bool is_flag(std::string_view word) {
-    return word.size() > 1 && word.front() == '-' && word[1] != '-';
-}
 
 bool read_rule(std::string_view text, service::StateFilter& filter) {
     std::uint16_t number = 0;
@@ -217,8 +214,9 @@ nlohmann::ordered_json state_json(const ListedState& state) {
 }
 
 bool is_state_command(std::span<const std::string> arguments) {
-    const auto first = std::find_if_not(arguments.begin(), arguments.end(),
-                                        [](const std::string& word) { return is_flag(word); });
+    const auto first =
+        std::find_if_not(arguments.begin(), arguments.end(),
+                         [](const std::string& word) { return is_short_flag(word); });
     return first != arguments.end() && *first == "state";
 }
 

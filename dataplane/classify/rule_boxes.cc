@@ -4,6 +4,9 @@
 #include <cstring>
 #include <functional>
 
+#include "dataplane/classify/instruction_words.h"
+#include "dataplane/classify/segments.h"
+
 namespace sluice::classify {
 
 namespace {
@@ -12,7 +15,6 @@ using contract::Instruction;
 using contract::kNegated;
 using contract::kOrNext;
 using contract::Opcode;
-using contract::RuleAction;
 using contract::RuleRecord;
 
 constexpr std::uint32_t kLastPort = 0xffff;
@@ -49,37 +51,6 @@ Intervals complement(const Intervals& intervals, std::uint32_t last) {
     }
     result.push_back({begin, last});
     return result;
-}
-
-bool is_negated(const Instruction& test) {
-    return (test.flags & kNegated) != 0;
-}
-
-bool is_contiguous(std::uint32_t mask) {
-    return (~mask & (~mask + 1)) == 0;
-}
-
-std::uint32_t word_at(const Ipv6& address, unsigned word) {
-    Be32 value;
-    std::memcpy(&value, address.bytes.data() + 4 * word, sizeof value);
-    return value.host();
-}
-
-bool ends_the_walk(RuleAction action) {
-    switch (action) {
-        case RuleAction::allow:
-        case RuleAction::deny:
-        case RuleAction::unreach:
-        case RuleAction::unreach6:
-        case RuleAction::reset:
-        case RuleAction::reset6:
-        case RuleAction::abort:
-        case RuleAction::abort6:
-            return true;
-        // Frames at Ethernet level pass divert, tee and fwd, and a diverted packet comes back.
-        default:
-            return false;
-    }
 }
 
 bool is_terminal(const RuleRecord& rule, Family family) {

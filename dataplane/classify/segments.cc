@@ -9,22 +9,6 @@ namespace {
 using contract::RuleAction;
 using contract::RuleRecord;
 
-bool lets_the_walk_go_on(const RuleRecord& rule) {
-    switch (rule.action) {
-        case RuleAction::allow:
-        case RuleAction::deny:
-        case RuleAction::unreach:
-        case RuleAction::unreach6:
-        case RuleAction::reset:
-        case RuleAction::reset6:
-        case RuleAction::abort:
-        case RuleAction::abort6:
-            return false;
-        default:
-            return true;
-    }
-}
-
 // A jump to the number that the packet's table entry says.
 bool may_jump_anywhere(const RuleRecord& rule) {
     return (rule.flags & contract::rule_flag::table_argument) != 0 &&
@@ -61,7 +45,7 @@ std::vector<std::uint32_t> segments_of(const contract::SnapshotView& view) {
         // A packet that hits a state may go on behind the rule that made it: if the action says so,
         // or past the action, as ipfw does with some rules that write tags.
         if (rule.state != contract::StateOption::none &&
-            (lets_the_walk_go_on(rule) || rule.writes_tags()))
+            (!ends_the_walk(rule.action) || rule.writes_tags()))
             begin_at(i + 1);
     }
     for (const RuleRecord& rule : all.subspan(live.size())) {

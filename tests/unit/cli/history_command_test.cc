@@ -119,6 +119,15 @@ TEST(HistoryCommand, SavesAFileAsAWhole) {
     const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
     EXPECT_EQ(text.find("# The ruleset of generation 43, saved "), 0u);
     EXPECT_NE(text.find("\n-f flush\nadd 1 count ip from any to any\n"), std::string::npos);
+    // A link stays one.
+    std::ofstream(path) << "old";
+    command.path = folder + "/link.rules";
+    std::filesystem::create_symlink(path, command.path);
+    show_history(command, answer(), output);
+    EXPECT_TRUE(std::filesystem::is_symlink(command.path));
+    EXPECT_EQ(std::filesystem::file_size(path), text.size());
+    std::filesystem::remove(command.path);
+    command.path = path;
     // A rule that no file can have, and entries that were too many.
     service::Response response = answer();
     response.results[0].lines.push_back("# table T: its 9 entries are too many to be kept");
