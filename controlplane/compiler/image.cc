@@ -84,6 +84,10 @@ std::vector<std::byte> lay_out(contract::SnapshotHeader header, const Sections& 
     place(sections.mac_tests, header.mac_tests);
     place(sections.interface_tests, header.interface_tests);
     place(sections.text, header.text);
+    place(sections.pattern_objects, header.pattern_objects);
+    place(sections.patterns, header.patterns);
+    place(sections.pattern_text, header.pattern_text);
+    place(sections.pattern_databases, header.pattern_databases);
     return layout.image(header);
 }
 

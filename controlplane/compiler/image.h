@@ -28,6 +28,10 @@ struct Sections {
     std::vector<contract::MacTest> mac_tests;
     std::vector<contract::InterfaceTest> interface_tests;
     std::string text;
+    std::vector<contract::PatternObject> pattern_objects = {};
+    std::vector<contract::PatternRecord> patterns = {};
+    std::string pattern_text = {};
+    std::vector<std::byte> pattern_databases = {};
 
     // Where each test of interfaces stands, by its bytes, as far as `intern` has looked.
     std::unordered_map<std::string, std::uint32_t> interface_places = {};

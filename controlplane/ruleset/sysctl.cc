@@ -27,6 +27,8 @@ constexpr Bounds kLifetime{1, kMaximumValue, true};
 constexpr Bounds kClosedLifetime{1, contract::kKeepalivePeriod - 1, true};
 constexpr Bounds kEstablishedShare{0, 90, false};
 constexpr Bounds kPercent{0, 100, false};
+constexpr Bounds kPayloadFail{0, static_cast<std::uint32_t>(contract::PayloadFail::count_) - 1,
+                              false};
 constexpr Bounds kTables{1, contract::kMaximumTables - 1, false};
 
 using Fact = std::uint32_t (*)(const SysctlFacts&);
@@ -84,6 +86,8 @@ constexpr std::array kTable = {
     not_yet("net.inet.ip.fw.nat64_debug", "NAT64"),
     not_yet("net.inet.ip.fw.nat64_direct_output", "NAT64"),
     not_yet("net.inet.ip.fw.one_pass", "pipes and NAT"),
+    writable("net.inet.ip.fw.payload_budget", "percent of a worker's time that payload rules may take; 0: as much as they need", &Sysctls::payload_budget, kPercent),
+    writable("net.inet.ip.fw.payload_fail", "what becomes of packets that cannot be looked at: 0 pass, 1 drop, 2 drop with the rest of the flow", &Sysctls::payload_fail, kPayloadFail),
     constant("net.inet.ip.fw.skipto_cache", "jumps are resolved when rules change and need no cache"),
     read_only("net.inet.ip.fw.state_capacity", "states that there is memory for; set `states` in sluice.toml", [](const SysctlFacts& f) { return f.states.capacity; }),
     read_only("net.inet.ip.fw.static_count", "number of rules", [](const SysctlFacts& f) { return f.static_count; }),

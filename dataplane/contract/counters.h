@@ -17,11 +17,12 @@
 #include <cstdint>
 
 #include "dataplane/contract/drop_reason.h"
+#include "dataplane/contract/pattern.h"
 
 namespace sluice::contract {
 
 inline constexpr std::uint64_t kCounterMagic = 0x31544e4343554c53;  // "SLUCCNT1"
-inline constexpr std::uint32_t kCounterVersion = 6;
+inline constexpr std::uint32_t kCounterVersion = 7;
 inline constexpr std::size_t kMaximumPorts = 32;
 
 struct alignas(32) RuleCounters {
@@ -70,7 +71,14 @@ struct alignas(64) WorkerCounters {
     std::uint64_t injected = 0;              // packets that they gave back, or made
     std::uint64_t without_state = 0;         // packets that went on although theirs found no room
     std::uint64_t log_limited = 0;           // records not written: over verbose_rate
-    std::uint64_t reserved[4] = {};
+    std::uint64_t payload_scans = 0;      // looks of a pattern object at a packet or a piece of one
+    std::uint64_t payload_bytes = 0;      // that they looked at
+    std::uint64_t payload_matches = 0;    // packets in which an object found something new
+    std::uint64_t payload_flows = 0;      // that are followed now
+    std::uint64_t payload_kept = 0;       // segments kept until those before them came
+    std::uint64_t payload_restarted = 0;  // streams begun anew because their object has changed
+    std::uint64_t payload_skips[8] = {};  // by PayloadSkip
+    std::uint64_t reserved[6] = {};
     std::uint64_t drops[64] = {};  // by DropReason
     PortCounters ports[kMaximumPorts];
 };
@@ -87,7 +95,7 @@ struct alignas(64) DeviceStatus {
     std::uint64_t free_buffers = 0;    // now
 };
 
-static_assert(kDropReasonCount <= 64);
+static_assert(kDropReasonCount <= 64 && kPayloadSkips <= 8);
 static_assert(sizeof(RuleCounters) == 32 && sizeof(PortCounters) == 64);
 static_assert(sizeof(DeviceStatus) == 64);
 

@@ -62,6 +62,9 @@ enum class DropReason : std::uint8_t {
     divert_refused,
     own_source,
     panic,
+    payload_unseen,
+    payload_order,
+    payload_conflict,
     count_
 };
 
@@ -130,6 +133,9 @@ inline constexpr std::array<DropReasonText, kDropReasonCount> kDropReasonTexts =
     {"own_source",
      "a packet from outside has an address of this machine, or a broadcast address, as its source"},
     {"panic", "`ipfw panic deny`: all IP is dropped, whatever the rules say"},
+    {"payload_unseen", "what it carries could not be looked at, and payload_fail says to drop it"},
+    {"payload_order", "too much of its connection came before the bytes that are still missing"},
+    {"payload_conflict", "bytes that have come before came again, and were others"},
 }};
 
 constexpr std::string_view label(DropReason reason) {

@@ -5,8 +5,8 @@
 // all but the last carry `kOrNext`: the block matches if one of them does. A rule matches if every
 // block does. Header tests come first, residual tests behind them (see `is_residual`): the first
 // can be decided from the packet's headers, direction and interfaces alone and belong to the
-// classifier; the second need more (chance, routes, marks, time, sockets, and later payload) and
-// belong to the program. So do tests of headers that a rule of the same ruleset changes (`setdscp`,
+// classifier; the second need more (chance, routes, marks, time, sockets, payload) and belong to
+// the program. So do tests of headers that a rule of the same ruleset changes (`setdscp`,
 // `tcp-setmss`): the compiler puts them among the residual ones.
 #pragma once
 
@@ -91,6 +91,9 @@ enum class Opcode : std::uint8_t {
     mark_argument,                // data: mask
     // -- residual tests, of the socket of this machine that a packet belongs to --
     socket_user,                  // its owner; data, count: section words, ascending user ids
+    // -- residual tests, of what the packet carries --
+    payload,                      // argument: section pattern_objects, detail: PayloadPart;
+                                  // flag kPatternValue: data: the value that is looked for
     count_
 };
 // clang-format on
@@ -127,7 +130,8 @@ inline constexpr std::uint32_t kDivertedIn = 1, kDivertedOut = 2;
 
 inline constexpr std::uint8_t kNegated = 1;  // the test itself is inverted
 inline constexpr std::uint8_t kOrNext = 2;   // the next instruction is an alternative to this one
-inline constexpr std::uint8_t kTableValue = 4;  // table tests but table_lookup: compare the value
+inline constexpr std::uint8_t kTableValue = 4;    // table tests but table_lookup: compare the value
+inline constexpr std::uint8_t kPatternValue = 8;  // payload: only patterns of that value
 
 struct Instruction {
     Opcode opcode = Opcode::always;

@@ -31,6 +31,9 @@
 //     data plane → TraceReply   descriptor: memfd of TraceStep[step_count] (trace.h), if there are
 //     any
 //                | Rejected
+//     control plane → PatternRequest
+//     data plane → PatternReply  descriptor: memfd of PatternReport and std::uint64_t[] (pattern.h)
+//                | Rejected
 //     control plane → WatchOrder
 //     data plane → WatchReply   descriptor: memfd with the capture rings (capture_ring.h), if the
 //                               watch has begun. It ends by order, or with the connection
@@ -47,12 +50,13 @@
 #include "dataplane/contract/capture_ring.h"
 #include "dataplane/contract/counters.h"
 #include "dataplane/contract/instruction.h"
+#include "dataplane/contract/pattern.h"
 #include "dataplane/contract/trace.h"
 
 namespace sluice::contract {
 
 inline constexpr std::uint32_t kMessageMagic = 0x43554c53;  // "SLUC"
-inline constexpr std::uint16_t kMessageVersion = 6;
+inline constexpr std::uint16_t kMessageVersion = 7;
 // A generation follows the running one. Near the end of the numbers there would be none to follow.
 inline constexpr std::uint64_t kGenerationLimit = std::uint64_t{1} << 63;
 inline constexpr char kDefaultContractSocket[] = "/run/sluice/dataplane.sock";
@@ -76,6 +80,8 @@ enum class MessageType : std::uint16_t {
     trace_reply = 31,
     watch_order = 40,
     watch_reply = 41,
+    pattern_request = 50,
+    pattern_reply = 51,
 };
 
 // What happens to packets whatever the rules say.
@@ -332,6 +338,20 @@ struct WatchReply {
 };
 
 static_assert(std::has_unique_object_representations_v<WatchOrder>);
+
+// How often the patterns of an object of the running ruleset were found.
+struct PatternRequest {
+    MessageHeader header{.type = MessageType::pattern_request, .length = 0};
+    char name[kPatternNameSize] = {};  // of the object
+};
+
+struct PatternReply {
+    MessageHeader header{.type = MessageType::pattern_reply, .length = 0};
+    std::uint64_t size = 0;  // of the file in bytes
+};
+
+static_assert(std::has_unique_object_representations_v<PatternRequest>);
+static_assert(std::has_unique_object_representations_v<PatternReply>);
 
 inline constexpr std::uint64_t kMaximumTableBatch = std::uint64_t{1} << 31;
 

@@ -19,11 +19,12 @@
 
 #include "common/address.h"
 #include "dataplane/contract/instruction.h"
+#include "dataplane/contract/pattern.h"
 
 namespace sluice::contract {
 
 inline constexpr std::uint64_t kSnapshotMagic = 0x31504e5343554c53;  // "SLUCSNP1"
-inline constexpr std::uint32_t kSnapshotVersion = 7;
+inline constexpr std::uint32_t kSnapshotVersion = 8;
 inline constexpr std::size_t kSnapshotMaximumSize = std::size_t{1} << 30;
 
 enum class RuleAction : std::uint8_t {
@@ -154,7 +155,10 @@ struct Sysctls {
     std::uint32_t dyn_full_pass = 0;
     // Ours. Log lines of one rule in a second, of all workers together; 0: as many as come.
     std::uint32_t verbose_rate = 0;
-    std::uint32_t reserved[2] = {};
+    // Ours. See PayloadFail.
+    std::uint32_t payload_fail = 0;
+    // Ours. Percent of a worker's time that may go into payload; 0: as much as it takes.
+    std::uint32_t payload_budget = 0;
 };
 
 // ip_fw_dynamic.c: states of established connections that end within the interval are asked for a
@@ -186,8 +190,12 @@ struct SnapshotHeader {
     Section v6_networks;   // V6Network
     Section words;         // std::uint32_t
     Section mac_tests;     // MacTest
-    Section interface_tests;  // InterfaceTest
-    Section text;             // char
+    Section interface_tests;    // InterfaceTest
+    Section text;               // char
+    Section pattern_objects;    // PatternObject
+    Section patterns;           // PatternRecord
+    Section pattern_text;       // char
+    Section pattern_databases;  // char; each begins at a multiple of 64 bytes
 };
 
 inline constexpr std::size_t kSectionAlignment = 64;
@@ -202,8 +210,8 @@ constexpr std::uint32_t snapshot_layout() {
     for (std::size_t size :
          {sizeof(SnapshotHeader), sizeof(RuleRecord), sizeof(Instruction), sizeof(PortTest),
           sizeof(Range), sizeof(V4Network), sizeof(V6Network), sizeof(MacTest),
-          sizeof(InterfaceTest), static_cast<std::size_t>(Opcode::count_),
-          static_cast<std::size_t>(RuleAction::count_)})
+          sizeof(InterfaceTest), sizeof(PatternObject), sizeof(PatternRecord),
+          static_cast<std::size_t>(Opcode::count_), static_cast<std::size_t>(RuleAction::count_)})
         hash = (hash ^ static_cast<std::uint32_t>(size)) * 16777619u;
     return hash;
 }

@@ -107,9 +107,22 @@ bool valid_table_test(const SnapshotView& view, const Instruction& instruction) 
                       std::uint64_t{instruction.data} + kMaskWords <= view.words().size());
 }
 
+bool valid_payload_test(const SnapshotView& view, const Instruction& instruction) {
+    if (instruction.argument >= view.pattern_objects().size() || instruction.count != 0 ||
+        instruction.detail >= static_cast<std::uint16_t>(PayloadPart::count_) ||
+        (instruction.data != 0 && (instruction.flags & kPatternValue) == 0))
+        return false;
+    return view.pattern_objects()[instruction.argument].type == PatternType::bytes ||
+           is_name(static_cast<PayloadPart>(instruction.detail));
+}
+
 bool valid_instruction(const SnapshotView& view, const Instruction& instruction) {
     if (instruction.opcode >= Opcode::count_ ||
-        (instruction.flags & ~(kNegated | kOrNext | kTableValue)) != 0)
+        (instruction.flags & ~(kNegated | kOrNext | kTableValue | kPatternValue)) != 0)
+        return false;
+    if (instruction.opcode == Opcode::payload)
+        return (instruction.flags & kTableValue) == 0 && valid_payload_test(view, instruction);
+    if ((instruction.flags & kPatternValue) != 0)
         return false;
     if (is_table_test(instruction.opcode))
         return valid_table_test(view, instruction);
@@ -138,6 +151,38 @@ bool valid_instruction(const SnapshotView& view, const Instruction& instruction)
                        list_size(view, instruction.opcode) ||
                    (instruction.data == 0 && instruction.count == 0);
     }
+}
+
+void check_pattern_object(Validator& validator, const PatternObject& object, std::size_t patterns,
+                          std::size_t databases) {
+    const std::uint64_t at = validator.offset_of(object);
+    if (object.type >= PatternType::count_ || object.mode >= PatternMode::count_ ||
+        object.direction >= PatternDirection::count_ || object.ignore_case > 1 ||
+        object.depth == 0 || object.depth > kMaximumDepth ||
+        std::memchr(object.name, '\0', sizeof object.name) == nullptr)
+        return validator.fail("a pattern object is not valid", at);
+    if (std::uint64_t{object.first_pattern} + object.pattern_count > patterns)
+        return validator.fail("a pattern object's patterns lie outside their section", at);
+    if (object.database_offset % kSectionAlignment != 0 || object.database_offset > databases ||
+        object.database_size > databases - object.database_offset)
+        return validator.fail("a pattern object's database lies outside its section", at);
+    if ((object.database_size != 0) !=
+        (object.type == PatternType::bytes && object.pattern_count != 0))
+        return validator.fail("a pattern object has no database, or one that it must not have", at);
+}
+
+void check_patterns(Validator& validator, const SnapshotView& view,
+                    std::span<const PatternRecord> patterns, std::size_t text,
+                    std::size_t databases) {
+    if (view.pattern_objects().size() > kMaximumPatternObjects ||
+        patterns.size() > kMaximumPatterns)
+        return validator.fail("there are too many patterns", 0);
+    for (const PatternRecord& pattern : patterns)
+        if (std::uint64_t{pattern.text_offset} + pattern.text_length > text)
+            return validator.fail("a pattern's text lies outside its section",
+                                  validator.offset_of(pattern));
+    for (const PatternObject& object : view.pattern_objects())
+        check_pattern_object(validator, object, patterns.size(), databases);
 }
 
 void check_state(Validator& validator, const RuleRecord& rule, std::uint64_t at) {
@@ -248,6 +293,12 @@ Result<SnapshotView> SnapshotView::validate(std::span<const std::byte> image) {
     view.interface_tests_ =
         validator.section<InterfaceTest>(header.interface_tests, "interface_tests");
     view.text_ = validator.section<char>(header.text, "text");
+    view.pattern_objects_ =
+        validator.section<PatternObject>(header.pattern_objects, "pattern_objects");
+    view.patterns_ = validator.section<PatternRecord>(header.patterns, "patterns");
+    view.pattern_text_ = validator.section<char>(header.pattern_text, "pattern_text");
+    view.pattern_databases_ =
+        validator.section<char>(header.pattern_databases, "pattern_databases");
     if (validator.failed())
         return validator.error();
 
@@ -259,6 +310,8 @@ Result<SnapshotView> SnapshotView::validate(std::span<const std::byte> image) {
         last.state != StateOption::none ||
         (last.action != RuleAction::allow && last.action != RuleAction::deny))
         return refuse("it does not end with the default rule 65535");
+    check_patterns(validator, view, view.patterns_, view.pattern_text_.size(),
+                   view.pattern_databases_.size());
     for (std::size_t i = 0; i < view.all_rules_.size() && !validator.failed(); ++i)
         check_rule(validator, view, i, view.text_.size());
     for (const InterfaceTest& test : view.interface_tests_) {

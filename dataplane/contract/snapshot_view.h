@@ -35,6 +35,17 @@ class SnapshotView {
     std::span<const std::uint32_t> words() const { return words_; }
     std::span<const MacTest> mac_tests() const { return mac_tests_; }
     std::span<const InterfaceTest> interface_tests() const { return interface_tests_; }
+    std::span<const PatternObject> pattern_objects() const { return pattern_objects_; }
+    std::span<const PatternRecord> patterns(const PatternObject& object) const {
+        return patterns_.subspan(object.first_pattern, object.pattern_count);
+    }
+    std::string_view pattern_text(const PatternRecord& pattern) const {
+        return {pattern_text_.data() + pattern.text_offset, pattern.text_length};
+    }
+    // Its serialised database; empty: it has none.
+    std::span<const char> database(const PatternObject& object) const {
+        return pattern_databases_.subspan(object.database_offset, object.database_size);
+    }
     std::string_view rule_text(const RuleRecord& rule) const {
         return {text_.data() + rule.text_offset, rule.text_length};
     }
@@ -51,6 +62,10 @@ class SnapshotView {
     std::span<const MacTest> mac_tests_;
     std::span<const InterfaceTest> interface_tests_;
     std::span<const char> text_;
+    std::span<const PatternObject> pattern_objects_;
+    std::span<const PatternRecord> patterns_;
+    std::span<const char> pattern_text_;
+    std::span<const char> pattern_databases_;
 };
 
 // FNV-1a over 64-bit words of everything behind the header. REQUIRES: image.size() is a multiple

@@ -29,8 +29,12 @@ WORKER_COUNTERS = ("heartbeat", "generation", "bursts", "log_dropped", "replies_
                    "states_made", "keepalives_sent", "handed_over", "misdirected",
                    "handover_waits", "fragments_kept", "datagrams_reassembled", "routed",
                    "to_host", "from_host", "errors_sent", "waited_for_neighbour", "flooded",
-                   "diverted", "teed", "injected", "without_state", "log_limited")
-DROPS_OFFSET = 32 * 8
+                   "diverted", "teed", "injected", "without_state", "log_limited",
+                   "payload_scans", "payload_bytes", "payload_matches", "payload_flows",
+                   "payload_kept", "payload_restarted", "payload_skips_budget",
+                   "payload_skips_no_flow", "payload_skips_no_stream", "payload_skips_mid_flow",
+                   "payload_skips_gap")
+DROPS_OFFSET = 48 * 8
 DROPS_ROOM = 64
 PORTS_OFFSET = DROPS_OFFSET + DROPS_ROOM * 8
 PORT_COUNTERS = ("received_packets", "received_bytes", "sent_packets", "sent_bytes",

@@ -28,6 +28,11 @@ SnapshotParts::SnapshotParts() {
         {.opcode = Opcode::source_set, .count = 256},
         {.opcode = Opcode::ip_length, .count = 1},
     };
+    pattern_objects.resize(2);
+    pattern_objects[0].pattern_count = 2;
+    pattern_objects[0].type = PatternType::names;
+    patterns = {{.value = 7, .text_offset = 0, .text_length = 7},
+                {.value = 0, .text_offset = 8, .text_length = 3}};
     rules.resize(5);
     rules[0].number = 10;
     rules[0].header_count = 4;
@@ -68,6 +73,10 @@ std::vector<std::byte> SnapshotParts::image(
     put(image, result.mac_tests, mac_tests);
     put(image, result.interface_tests, interface_tests);
     put(image, result.text, text);
+    put(image, result.pattern_objects, pattern_objects);
+    put(image, result.patterns, patterns);
+    put(image, result.pattern_text, pattern_text);
+    put(image, result.pattern_databases, pattern_databases);
     result.layout = snapshot_layout();
     result.size = image.size();
     if (before_checksum)

@@ -26,6 +26,11 @@ struct SnapshotParts {
     std::vector<MacTest> mac_tests = {{}};
     std::vector<InterfaceTest> interface_tests = {{}};
     std::string text = "count";
+    // Made by the constructor: an object of names with two patterns, and one that is empty.
+    std::vector<PatternObject> pattern_objects;
+    std::vector<PatternRecord> patterns;
+    std::string pattern_text = "example.com";
+    std::string pattern_databases = {};
 
     SnapshotParts();
 

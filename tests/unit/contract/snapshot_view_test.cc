@@ -72,7 +72,8 @@ TEST(SnapshotView, SectionsMustLieInside) {
          {&SnapshotHeader::rules, &SnapshotHeader::instructions, &SnapshotHeader::ports,
           &SnapshotHeader::ranges, &SnapshotHeader::v4_networks, &SnapshotHeader::v6_networks,
           &SnapshotHeader::words, &SnapshotHeader::mac_tests, &SnapshotHeader::interface_tests,
-          &SnapshotHeader::text}) {
+          &SnapshotHeader::text, &SnapshotHeader::pattern_objects, &SnapshotHeader::patterns,
+          &SnapshotHeader::pattern_text, &SnapshotHeader::pattern_databases}) {
         auto damaged = [&](std::uint64_t offset, std::uint64_t count) {
             return parts.image([&](SnapshotHeader& h) { h.*section = {offset, count}; });
         };
@@ -168,6 +169,68 @@ TEST(SnapshotView, DetachedRuleDamageIsNamed) {
                            "goes on behind the last one");
     expect_refused(detached([](auto& r) { r.number = 65535; }), "rule 65535 is not the last one");
     expect_refused(detached([](auto& r) { r.text_length = 6; }), "text lies outside");
+}
+
+TEST(SnapshotView, PatternDamageIsNamed) {
+    auto object = [](auto change) {
+        return changed([&](SnapshotParts& p) { change(p.pattern_objects[0]); });
+    };
+    const std::string bad = "a pattern object is not valid";
+    expect_refused(object([](auto& o) { o.type = PatternType::count_; }), bad);
+    expect_refused(object([](auto& o) { o.mode = PatternMode::count_; }), bad);
+    expect_refused(object([](auto& o) { o.direction = PatternDirection::count_; }), bad);
+    expect_refused(object([](auto& o) { o.ignore_case = 2; }), bad);
+    expect_refused(object([](auto& o) { o.depth = 0; }), bad);
+    expect_refused(object([](auto& o) { o.depth = kMaximumDepth + 1; }), bad);
+    expect_refused(object([](auto& o) { std::memset(o.name, 'x', sizeof o.name); }), bad);
+    expect_refused(object([](auto& o) { o.first_pattern = 1; }), "patterns lie outside");
+    expect_refused(object([](auto& o) { o.pattern_count = 0xffffffff; }), "patterns lie outside");
+    expect_refused(object([](auto& o) { o.database_offset = 64; }), "database lies outside");
+    expect_refused(object([](auto& o) { o.database_offset = 1; }), "database lies outside");
+    expect_refused(object([](auto& o) { o.database_size = 1; }), "database lies outside");
+    expect_refused(object([](auto& o) { o.type = PatternType::bytes; }), "has no database");
+    expect_refused(changed([](SnapshotParts& p) { p.patterns[1].text_length = 4; }),
+                   "pattern's text lies outside");
+    expect_refused(changed([](SnapshotParts& p) { p.patterns[1].text_offset = 0xffffffff; }),
+                   "pattern's text lies outside");
+    auto with_database = [](std::uint64_t size, std::uint64_t offset) {
+        return changed([&](SnapshotParts& p) {
+            p.pattern_databases.assign(128, 'd');
+            p.pattern_objects[0].type = PatternType::bytes;
+            p.pattern_objects[0].database_size = size;
+            p.pattern_objects[0].database_offset = offset;
+        });
+    };
+    EXPECT_EQ(refusal(with_database(128, 0)), "");
+    EXPECT_EQ(refusal(with_database(64, 64)), "");
+    expect_refused(with_database(65, 64), "database lies outside");
+    expect_refused(with_database(~std::uint64_t{0}, 64), "database lies outside");
+}
+
+TEST(SnapshotView, PayloadTestDamageIsNamed) {
+    auto with = [](Instruction test) {
+        return changed([&](SnapshotParts& p) {
+            for (Instruction& instruction : p.instructions)
+                if (is_residual(instruction.opcode))
+                    instruction = test;
+        });
+    };
+    const auto host = static_cast<std::uint16_t>(PayloadPart::http_host);
+    const auto uri = static_cast<std::uint16_t>(PayloadPart::http_uri);
+    EXPECT_EQ(refusal(with({.opcode = Opcode::payload, .detail = host})), "");
+    EXPECT_EQ(refusal(with({.opcode = Opcode::payload, .argument = 1})), "");
+    EXPECT_EQ(refusal(with({.opcode = Opcode::payload,
+                            .flags = kPatternValue | kNegated,
+                            .detail = host,
+                            .data = 9})),
+              "");
+    const std::string bad = "a test is not valid";
+    expect_refused(with({.opcode = Opcode::payload, .detail = host, .argument = 2}), bad);
+    expect_refused(with({.opcode = Opcode::payload, .detail = host, .data = 9}), bad);
+    expect_refused(with({.opcode = Opcode::payload, .detail = host, .count = 1}), bad);
+    expect_refused(with({.opcode = Opcode::payload, .detail = uri}), bad);
+    expect_refused(with({.opcode = Opcode::payload, .detail = 99, .argument = 1}), bad);
+    expect_refused(with({.opcode = Opcode::antispoof, .flags = kPatternValue}), bad);
 }
 
 TEST(SnapshotView, LiveRulesMustBeThere) {
