@@ -224,6 +224,8 @@ void read_dataplane(TableReader reader, DataPlane& settings) {
     reader.number("slot_capacity", 1024, 4'194'304, settings.slot_capacity);
     reader.number("flood_rate", 0, 100'000'000, settings.flood_rate);
     reader.number("states", 1024, 64'000'000, settings.states);
+    reader.number("payload_flows", 16, 16'000'000, settings.payload_flows);
+    reader.number("payload_memory_mb", 1, 1'048'576, settings.payload_memory_mb);
     reader.number("log_ring_records", 64, 1'048'576, settings.log_ring_records);
     power_of_two(reader, "log_ring_records", settings.log_ring_records);
     reader.number("reload_timeout_ms", 10, 60'000, settings.reload_timeout_ms);

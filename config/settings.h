@@ -45,6 +45,8 @@ struct DataPlane {
     unsigned slot_capacity = 131072;    // rules that can have counters
     unsigned flood_rate = 10000;        // frames a second to all ports of a bridge, all workers
     unsigned states = 131072;           // IPv4 states with memory, all workers; IPv6 counts twice
+    unsigned payload_flows = 100000;    // whose payload is followed at once, all workers
+    unsigned payload_memory_mb = 256;   // for that, all workers
     unsigned log_ring_records = 8192;   // per worker
     unsigned reload_timeout_ms = 2000;  // for all workers to take a new ruleset over
     std::string log_level = "warning";  // of DPDK's own messages

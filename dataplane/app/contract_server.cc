@@ -258,6 +258,8 @@ void ContractServer::on_client() {
         sent = answer(*trace);
     else if (const auto* watch = std::get_if<contract::WatchOrder>(&*request))
         sent = answer(*watch);
+    else if (const auto* pattern = std::get_if<contract::PatternRequest>(&*request))
+        sent = answer(*pattern);
     else
         sent = answer(std::get<contract::KillStates>(*request));
     if (!sent)
@@ -358,6 +360,19 @@ bool ContractServer::answer(const contract::WatchOrder& order) {
     reply.watch = watch->number;
     const std::vector<int> rings(watches_ ? 1 : 0, watch->rings);
     return send_message(client_.get(), &reply, sizeof reply, rings);
+}
+
+bool ContractServer::answer(const contract::PatternRequest& request) {
+    const auto bytes = callbacks_.report_pattern(request.name);
+    if (!bytes)
+        return refuse(running_.generation, bytes.error());
+    const auto file = file_of(*bytes, "a report about patterns");
+    if (!file)
+        return refuse(running_.generation, file.error());
+    contract::PatternReply reply;
+    reply.header.length = sizeof reply;
+    reply.size = bytes->size();
+    return send_message(client_.get(), &reply, sizeof reply, {file->get()});
 }
 
 void ContractServer::end_watch() {

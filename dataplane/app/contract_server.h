@@ -23,6 +23,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/local_listener.h"
@@ -59,6 +60,8 @@ class ContractServer {
         std::function<std::vector<contract::TableDescriptor>()> list_tables;
         std::function<Result<Done>(contract::Panic)> set_panic = {};
         std::function<Result<TraceAnswer>(const contract::TraceRequest&)> trace = {};
+        // PatternReport and a number for each pattern of the object, as bytes.
+        std::function<Result<std::vector<std::byte>>(std::string_view name)> report_pattern = {};
         // Begins or ends it; the number of the watch, or 0, and the file with the rings.
         struct Watch {
             std::uint64_t number = 0;
@@ -103,6 +106,7 @@ class ContractServer {
     bool answer(const contract::KillStates& order);
     bool answer(const contract::TraceRequest& request);
     bool answer(const contract::WatchOrder& order);
+    bool answer(const contract::PatternRequest& request);
     void end_watch();
     bool answer(const contract::TablesRequest& request, UniqueFd batch);
     Result<std::vector<std::byte>> carry_out(const contract::TablesRequest& request,

@@ -17,6 +17,8 @@
 #include "dataplane/app/contract_memory.h"
 #include "dataplane/app/contract_server.h"
 #include "dataplane/app/gateway.h"
+#include "dataplane/app/pattern_report.h"
+#include "dataplane/app/payload_memory.h"
 #include "dataplane/app/state_memory.h"
 #include "dataplane/app/table_memory.h"
 #include "dataplane/app/watchdog.h"
@@ -154,13 +156,14 @@ bool shall_stop(int signals) {
 // The rules as they are, in the interfaces and addresses as they have become. A worker that does
 // not take them over in time gets them with the next try.
 bool renew_environment(Gateway& gateway, worker::Bridge& bridge, packet::Environment& environment,
-                       const config::DataPlane& settings) {
+                       const config::DataPlane& settings, const PayloadMemory& payload) {
     environment = gateway.environment();
     const program::Runtime* current = bridge.runtime().current();
     if (current == nullptr)
         return true;
-    auto runtime = program::Runtime::create(current->image(), environment, settings.slot_capacity,
-                                            {.previous = current, .fib = bridge.fib()});
+    auto runtime = program::Runtime::create(
+        current->image(), environment, settings.slot_capacity,
+        {.previous = current, .fib = bridge.fib(), .payload = payload.capacity()});
     if (!runtime) {
         std::fprintf(stderr, "sluice-dataplane: the rules do not take the new addresses: %s\n",
                      runtime.error().message.c_str());
@@ -214,6 +217,7 @@ struct Duties {
     Gateway* gateway = nullptr;  // null: none
     packet::Environment& environment;
     const config::DataPlane& settings;
+    const PayloadMemory& payload;
 };
 
 void serve(const Duties& duties, int signals) {
@@ -261,15 +265,15 @@ void serve(const Duties& duties, int signals) {
         // Not while a flood of changes goes on.
         if (renew && !more)
             renew = !renew_environment(*duties.gateway, duties.bridge, duties.environment,
-                                       duties.settings);
+                                       duties.settings, duties.payload);
     }
 }
 
 // What is named here outlives the server.
 Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& bridge,
                               ContractMemory& memory, const StateMemory& states,
-                              TableMemory& tables, const packet::Environment& environment,
-                              Chores& chores) {
+                              TableMemory& tables, const PayloadMemory& payload,
+                              const packet::Environment& environment, Chores& chores) {
     const config::DataPlane& dataplane = settings.dataplane;
     const std::uint64_t boot_id = random_number();
     ContractServer::Callbacks callbacks;
@@ -277,9 +281,10 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
     using Prepared = ContractServer::Callbacks::Prepared;
     callbacks.publish = [&](std::span<const std::byte> image,
                             Prepared prepared) -> Result<contract::RulesetCost> {
-        auto runtime =
-            program::Runtime::create(image, environment, dataplane.slot_capacity,
-                                     {.previous = bridge.runtime().current(), .fib = bridge.fib()});
+        auto runtime = program::Runtime::create(image, environment, dataplane.slot_capacity,
+                                                {.previous = bridge.runtime().current(),
+                                                 .fib = bridge.fib(),
+                                                 .payload = payload.capacity()});
         if (!runtime || prepared == Prepared::discard)
             tables.discard();
         if (!runtime)
@@ -322,6 +327,9 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
         if (!number)
             return number.error();
         return ContractServer::Callbacks::Watch{.number = *number, .rings = captures->file};
+    };
+    callbacks.report_pattern = [&](std::string_view name) {
+        return report_pattern(bridge.runtime().current(), name);
     };
     callbacks.trace = [&](const contract::TraceRequest& request) -> Result<TraceAnswer> {
         if (bridge.runtime().current() == nullptr)
@@ -375,8 +383,9 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
         worker_memory[i].outputs.tables = &tables.store();
         worker_memory[i].outputs.worker = static_cast<unsigned>(i);
     }
+    const PayloadMemory payload(settings.dataplane, worker_memory);
     Chores chores;
-    auto server = listen(settings, bridge, *memory, *states, tables, environment, chores);
+    auto server = listen(settings, bridge, *memory, *states, tables, payload, environment, chores);
     if (!server)
         return server.error();
     if (auto started = bridge.start(worker_memory); !started)
@@ -412,7 +421,8 @@ Result<Done> run_bridge(const config::Settings& settings, std::size_t cpus, int 
            .devices = memory->devices(),
            .gateway = gateway->get(),
            .environment = environment,
-           .settings = settings.dataplane},
+           .settings = settings.dataplane,
+           .payload = payload},
           signals);
     notify_service_manager("STOPPING=1");
     bridge.stop();

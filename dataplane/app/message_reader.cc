@@ -167,6 +167,18 @@ Result<Request> read_watch_order(std::span<const std::byte> message, std::size_t
     return Request(order);
 }
 
+Result<Request> read_pattern_request(std::span<const std::byte> message, std::size_t descriptors) {
+    contract::PatternRequest request;
+    if (auto taken = take(message, "a request about a pattern object", request); !taken)
+        return taken.error();
+    if (descriptors != 0)
+        return refuse("a request about a pattern object comes without a descriptor, not with " +
+                      std::to_string(descriptors));
+    if (!ends(request.name))
+        return refuse("a request about a pattern object names none");
+    return Request(request);
+}
+
 }  // namespace
 
 Result<Request> read_request(std::span<const std::byte> message, std::size_t descriptors) {
@@ -189,6 +201,8 @@ Result<Request> read_request(std::span<const std::byte> message, std::size_t des
             return read_trace_request(message, descriptors);
         case contract::MessageType::watch_order:
             return read_watch_order(message, descriptors);
+        case contract::MessageType::pattern_request:
+            return read_pattern_request(message, descriptors);
         case contract::MessageType::order_done:
         case contract::MessageType::returned:
         case contract::MessageType::watch_reply:
@@ -200,6 +214,7 @@ Result<Request> read_request(std::span<const std::byte> message, std::size_t des
         case contract::MessageType::states_reply:
         case contract::MessageType::kill_reply:
         case contract::MessageType::trace_reply:
+        case contract::MessageType::pattern_reply:
             break;
     }
     return refuse("a message of type " + std::to_string(static_cast<unsigned>(header.type)) +

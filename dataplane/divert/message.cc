@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "common/byte_order.h"
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/packet/wire.h"
 
 namespace sluice::divert {
@@ -145,7 +145,7 @@ void correct_checksum(std::span<std::byte> packet) {
         return;
     auto& ip = *reinterpret_cast<wire::Ip4*>(packet.data());
     ip.checksum = {};
-    forward::Checksum sum;
+    packet::Checksum sum;
     sum.add(packet.first((std::to_integer<std::size_t>(packet[0]) & 15) * 4));
     ip.checksum = sum.finish();
 }

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/packet/wire.h"
 
 namespace sluice::forward {
@@ -61,7 +61,7 @@ std::size_t build_fragment(std::span<const std::byte> frame, const packet::Heade
     ip.flags_offset = Be16::from_host(static_cast<std::uint16_t>(
         (ip.flags_offset.host() & kFlags) | offset / 8 | (more ? kMoreFragments : 0)));
     ip.checksum = {};
-    Checksum sum;
+    packet::Checksum sum;
     sum.add(out.subspan(headers.network_offset, headers.ip_header_length));
     ip.checksum = sum.finish();
     return in_front + length;

@@ -54,12 +54,13 @@ void write_ip(FrameWriter& writer, const IpEnds& ends, std::uint8_t next,
         .source = ipv4_of(ends.source),
         .destination = ipv4_of(ends.destination),
     });
-    Checksum sum;
+    packet::Checksum sum;
     sum.add(writer.from(start));
     ip->checksum = sum.finish();
 }
 
-void add_pseudo_header(Checksum& sum, const IpEnds& ends, std::uint8_t next, std::size_t length) {
+void add_pseudo_header(packet::Checksum& sum, const IpEnds& ends, std::uint8_t next,
+                       std::size_t length) {
     if (ends.ip_version == 4) {
         sum.add(ipv4_of(ends.source));
         sum.add(ipv4_of(ends.destination));

@@ -9,7 +9,7 @@
 #include <span>
 
 #include "common/address.h"
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 
 namespace sluice::forward {
 
@@ -59,6 +59,7 @@ void write_ip(FrameWriter& writer, const IpEnds& ends, std::uint8_t next,
               std::size_t payload_length);
 
 // What the checksums of TCP and ICMPv6 cover in front of their own bytes.
-void add_pseudo_header(Checksum& sum, const IpEnds& ends, std::uint8_t next, std::size_t length);
+void add_pseudo_header(packet::Checksum& sum, const IpEnds& ends, std::uint8_t next,
+                       std::size_t length);
 
 }  // namespace sluice::forward

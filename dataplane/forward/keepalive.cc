@@ -48,7 +48,7 @@ std::size_t build_keepalive(const state::Keepalive& keepalive, std::span<std::by
         .checksum = {},
         .urgent = {},
     });
-    Checksum sum;
+    packet::Checksum sum;
     add_pseudo_header(sum, ends, wire::protocol::tcp, sizeof(wire::Tcp));
     sum.add(writer.from(start));
     tcp->checksum = sum.finish();

@@ -143,7 +143,7 @@ std::size_t build_error4(const Headers& h, const ErrorMessage& message, std::spa
         .mtu = Be16::from_host(message.mtu),
     });
     writer.append(frame_bytes(h, h.network_offset, quoted));
-    Checksum sum;
+    packet::Checksum sum;
     sum.add(writer.from(start));
     error->checksum = sum.finish();
     return writer.finish();
@@ -166,7 +166,7 @@ std::size_t build_error6(const Headers& h, const ErrorMessage& message, std::spa
         .body = Be32::from_host(message.mtu),
     });
     writer.append(frame_bytes(h, h.network_offset, quoted));
-    Checksum sum;
+    packet::Checksum sum;
     add_pseudo_header(sum, ends, protocol::icmp6, length);
     sum.add(writer.from(start));
     error->checksum = sum.finish();
@@ -195,7 +195,7 @@ std::size_t build_reset(const Headers& h, std::span<std::byte> out) {
         .checksum = {},
         .urgent = {},
     });
-    Checksum sum;
+    packet::Checksum sum;
     add_pseudo_header(sum, ends_of_reply(h), protocol::tcp, sizeof(wire::Tcp));
     sum.add(writer.from(start));
     tcp->checksum = sum.finish();

@@ -514,6 +514,12 @@ struct Engine::Impl {
         write(running);
     }
 
+    // The flows that are followed end with their states, which may be at any time.
+    void use_payload_of(const Runtime& runtime) {
+        if (outputs.flows != nullptr)
+            outputs.flows->use(runtime.payload_objects());
+    }
+
     void filter(const Runtime& runtime, Burst& burst, Judgement& judgement) {
         judgement.accepted = 0;
         judgement.denied = 0;
@@ -594,6 +600,7 @@ Verdict Engine::verdict(const Runtime& runtime, const Judgement& judgement, std:
 
 Verdict Engine::resume(const Runtime& runtime, const Packet& packet, const Verdict& verdict,
                        PacketMarks& marks) {
+    impl_->use_payload_of(runtime);
     const auto live = static_cast<std::uint32_t>(runtime.view().rules().size());
     const RuleRecord& rule = runtime.view().all_rules()[verdict.rule_index];
     std::uint32_t index = verdict.rule_index < live ? verdict.rule_index + 1 : rule.target;
@@ -621,6 +628,7 @@ bool Engine::tend_states(const Runtime& runtime, std::uint32_t uptime_s,
     state::StateTable* states = impl_->outputs.states;
     if (states == nullptr)
         return false;
+    impl_->use_payload_of(runtime);
     impl_->sweep(runtime);
     return states->expire(uptime_s, kStatesPerCall, runtime.view().sysctls(), keepalives) ||
            impl_->sweeping;
@@ -631,6 +639,7 @@ Engine::Killed Engine::kill_states(const Runtime& runtime, const contract::State
     state::StateTable* states = impl_->outputs.states;
     if (states == nullptr)
         return {.states = 0, .next = 0, .done = true};
+    impl_->use_payload_of(runtime);
     const state::CellIndex end = std::min(from + kCellsPerCall, states->used_cells());
     Killed killed;
     for (killed.next = from; killed.next < end; ++killed.next) {

@@ -7,6 +7,7 @@
 #include "dataplane/contract/counters.h"
 #include "dataplane/contract/log_ring.h"
 #include "dataplane/packet/packet.h"
+#include "dataplane/payload/flow_streams.h"
 #include "dataplane/sockets/owners.h"
 #include "dataplane/state/state_table.h"
 #include "dataplane/table/table_store.h"
@@ -29,6 +30,10 @@ struct EngineOutputs {
     unsigned worker = 0;  // whose hits are counted
     // Null: no packet belongs to a socket.
     const sockets::Owners* sockets = nullptr;
+    unsigned reader = 0;  // of the matchers of pattern objects
+    // Null: each packet is looked at by itself, also where an object wants to follow flows.
+    payload::FlowStreams* flows = nullptr;
+    contract::WorkerCounters* payload = nullptr;  // null: nobody counts what is looked at
 };
 
 // The numbers that `prob` draws, 31 bits each.

@@ -105,6 +105,9 @@ bool ResidualTests::test_matches(Walk& walk, const Instruction& test, std::uint3
         case Opcode::socket_user:
             matched = sockets_.matches(walk.runtime, test, packet);
             break;
+        case Opcode::payload:
+            matched = payload_.matches(walk, test);
+            break;
         default:
             if (!contract::is_table_test(test.opcode))
                 return walk.runtime.classifier().tests().matches(test, packet);

@@ -1,4 +1,5 @@
-// The tests of a rule that headers do not decide: chance, routes, tables, sockets, marks, time.
+// The tests of a rule that headers do not decide: chance, routes, tables, sockets, marks, time,
+// payload.
 //
 // Threads: belongs to the engine of one worker.
 #pragma once
@@ -7,6 +8,7 @@
 #include <optional>
 
 #include "dataplane/program/outputs.h"
+#include "dataplane/program/payload_tests.h"
 #include "dataplane/program/socket_tests.h"
 #include "dataplane/program/table_tests.h"
 #include "dataplane/program/walk.h"
@@ -36,17 +38,23 @@ class ResidualTests {
         : generator_(seed),
           random_(random),
           tables_(outputs.tables, outputs.worker),
-          sockets_(outputs.sockets) {}
+          sockets_(outputs.sockets),
+          payload_(outputs) {}
 
     // What tables answer is kept for a packet, and they themselves do not change within a burst.
-    void begin_burst(const Runtime& runtime) { tables_.begin_burst(runtime.serial()); }
+    void begin_burst(const Runtime& runtime) {
+        tables_.begin_burst(runtime.serial());
+        payload_.begin_burst(runtime);
+    }
     void look_ahead(std::span<const classify::HeaderKey> keys) { tables_.look_ahead(keys); }
     void begin_packet() {
         tables_.begin_packet();
         sockets_.begin_packet();
+        payload_.begin_packet();
     }
 
-    // Whether all of the rule's residual tests match. Sets walk.argument.
+    // Whether all of the rule's residual tests match. Sets walk.argument, and walk.refused if the
+    // packet is to be dropped for what one of them saw.
     bool match(Walk& walk, const contract::RuleRecord& rule, std::uint32_t index);
 
     // The same in words: which of its blocks fails first, counted from 0; none: all match.
@@ -69,6 +77,7 @@ class ResidualTests {
     RandomSource* random_;
     TableTests tables_;
     SocketTests sockets_;
+    PayloadTests payload_;
 };
 
 }  // namespace sluice::program

@@ -37,6 +37,13 @@ QuickRule quick_rule_of(const contract::RuleRecord& rule) {
             .hit = acts_plainly(rule) ? plain_outcome(rule) : Outcome::walk};
 }
 
+std::uint64_t fnv1a(std::span<const std::byte> bytes) {
+    std::uint64_t hash = 14695981039346656037u;
+    for (const std::byte byte : bytes)
+        hash = (hash ^ std::to_integer<std::uint64_t>(byte)) * 1099511628211u;
+    return hash;
+}
+
 }  // namespace
 
 Runtime::Runtime() {
@@ -91,6 +98,8 @@ Result<std::unique_ptr<const Runtime>> Runtime::create(std::span<const std::byte
         fib = runtime->own_fib_.get();
     }
     runtime->routes_ = std::make_unique<Routes>(runtime->environment_, fib);
+    if (auto loaded = runtime->load_patterns(aids); !loaded)
+        return loaded.error();
     runtime->index_rules(slot_capacity);
     runtime->find_only_rule();
     if (runtime->state_name_count_ > kMaximumStateNames)
@@ -108,6 +117,45 @@ bool Runtime::asks_for_routes() const {
         return instruction.opcode == Opcode::verrevpath ||
                instruction.opcode == Opcode::versrcreach || instruction.opcode == Opcode::antispoof;
     });
+}
+
+Result<Done> Runtime::load_patterns(const RuntimeAids& aids) {
+    payload_readers_ = std::max(aids.payload.readers, 1u);
+    for (const contract::PatternObject& object : view_.pattern_objects()) {
+        payload::Object made{.matcher = nullptr,
+                             .mode = object.mode,
+                             .direction = object.direction,
+                             .depth = object.depth,
+                             .identity = fnv1a(std::as_bytes(std::span(object.name))),
+                             .asked = {}};
+        if (aids.previous != nullptr)
+            for (const payload::Object& old : aids.previous->payload_objects_)
+                if (old.matcher->fits(view_, object, payload_readers_))
+                    made.matcher = old.matcher;
+        if (made.matcher == nullptr) {
+            auto matcher = payload::Matcher::create(view_, object, aids.payload);
+            if (!matcher)
+                return matcher.error();
+            made.matcher = std::move(*matcher);
+        }
+        payload_objects_.push_back(std::move(made));
+    }
+    for (const contract::Instruction& test : view_.instructions())
+        if (test.opcode == contract::Opcode::payload && (test.flags & contract::kPatternValue) != 0)
+            payload_objects_[test.argument].asked.push_back(test.data);
+    for (std::size_t i = 0; i < payload_objects_.size(); ++i) {
+        std::vector<std::uint32_t>& asked = payload_objects_[i].asked;
+        std::sort(asked.begin(), asked.end());
+        asked.erase(std::unique(asked.begin(), asked.end()), asked.end());
+        payload_objects_[i].asked_identity = fnv1a(std::as_bytes(std::span(asked)));
+        if (asked.size() > payload::kMaximumAskedValues)
+            return Error{ExitStatus::unavailable, "rules ask the pattern object " +
+                                                      std::string(view_.pattern_objects()[i].name) +
+                                                      " for " + std::to_string(asked.size()) +
+                                                      " different values; the engine takes " +
+                                                      std::to_string(payload::kMaximumAskedValues)};
+    }
+    return Done{};
 }
 
 void Runtime::index_rules(std::uint32_t slot_capacity) {

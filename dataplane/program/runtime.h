@@ -16,6 +16,7 @@
 #include "dataplane/contract/snapshot_view.h"
 #include "dataplane/packet/environment.h"
 #include "dataplane/packet/parser.h"
+#include "dataplane/payload/object.h"
 #include "dataplane/program/routes.h"
 #include "dataplane/route/fib.h"
 #include "dataplane/state/flow_key.h"
@@ -58,6 +59,9 @@ struct RuntimeAids {
     // The routes that verrevpath and the like ask, which change under the rules and outlive the
     // Runtime. Null: those of the environment.
     const route::Fib* fib = nullptr;
+    // Whoever looks into payload: the workers, and behind them, the last reader, the thread that
+    // traces.
+    payload::Matcher::Capacity payload = {};
 };
 
 class Runtime {
@@ -84,6 +88,9 @@ class Runtime {
     const classify::LocalAddresses& local_addresses() const { return *local_addresses_; }
     const packet::Environment& environment() const { return environment_; }
     const Routes& routes() const { return *routes_; }
+    // As the snapshot has them.
+    std::span<const payload::Object> payload_objects() const { return payload_objects_; }
+    unsigned payload_readers() const { return payload_readers_; }
 
     // By index, the live ones.
     std::span<const QuickRule> quick_rules() const { return quick_rules_; }
@@ -130,6 +137,7 @@ class Runtime {
   private:
     void index_rules(std::uint32_t slot_capacity);
     void find_only_rule();
+    Result<Done> load_patterns(const RuntimeAids& aids);
     // Some rule, a detached one included, asks for routes.
     bool asks_for_routes() const;
 
@@ -148,6 +156,8 @@ class Runtime {
     std::unique_ptr<const classify::Classifier> classifier_;
     std::unique_ptr<const route::Fib> own_fib_;  // null: there is a live one, or nobody asks
     std::unique_ptr<const Routes> routes_;
+    std::vector<payload::Object> payload_objects_;
+    unsigned payload_readers_ = 1;
     std::vector<QuickRule> quick_rules_;
     std::vector<StateParent> state_parents_;  // by slot
     std::optional<std::uint32_t> only_rule_;

@@ -106,6 +106,7 @@ TraceCheck check_trace(const TraceWorld& world, const packet::Packet& packet,
     outputs.tables = world.tables;
     outputs.worker = table::Store::kNobody;
     outputs.sockets = world.sockets;
+    outputs.reader = runtime.payload_readers() - 1;
     Engine engine(outputs, 1, &draws);
     const auto burst = std::make_unique<packet::Burst>();
     const auto judgement = std::make_unique<Judgement>();

@@ -27,6 +27,7 @@ EngineOutputs outputs_for(const TraceWorld& world) {
     outputs.tables = world.tables;
     outputs.worker = table::Store::kNobody;
     outputs.sockets = world.sockets;
+    outputs.reader = world.runtime.payload_readers() - 1;
     return outputs;
 }
 
@@ -178,7 +179,10 @@ class Tracer {
                 looks || !walk_.has_flow ? TraceOutcome::no_state : TraceOutcome::looked_before;
             return std::nullopt;
         }
-        if (const auto failed = tests_.first_failure(walk_, rule, index)) {
+        const auto failed = tests_.first_failure(walk_, rule, index);
+        if (walk_.refused != contract::DropReason::none)
+            return refusal(rule, index, walk_.refused);
+        if (failed) {
             fail(step, header_blocks(rule) + *failed);
             return std::nullopt;
         }

@@ -48,6 +48,8 @@ struct Walk {
     const contract::RuleRecord* parent = nullptr;  // of the last state that was hit
     bool forward = true;       // the packet went the way of the state's first one
     TableArgument argument{};  // `tablearg` of the rule that is looked at
+    // A test has found that the packet must not pass, whatever rules say.
+    contract::DropReason refused = contract::DropReason::none;
 };
 
 }  // namespace sluice::program

@@ -106,7 +106,12 @@ Verdict Walker::walk(Walk& walk, std::uint32_t from) {
                 return {.kind = Verdict::Kind::accept, .rule_number = 0};
             continue;
         }
-        if (rule.action == RuleAction::check_state || !tests_.match(walk, rule, index))
+        if (rule.action == RuleAction::check_state)
+            continue;
+        const bool matches = tests_.match(walk, rule, index);
+        if (walk.refused != contract::DropReason::none)
+            return refusal(rule, index, walk.refused);
+        if (!matches)
             continue;
         if (rule.state != contract::StateOption::none && walk.has_flow) {
             if (const auto refused = make_state(walk, rule, index))

@@ -57,6 +57,13 @@ class KeepaliveSink {
     virtual void send(const Keepalive& keepalive) = 0;
 };
 
+// Told of each state that ends, by the worker that owns it. Its cell is another's afterwards.
+class StateEnds {
+  public:
+    virtual ~StateEnds() = default;
+    virtual void state_gone(CellIndex state) = 0;
+};
+
 enum class Creation : std::uint8_t { made, table_full, limit_reached };
 
 // A state as another thread saw it.
@@ -95,6 +102,9 @@ class StateTable {
     // All shards, this one among them, with the same secret; they outlive each other. Without it
     // the table is alone. Before any worker runs.
     void join(std::vector<const StateTable*> shards) { shards_ = std::move(shards); }
+
+    // Before any packet. It outlives the table, or is taken away again with null.
+    void tell_ends(StateEnds* ends) { ends_ = ends; }
 
     // -- packets --
 
@@ -273,6 +283,7 @@ class StateTable {
     std::vector<const StateTable*> shards_;
     contract::WorkerCounters* counters_;
     std::span<contract::RuleCounters> rules_;
+    StateEnds* ends_ = nullptr;
 };
 
 }  // namespace sluice::state

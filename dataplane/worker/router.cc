@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/forward/fragment.h"
 #include "dataplane/forward/hop.h"
 #include "dataplane/forward/rewrite.h"
@@ -45,7 +45,7 @@ std::span<std::byte> first_piece(rte_mbuf* mbuf) {
 }
 
 bool has_right_checksum(const Headers& headers) {
-    forward::Checksum sum;
+    packet::Checksum sum;
     sum.add({headers.frame + headers.network_offset, headers.ip_header_length});
     return sum.finish() == Be16{};
 }

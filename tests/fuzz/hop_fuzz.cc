@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/forward/fragment.h"
 #include "dataplane/forward/hop.h"
 #include "dataplane/forward/reply.h"
@@ -31,7 +31,7 @@ packet::Headers good(std::span<const std::byte> frame) {
 }
 
 Be16 header_checksum(std::span<const std::byte> frame, const packet::Headers& headers) {
-    forward::Checksum sum;
+    packet::Checksum sum;
     sum.add(frame.subspan(headers.network_offset, headers.ip_header_length));
     return sum.finish();
 }
@@ -48,7 +48,7 @@ void check_answer(const packet::Packet& asked, std::span<const std::byte> answer
     if (headers.ip_version == 4)
         check(header_checksum(answer, headers) == Be16{});
     if (headers.ip_version == 4 && headers.protocol == 1) {
-        forward::Checksum sum;
+        packet::Checksum sum;
         sum.add(answer.subspan(headers.transport_offset, headers.ip_length - 20u));
         check(sum.finish() == Be16{});
     }

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 
 namespace sluice::divert {
 namespace {
@@ -153,7 +153,7 @@ TEST(DivertMessage, TheChecksumIsPutRight) {
     Bytes packet = ipv4();
     packet[10] = std::byte{0x12};
     correct_checksum(packet);
-    forward::Checksum sum;
+    packet::Checksum sum;
     sum.add(std::span(packet).first(20));
     EXPECT_EQ(sum.finish().host(), 0);
     Bytes other = ipv6();

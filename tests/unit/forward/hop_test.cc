@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/packet/parser.h"
 #include "tests/reference/frame.h"
 
@@ -80,7 +80,7 @@ TEST(Hop, TheChecksumFollowsTheHopLimit) {
         const packet::Headers headers = headers_of(frame);
         const std::span<std::byte> header = std::span(frame).subspan(headers.network_offset, 20);
         header[10] = header[11] = std::byte{0};
-        Checksum fresh;
+        packet::Checksum fresh;
         fresh.add(header);
         const Be16 checksum = fresh.finish();
         std::memcpy(&header[10], &checksum, sizeof checksum);
@@ -91,7 +91,7 @@ TEST(Hop, TheChecksumFollowsTheHopLimit) {
         const unsigned before = headers.ttl;
         lower_hop_limit(frame.data() + headers.network_offset, 4);
         EXPECT_EQ(headers_of(frame).ttl, before - 1);
-        Checksum sum;
+        packet::Checksum sum;
         sum.add(header);
         ASSERT_EQ(sum.finish(), Be16{}) << id;
     }
@@ -106,7 +106,7 @@ TEST(Hop, WhatGoesPlainlyIsNoMartian) {
         header[12] = static_cast<std::byte>(both >> 8);
         header[16] = static_cast<std::byte>(both);
         header[10] = header[11] = std::byte{0};
-        Checksum fresh;
+        packet::Checksum fresh;
         fresh.add(header);
         const Be16 checksum = fresh.finish();
         std::memcpy(&header[10], &checksum, sizeof checksum);
@@ -124,7 +124,7 @@ TEST(Hop, AWrongChecksumIsSeen) {
     for (unsigned checksum = 0; checksum < 0x10000; ++checksum) {
         header[10] = static_cast<std::byte>(checksum >> 8);
         header[11] = static_cast<std::byte>(checksum);
-        Checksum sum;
+        packet::Checksum sum;
         sum.add(header);
         ASSERT_EQ(has_right_checksum(header.data()), sum.finish() == Be16{}) << checksum;
     }

@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/packet/parser.h"
 
 namespace sluice::forward {
@@ -50,7 +50,7 @@ unsigned byte(std::span<const std::byte> bytes, std::size_t at) {
 
 // Of TCP, over the pseudo header too.
 unsigned checksum_left(std::span<const std::byte> segment, const state::Keepalive& sent) {
-    Checksum sum;
+    packet::Checksum sum;
     sum.add(sent.source);
     sum.add(sent.destination);
     sum.add(std::uint16_t{6});
@@ -77,7 +77,7 @@ void expect_bare_ack(std::span<const std::byte> frame, const state::Keepalive& s
     EXPECT_EQ(headers.tcp_acknowledgement, 0xfffefdfcu);
     EXPECT_EQ(checksum_left(frame.subspan(headers.transport_offset, 20), sent), 0u);
     if (sent.ip_version == 4) {
-        Checksum header;
+        packet::Checksum header;
         header.add(frame.subspan(headers.network_offset, 20));
         EXPECT_EQ(header.finish().host(), 0u);
     }

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/packet/parser.h"
 #include "dataplane/packet/wire.h"
 
@@ -107,7 +107,7 @@ Bytes part(const Bytes& bytes, std::size_t offset, std::size_t length) {
 }
 
 bool checksum_ok(const Bytes& covered, const Bytes& pseudo_header = {}) {
-    Checksum sum;
+    packet::Checksum sum;
     sum.add(std::as_bytes(std::span(pseudo_header)));
     sum.add(std::as_bytes(std::span(covered)));
     return sum.finish() == Be16{};

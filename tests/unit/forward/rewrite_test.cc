@@ -5,7 +5,7 @@
 #include <cstring>
 #include <random>
 
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/packet/parser.h"
 #include "tests/reference/frame.h"
 
@@ -54,7 +54,7 @@ std::uint16_t get16(const Frame& frame, std::size_t at) {
 
 std::uint16_t ip_sum(const Frame& frame) {
     const packet::Headers h = headers_of(frame);
-    Checksum sum;
+    packet::Checksum sum;
     sum.add(std::span(frame).subspan(h.network_offset, h.ip_header_length));
     return sum.finish().host();
 }
@@ -62,7 +62,7 @@ std::uint16_t ip_sum(const Frame& frame) {
 std::uint16_t tcp_sum(const Frame& frame) {
     const packet::Headers h = headers_of(frame);
     const std::size_t length = h.ip_length - (h.transport_offset - h.network_offset);
-    Checksum sum;
+    packet::Checksum sum;
     if (h.ip_version == 4) {
         Ipv4 source, destination;
         std::memcpy(&source, h.source.bytes.data(), 4);

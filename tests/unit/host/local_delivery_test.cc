@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/host/delivery_order.h"
 #include "dataplane/host/twin.h"
 #include "dataplane/packet/parser.h"
@@ -45,7 +45,7 @@ void put32(Bytes& bytes, std::size_t at, std::uint32_t value) {
     put16(bytes, at + 2, value & 0xffff);
 }
 
-Be16 checksum(std::span<const std::uint8_t> bytes, forward::Checksum sum = {}) {
+Be16 checksum(std::span<const std::uint8_t> bytes, packet::Checksum sum = {}) {
     sum.add(std::as_bytes(bytes));
     return sum.finish();
 }
@@ -65,7 +65,7 @@ Bytes frame(const Flow& flow, std::uint8_t protocol, Bytes transport) {
     Bytes addresses(source.bytes.begin(), source.bytes.begin() + static_cast<long>(size));
     addresses.insert(addresses.end(), destination.bytes.begin(),
                      destination.bytes.begin() + static_cast<long>(size));
-    forward::Checksum sum;
+    packet::Checksum sum;
     sum.add(std::as_bytes(std::span(addresses)));
     sum.add(protocol);
     sum.add(static_cast<std::uint16_t>(transport.size()));

@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <random>
 
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/worker/mempool.h"
 #include "dataplane/worker/port.h"
 #include "dataplane/worker/worker.h"
@@ -75,7 +75,7 @@ Bytes ip4(Chance& chance, unsigned source, unsigned network, bool clean) {
               static_cast<std::uint8_t>(network), 0, static_cast<std::uint8_t>(chance.below(4))};
     if (options)
         header = header + Bytes(4, 1);
-    forward::Checksum sum;
+    packet::Checksum sum;
     sum.add(std::as_bytes(std::span(header)));
     const Be16 right = sum.finish();
     header[10] = right.bytes[0];

@@ -1,6 +1,6 @@
-#include "dataplane/forward/checksum.h"
+#include "dataplane/packet/checksum.h"
 
-namespace sluice::forward {
+namespace sluice::packet {
 
 void Checksum::add(std::span<const std::byte> bytes) {
     std::size_t i = 0;
@@ -27,4 +27,4 @@ Be16 Checksum::finish() const {
     return Be16::from_host(static_cast<std::uint16_t>(~sum));
 }
 
-}  // namespace sluice::forward
+}  // namespace sluice::packet

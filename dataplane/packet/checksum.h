@@ -8,7 +8,7 @@
 #include "common/address.h"
 #include "common/byte_order.h"
 
-namespace sluice::forward {
+namespace sluice::packet {
 
 // One's complement sum of 16-bit words. Every piece but the last must have an even length.
 class Checksum {
@@ -25,4 +25,4 @@ class Checksum {
     std::uint64_t sum_ = 0;
 };
 
-}  // namespace sluice::forward
+}  // namespace sluice::packet
