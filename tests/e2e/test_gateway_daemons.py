@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from lab.network import eventually
 
+pytestmark = pytest.mark.waits
+
 BEHIND = "203.0.113.9"  # an address of B's, which only B's OSPF tells of
 BEHIND6 = "2001:db8:9::9"
 FRR = Path("/usr/lib/frr")

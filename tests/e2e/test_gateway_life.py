@@ -21,7 +21,10 @@ def test_iperf3_both_ways(routed, gateway):
         for direction in ((), ("-R",)):
             def runs():
                 done = routed.a.run("iperf3", "-c", routed.b.ipv4, "-t", "2", "-J", *direction)
-                return done.returncode == 0 and json.loads(done.stdout)["end"]["sum_received"]["bytes"]
+                if done.returncode != 0:
+                    return False
+                # There is no such part where the server was not there yet, or was busy.
+                return json.loads(done.stdout)["end"].get("sum_received", {}).get("bytes", 0)
 
             assert eventually(runs, 10) > 1_000_000
     finally:
@@ -79,6 +82,7 @@ def test_a_neighbour_that_moves_is_found_again(routed, gateway):
         assert eventually(lambda: routed.a.ping(routed.b.ipv4, seconds=1), 15)
 
 
+@pytest.mark.waits
 def test_a_sweep_of_addresses_that_nobody_has(routed, gateway):
     """Packets to unknown neighbours are kept in bounded numbers; known ones do not suffer."""
     assert routed.a.ping(routed.b.ipv4)

@@ -13,6 +13,8 @@ from lab.network import eventually
 from scapy.all import (ICMP, IP, UDP, Ether, ICMPerror, ICMPv6DestUnreach, ICMPv6EchoRequest,
                        ICMPv6PacketTooBig, ICMPv6TimeExceeded, IPOption, IPv6, Raw)
 
+pytestmark = pytest.mark.waits
+
 PACKETS = int(os.environ.get("SLUICE_E2E_PACKETS", "120"))
 SEED = int(os.environ.get("SLUICE_E2E_SEED", "6"))
 NARROW = 1300  # MTU of B's link

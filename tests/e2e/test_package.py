@@ -15,8 +15,9 @@ import pytest
 TREE = Path(__file__).resolve().parents[2]
 NEEDED = ("dpkg-buildpackage", "dpkg-deb", "unshare", "deb-systemd-helper")
 
-pytestmark = pytest.mark.skipif(not all(map(shutil.which, NEEDED)),
-                                reason="needs " + ", ".join(NEEDED))
+pytestmark = [pytest.mark.waits,
+              pytest.mark.skipif(not all(map(shutil.which, NEEDED)),
+                                 reason="needs " + ", ".join(NEEDED))]
 
 SYSTEMCTL = """#!/bin/sh
 echo "$@" >>/var/log/systemctl.log

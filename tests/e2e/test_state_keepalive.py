@@ -7,6 +7,8 @@ import pytest
 from lab import Wire, connect, echo_server
 from scapy.all import IP, TCP, Ether
 
+pytestmark = pytest.mark.waits
+
 PORT = 7000
 LIFETIME = 6  # seconds that a silent connection lives
 
