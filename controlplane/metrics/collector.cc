@@ -76,6 +76,18 @@ constexpr WorkerField kOfAllWorkers[] = {
      &WorkerCounters::teed},
     {"sluice_divert_injected_packets_total", "Packets that programs gave back, or made.",
      &WorkerCounters::injected},
+    {"sluice_payload_scans_total", "Looks of pattern objects at a packet, or at a piece of a flow.",
+     &WorkerCounters::payload_scans},
+    {"sluice_payload_bytes_total", "Bytes that pattern objects have looked at.",
+     &WorkerCounters::payload_bytes},
+    {"sluice_payload_matches_total", "Packets in which a pattern object found something new.",
+     &WorkerCounters::payload_matches},
+    {"sluice_payload_segments_kept_total",
+     "Segments kept until those before them in their connection had come.",
+     &WorkerCounters::payload_kept},
+    {"sluice_payload_streams_restarted_total",
+     "Streams begun anew because a reload has changed their pattern object.",
+     &WorkerCounters::payload_restarted},
 };
 
 struct PortField {
@@ -257,6 +269,13 @@ void add_dataplane(const View& view, const std::vector<double>& heartbeats, Fami
     for (std::size_t reason = 1; reason < contract::kDropReasonCount; ++reason)
         drops.add({{"reason", std::string(contract::kDropReasonTexts[reason].label)}},
                   sums.of_drops(reason));
+    families.gauge("sluice_payload_flows", "Flows whose payload is followed now.")
+        .add({}, sums.of(&WorkerCounters::payload_flows));
+    Family skips = families.counter("sluice_payload_skipped_total",
+                                    "Packets, or flows, whose payload was not looked at as rules "
+                                    "want it.");
+    for (std::size_t reason = 0; reason < contract::kPayloadSkips; ++reason)
+        skips.add({{"reason", contract::kPayloadSkipLabels[reason]}}, sums.of_payload_skips(reason));
     add_states(view, sums, families);
     for (const WorkerField& field : kOfAllWorkers)
         families.counter(field.name, field.help).add({}, sums.of(field.field));

@@ -30,6 +30,12 @@ class Sums {
             sum += contract::read(worker->drops[reason]);
         return sum;
     }
+    std::uint64_t of_payload_skips(std::size_t reason) const {
+        std::uint64_t sum = 0;
+        for (const contract::WorkerCounters* worker : counters_.workers)
+            sum += contract::read(worker->payload_skips[reason]);
+        return sum;
+    }
 
   private:
     const Counters& counters_;

@@ -95,16 +95,24 @@ std::uint32_t FlowStreams::open_flow(const Question& question) {
     Flow& flow = flows_.memory[place];
     flow = Flow{};
     flow.cell = question.cell;
-    flow.older = newest_;
-    (newest_ != kNone ? flows_.memory[newest_].newer : oldest_) = place;
-    newest_ = place;
+    link(place);
     flow_of_cell_[question.cell] = place + 1;
     contract::add(spec_.counters->payload_flows, 1);
     return place;
 }
 
+void FlowStreams::link(std::uint32_t place) {
+    flows_.memory[place].older = newest_;
+    (newest_ != kNone ? flows_.memory[newest_].newer : oldest_) = place;
+    newest_ = place;
+    if (oldest_warm_ == kNone)
+        oldest_warm_ = place;
+}
+
 void FlowStreams::unlink(std::uint32_t place) {
     Flow& flow = flows_.memory[place];
+    if (oldest_warm_ == place)
+        oldest_warm_ = flow.newer;
     (flow.newer != kNone ? flows_.memory[flow.newer].older : newest_) = flow.older;
     (flow.older != kNone ? flows_.memory[flow.older].newer : oldest_) = flow.newer;
     flow.newer = flow.older = kNone;
@@ -116,9 +124,7 @@ void FlowStreams::touch(std::uint32_t place, std::uint32_t uptime_s) {
     if (place == newest_)
         return;
     unlink(place);
-    flow.older = newest_;
-    (newest_ != kNone ? flows_.memory[newest_].newer : oldest_) = place;
-    newest_ = place;
+    link(place);
 }
 
 void FlowStreams::close_flow(std::uint32_t place) {
@@ -167,6 +173,7 @@ FlowStreams::Answer FlowStreams::ask(const Question& question) {
             return answer;
         }
     }
+    now_s_ = question.uptime_s;
     touch(place, question.uptime_s);
     Flow& flow = flows_.memory[place];
     if (flow.blocked) {
@@ -319,9 +326,10 @@ void FlowStreams::renew(Following& following, const Object& object) {
     if (following.serial != object.matcher->serial()) {
         following.serial = object.matcher->serial();
         for (View& view : following.sides) {
-            if (view.stream != nullptr)
+            if (view.stream != nullptr || view.cold != ColdMemory::kNone)
                 contract::add(spec_.counters->payload_restarted, 1);
             view.stream = nullptr;  // it went with its matcher
+            view.cold = ColdMemory::kNone;
         }
     }
     following.asked = object.asked_identity;
@@ -336,12 +344,62 @@ void FlowStreams::close_view(View& view, const Following& following) {
     if (view.head != kNone)
         heads_.give_back(view.head, &Head::length);
     view.head = kNone;
-    if (view.stream == nullptr)
+    if (view.stream == nullptr && view.cold == ColdMemory::kNone)
         return;
     const Object* object = object_of(following);
-    if (object != nullptr && object->matcher->serial() == following.serial)
-        object->matcher->close_stream(spec_.reader, view.stream);
+    if (object != nullptr && object->matcher->serial() == following.serial) {
+        if (view.stream != nullptr)
+            object->matcher->close_stream(spec_.reader, view.stream);
+        else
+            object->matcher->forget_compressed(spec_.reader, view.cold);
+    }
     view.stream = nullptr;
+    view.cold = ColdMemory::kNone;
+}
+
+// Those of a few flows that have been silent longest. False: none was there to be compressed.
+bool FlowStreams::compress_some() {
+    constexpr int kFlows = 4;
+    bool some = false;
+    for (int i = 0; i < kFlows && oldest_warm_ != kNone; ++i) {
+        const Flow& flow = flows_.memory[oldest_warm_];
+        if (flow.last_s + kCold > now_s_)
+            break;
+        for (std::uint32_t at = flow.first; at != kNone; at = followings_.memory[at].next) {
+            Following& following = followings_.memory[at];
+            const Object* object = object_of(following);
+            if (object == nullptr || object->matcher->serial() != following.serial)
+                continue;
+            for (View& view : following.sides) {
+                if (view.stream == nullptr)
+                    continue;
+                view.cold = object->matcher->compress_stream(spec_.reader, view.stream);
+                if (view.cold == ColdMemory::kNone)
+                    continue;
+                view.stream = nullptr;
+                some = true;
+            }
+        }
+        oldest_warm_ = flow.newer;
+    }
+    return some;
+}
+
+// As it was left. Null: there is no memory.
+hs_stream* FlowStreams::stream_of(View& view, const Object& object) {
+    const Matcher& matcher = *object.matcher;
+    const auto get = [&] {
+        return view.cold != ColdMemory::kNone ? matcher.expand_stream(spec_.reader, view.cold)
+                                              : matcher.open_stream(spec_.reader);
+    };
+    if (view.stream != nullptr)
+        return view.stream;
+    view.stream = get();
+    if (view.stream == nullptr && compress_some())
+        view.stream = get();
+    if (view.stream != nullptr)
+        view.cold = ColdMemory::kNone;
+    return view.stream;
 }
 
 // Gives what is new of the packet to one object.
@@ -375,9 +433,7 @@ void FlowStreams::feed_stream(Following& following, View& view, const Object& ob
         bytes = bytes.first(std::min<std::size_t>(bytes.size(), object.depth - view.seen));
         if (bytes.empty() || object.matcher->pattern_count() == 0)
             break;
-        if (view.stream == nullptr)
-            view.stream = object.matcher->open_stream(spec_.reader);
-        if (view.stream == nullptr) {
+        if (stream_of(view, object) == nullptr) {
             skip(view.unseen, PayloadSkip::no_stream, answer);
             break;
         }

@@ -12,7 +12,8 @@
 // are a *gap*. Both are told, and it goes on behind.
 //
 // Room. When all flows are in use, the one that was silent longest makes room, if it has been for
-// kIdle and nothing was found in it.
+// kIdle and nothing was found in it. When an object's memory for streams is, those of flows that
+// have been silent for kCold are compressed, a few at a time.
 //
 // Threads: belongs to one worker; so do the states. No allocation after it is made.
 #pragma once
@@ -42,7 +43,8 @@ class FlowStreams final : public state::StateEnds {
         unsigned reader = 0;       // of matchers
         contract::WorkerCounters* counters = nullptr;
     };
-    static constexpr std::uint32_t kIdle = 2;          // seconds
+    static constexpr std::uint32_t kIdle = 2;  // seconds
+    static constexpr std::uint32_t kCold = 1;
     static constexpr std::size_t kObjectsPerFlow = 4;  // on the average; each with its part
     static constexpr std::size_t kLongestHead = 4096;  // bytes in which a part must be found
     static constexpr std::size_t kHeadsPerFlow = 16;   // one flow in so many has one
@@ -85,7 +87,8 @@ class FlowStreams final : public state::StateEnds {
     // One side of a flow as one object sees it.
     struct View {
         hs_stream* stream = nullptr;
-        std::uint32_t seen = 0;  // bytes
+        std::uint32_t cold = ColdMemory::kNone;  // the stream, while it is compressed
+        std::uint32_t seen = 0;                  // bytes
         std::uint32_t head = kNone;
         Progress progress = Progress::fresh;
         std::optional<contract::PayloadSkip> unseen;  // something went by, and was told
@@ -147,6 +150,9 @@ class FlowStreams final : public state::StateEnds {
     void close_flow(std::uint32_t flow);
     void touch(std::uint32_t flow, std::uint32_t uptime_s);
     void unlink(std::uint32_t flow);
+    void link(std::uint32_t flow);
+    bool compress_some();
+    hs_stream* stream_of(View& view, const Object& object);
     void put_into_order(Flow& flow, const Question& question, Answer& answer);
     void begin_side(Side& side, const Question& question, Answer& answer);
     void begin_anew(Flow& flow, bool forward);
@@ -171,11 +177,14 @@ class FlowStreams final : public state::StateEnds {
     Places<Following> followings_;
     Places<Head> heads_;
     std::uint32_t newest_ = kNone, oldest_ = kNone;
+    std::uint32_t oldest_warm_ =
+        kNone;  // no flow that is older has a stream that is not compressed
     TcpOrder order_;
     TcpOrder::Pieces pieces_;
     TcpOrder::Took took_ = TcpOrder::Took::old;
     PartScratch scratch_;
     std::uint64_t packet_ = 1;
+    std::uint32_t now_s_ = 0;
 };
 
 }  // namespace sluice::payload

@@ -106,10 +106,13 @@ Result<Done> Matcher::load(std::span<const char> serialised, const Capacity& cap
         if (!streams)
             continue;
         // One more for packets that are looked at by themselves.
-        const std::size_t fit = capacity.stream_memory / std::max<std::size_t>(stream_bytes_, 1);
+        const std::size_t fit =
+            capacity.stream_memory / 4 * 3 / std::max<std::size_t>(stream_bytes_, 1);
         reader.streams = StreamMemory::create(stream_bytes_, std::min(capacity.streams, fit) + 1);
         if (!reader.streams)
             return refuse("there is no memory for its streams");
+        reader.cold = std::make_unique<ColdMemory>(capacity.stream_memory / 4);
+        reader.compressed.resize(stream_bytes_);
     }
     return Done{};
 }
@@ -177,6 +180,36 @@ hs_stream* Matcher::open_stream(unsigned reader) const {
 void Matcher::close_stream(unsigned reader, hs_stream* stream) const {
     const StreamMemory::Use use(*readers_[reader].streams);
     hs_close_stream(stream, nullptr, nullptr, nullptr);
+}
+
+std::uint32_t Matcher::compress_stream(unsigned reader, hs_stream* stream) const {
+    Reader& own = readers_[reader];
+    std::size_t size = 0;
+    if (hs_compress_stream(stream, own.compressed.data(), own.compressed.size(), &size) !=
+            HS_SUCCESS ||
+        size == 0)
+        return ColdMemory::kNone;
+    const std::uint32_t place = own.cold->put({own.compressed.data(), size});
+    if (place != ColdMemory::kNone)
+        close_stream(reader, stream);
+    return place;
+}
+
+hs_stream* Matcher::expand_stream(unsigned reader, std::uint32_t place) const {
+    Reader& own = readers_[reader];
+    hs_stream* stream = open_stream(reader);
+    if (stream == nullptr)
+        return nullptr;
+    const std::size_t size = own.cold->take(place, own.compressed);
+    if (hs_reset_and_expand_stream(stream, own.compressed.data(), size, nullptr, nullptr,
+                                   nullptr) == HS_SUCCESS)
+        return stream;
+    close_stream(reader, stream);  // cannot be: these are the bytes that were put
+    return open_stream(reader);
+}
+
+void Matcher::forget_compressed(unsigned reader, std::uint32_t place) const {
+    readers_[reader].cold->forget(place);
 }
 
 Finding Matcher::look(unsigned reader, hs_stream* stream, std::span<const std::byte> bytes,

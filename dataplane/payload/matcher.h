@@ -17,6 +17,7 @@
 
 #include "common/result.h"
 #include "dataplane/contract/snapshot_view.h"
+#include "dataplane/payload/cold_memory.h"
 #include "dataplane/payload/finding.h"
 #include "dataplane/payload/name_set.h"
 #include "dataplane/payload/stream_memory.h"
@@ -65,6 +66,12 @@ class Matcher {
     // REQUIRES: mode stream.
     hs_stream* open_stream(unsigned reader) const;
     void close_stream(unsigned reader, hs_stream* stream) const;
+    // A stream that is not needed for some time, as a place in less memory; it is closed.
+    // ColdMemory::kNone: there is no room, and it stays as it is.
+    std::uint32_t compress_stream(unsigned reader, hs_stream* stream) const;
+    // The stream again, and the place is given back. Null: no memory, and it stays as it is.
+    hs_stream* expand_stream(unsigned reader, std::uint32_t place) const;
+    void forget_compressed(unsigned reader, std::uint32_t place) const;
     Finding look(unsigned reader, hs_stream* stream, std::span<const std::byte> bytes,
                  AskedValues asked) const;
 
@@ -84,7 +91,9 @@ class Matcher {
     struct Reader {
         std::unique_ptr<hs_scratch, FreeScratch> scratch;
         std::unique_ptr<StreamMemory> streams;
-        std::vector<std::uint64_t> hits;  // by pattern
+        std::unique_ptr<ColdMemory> cold;  // null: no streams
+        std::vector<char> compressed;      // the one that is on its way
+        std::vector<std::uint64_t> hits;   // by pattern
     };
     struct Look;
 

@@ -60,6 +60,9 @@ TEST(CollectorTest, SumsOverTheWorkers) {
         counters.teed = 8 * n;
         counters.injected = 9 * n;
         counters.routed = 11 * n;
+        counters.payload_scans = 12 * n;
+        counters.payload_flows = 13 * n;
+        counters.payload_skips[static_cast<std::size_t>(contract::PayloadSkip::gap)] = 14 * n;
         counters.drops[static_cast<std::size_t>(contract::DropReason::martian)] = 30 * n;
         counters.ports[1] = {.received_packets = 40 * n,
                              .received_bytes = 4000 * n,
@@ -79,6 +82,9 @@ TEST(CollectorTest, SumsOverTheWorkers) {
     EXPECT_EQ(scrape.value("sluice_divert_packets_total"), 21);
     EXPECT_EQ(scrape.value("sluice_divert_copies_total"), 24);
     EXPECT_EQ(scrape.value("sluice_divert_injected_packets_total"), 27);
+    EXPECT_EQ(scrape.value("sluice_payload_scans_total"), 36);
+    EXPECT_EQ(scrape.value("sluice_payload_flows"), 39);
+    EXPECT_EQ(scrape.value("sluice_payload_skipped_total", {{"reason", "gap"}}), 42);
     EXPECT_EQ(scrape.value("sluice_router_packets_total"), 33);
     EXPECT_EQ(scrape.value("sluice_drops_total", {{"reason", "martian"}}), 90);
     EXPECT_EQ(scrape.value("sluice_drops_total", {{"reason", "no_route"}}), 0);

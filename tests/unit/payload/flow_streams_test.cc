@@ -231,6 +231,45 @@ TEST_F(FewFlowsTest, IdleOnesMakeRoom) {
     EXPECT_TRUE(finds({.offset = 6, .bytes = "", .cell = 1}));
 }
 
+TEST_F(FlowStreamsTest, SilentStreamsAreCompressed) {
+    constexpr std::uint32_t kFlows = 12;
+    const std::vector<ObjectSpec> specs = {
+        {.patterns = {{"attack", 7}, {"dan.*ger", 9}}, .mode = PatternMode::stream}};
+    // Room for four streams, and one for packets by themselves.
+    std::vector<Object> few =
+        make_objects(specs, {.readers = 1, .streams = 4, .stream_memory = 1 << 16});
+    flows_.use(few);
+    for (std::uint32_t cell = 1; cell <= kFlows; ++cell) {
+        EXPECT_FALSE(
+            ask({.offset = 0, .bytes = cell % 2 == 0 ? "att" : "dan..", .cell = cell}).skip)
+            << cell;
+        now_s_ += FlowStreams::kCold;
+        EXPECT_LE(few[0].matcher->streams(), 5u);
+    }
+    EXPECT_EQ(counters_.payload_flows, kFlows);
+    for (std::uint32_t cell = kFlows; cell >= 1; --cell) {
+        EXPECT_TRUE(finds({cell % 2 == 0 ? 3u : 5u, cell % 2 == 0 ? "ack" : "ger", true, cell}))
+            << cell;
+        now_s_ += FlowStreams::kCold;
+    }
+    EXPECT_EQ(skips(PayloadSkip::no_stream), 0u);
+    EXPECT_EQ(few[0].matcher->streams(), 0u);
+    for (std::uint32_t cell = 1; cell <= kFlows; ++cell)
+        flows_.state_gone(cell);
+    // All at the same time there is no room.
+    int refused = 0;
+    for (std::uint32_t cell = 1; cell <= kFlows; ++cell)
+        refused += ask({.offset = 0, .bytes = "att", .cell = cell}).skip == PayloadSkip::no_stream;
+    EXPECT_EQ(refused, 7);
+    EXPECT_EQ(skips(PayloadSkip::no_stream), 7u);
+    now_s_ += FlowStreams::kCold;
+    EXPECT_FALSE(ask({.offset = 0, .bytes = "att", .cell = 50}).skip);
+    for (std::uint32_t cell = 1; cell <= 50; ++cell)
+        flows_.state_gone(cell);
+    EXPECT_EQ(few[0].matcher->streams(), 0u);
+    flows_.use(objects_);
+}
+
 // The same bytes, cut and shuffled: found or not, as in the text.
 TEST_F(FlowStreamsTest, SegmentsMakeNoDifference) {
     std::mt19937 random(8);
