@@ -34,8 +34,7 @@ std::string serialised(const std::vector<PatternSpec>& patterns, contract::Patte
     return result;
 }
 
-PatternImage::PatternImage(const std::vector<ObjectSpec>& objects) {
-    contract::SnapshotParts parts;
+void add_objects(const std::vector<ObjectSpec>& objects, contract::SnapshotParts& parts) {
     parts.pattern_objects.clear();
     parts.patterns.clear();
     parts.pattern_text.clear();
@@ -67,6 +66,11 @@ PatternImage::PatternImage(const std::vector<ObjectSpec>& objects) {
         }
         parts.pattern_objects.push_back(object);
     }
+}
+
+PatternImage::PatternImage(const std::vector<ObjectSpec>& objects) {
+    contract::SnapshotParts parts;
+    add_objects(objects, parts);
     image_ = std::make_unique<contract::AlignedImage>(parts.image());
     const auto view = contract::SnapshotView::validate(image_->bytes());
     if (!view) {

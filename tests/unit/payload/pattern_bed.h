@@ -25,6 +25,9 @@ struct ObjectSpec {
     std::vector<std::uint32_t> asked = {};
 };
 
+// Puts them in place of the objects that `parts` has.
+void add_objects(const std::vector<ObjectSpec>& objects, contract::SnapshotParts& parts);
+
 // A snapshot with objects.
 class PatternImage {
   public:
