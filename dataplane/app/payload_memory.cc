@@ -21,7 +21,7 @@ PayloadMemory::PayloadMemory(const config::DataPlane& settings,
                                        .segments = bytes / 4 / payload::TcpOrder::kPieceSize,
                                        .reader = static_cast<unsigned>(i),
                                        .counters = memory[i].counters}));
-        outputs.states->tell_ends(flows_.back().get());
+        outputs.states->tell_ends(flows_.back()->ends());
         outputs.flows = flows_.back().get();
         outputs.reader = static_cast<unsigned>(i);
         outputs.payload = memory[i].counters;

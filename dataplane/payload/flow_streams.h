@@ -34,7 +34,7 @@
 
 namespace sluice::payload {
 
-class FlowStreams final : public state::StateEnds {
+class FlowStreams {
   public:
     struct Spec {
         std::size_t cells = 0;     // of the worker's states
@@ -50,7 +50,8 @@ class FlowStreams final : public state::StateEnds {
     static constexpr std::size_t kHeadsPerFlow = 16;   // one flow in so many has one
 
     explicit FlowStreams(const Spec& spec);
-    ~FlowStreams() override;
+    ~FlowStreams();
+    FlowStreams(const FlowStreams&) = delete;
 
     // The objects of the ruleset from now on: before packets of it, and before states end.
     void use(std::span<const Object> objects) { objects_ = objects; }
@@ -78,7 +79,15 @@ class FlowStreams final : public state::StateEnds {
     // All packets of the flow are told to be dropped from now on.
     void block(state::CellIndex cell);
 
-    void state_gone(state::CellIndex cell) override;
+    void state_gone(state::CellIndex cell);
+    // For the table of the states.
+    state::StateEnds ends() {
+        return {.gone =
+                    [](void* flows, state::CellIndex cell) {
+                        static_cast<FlowStreams*>(flows)->state_gone(cell);
+                    },
+                .listener = this};
+    }
 
   private:
     static constexpr std::uint32_t kNone = 0xffffffff;

@@ -54,10 +54,21 @@ Matcher::Matcher() {
 
 Matcher::~Matcher() = default;
 
-Result<std::shared_ptr<const Matcher>> Matcher::create(const contract::SnapshotView& view,
-                                                       const contract::PatternObject& object,
-                                                       const Capacity& capacity) {
-    std::shared_ptr<Matcher> matcher(new Matcher);
+MatcherShare::MatcherShare(const Matcher* matcher) : matcher_(matcher) {
+    if (matcher_ != nullptr)
+        ++matcher_->shares_;
+}
+
+MatcherShare::~MatcherShare() {
+    if (matcher_ != nullptr && --matcher_->shares_ == 0)
+        delete matcher_;
+}
+
+Result<MatcherShare> Matcher::create(const contract::SnapshotView& view,
+                                     const contract::PatternObject& object,
+                                     const Capacity& capacity) {
+    auto* matcher = new Matcher;
+    MatcherShare share(matcher);
     matcher->type_ = object.type;
     matcher->mode_ = object.mode;
     matcher->content_ = object.content;
@@ -81,7 +92,7 @@ Result<std::shared_ptr<const Matcher>> Matcher::create(const contract::SnapshotV
         if (auto loaded = matcher->load(view.database(object), capacity); !loaded)
             return refuse(loaded.error().message);
     }
-    return std::shared_ptr<const Matcher>(std::move(matcher));
+    return share;
 }
 
 Result<Done> Matcher::load(std::span<const char> serialised, const Capacity& capacity) {

@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/result.h"
@@ -28,6 +29,33 @@ struct hs_stream;
 
 namespace sluice::payload {
 
+class Matcher;
+
+// A share in a matcher, which lives as long as somebody has one. Not std::shared_ptr, whose control
+// block wants type information, which this side has not.
+// Threads: made, copied and given up by the thread that makes rulesets.
+class MatcherShare {
+  public:
+    MatcherShare() = default;
+    explicit MatcherShare(const Matcher* matcher);
+    MatcherShare(const MatcherShare& other) : MatcherShare(other.matcher_) {}
+    MatcherShare(MatcherShare&& other) noexcept
+        : matcher_(std::exchange(other.matcher_, nullptr)) {}
+    MatcherShare& operator=(MatcherShare other) noexcept {
+        std::swap(matcher_, other.matcher_);
+        return *this;
+    }
+    ~MatcherShare();
+
+    explicit operator bool() const { return matcher_ != nullptr; }
+    const Matcher* get() const { return matcher_; }
+    const Matcher& operator*() const { return *matcher_; }
+    const Matcher* operator->() const { return matcher_; }
+
+  private:
+    const Matcher* matcher_ = nullptr;
+};
+
 class Matcher {
   public:
     struct Capacity {
@@ -38,9 +66,9 @@ class Matcher {
 
     // Of an object of `view`, which need not live on. An error says why the database cannot be used
     // here: it is damaged, or for another processor or version of the library.
-    static Result<std::shared_ptr<const Matcher>> create(const contract::SnapshotView& view,
-                                                         const contract::PatternObject& object,
-                                                         const Capacity& capacity);
+    static Result<MatcherShare> create(const contract::SnapshotView& view,
+                                       const contract::PatternObject& object,
+                                       const Capacity& capacity);
     ~Matcher();
     Matcher(const Matcher&) = delete;
 
@@ -96,12 +124,14 @@ class Matcher {
         std::vector<std::uint64_t> hits;   // by pattern
     };
     struct Look;
+    friend class MatcherShare;
 
     Matcher();
     Result<Done> load(std::span<const char> serialised, const Capacity& capacity);
     static int on_match(unsigned pattern, unsigned long long from, unsigned long long to,
                         unsigned flags, void* look);
 
+    mutable std::size_t shares_ = 0;
     std::uint64_t serial_;
     contract::PatternType type_ = contract::PatternType::bytes;
     contract::PatternMode mode_ = contract::PatternMode::packet;

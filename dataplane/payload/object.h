@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
@@ -14,7 +13,7 @@
 namespace sluice::payload {
 
 struct Object {
-    std::shared_ptr<const Matcher> matcher;
+    MatcherShare matcher;
     contract::PatternMode mode = contract::PatternMode::packet;
     contract::PatternDirection direction = contract::PatternDirection::both;
     std::uint32_t depth = contract::kPacketDepth;

@@ -122,7 +122,7 @@ bool Runtime::asks_for_routes() const {
 Result<Done> Runtime::load_patterns(const RuntimeAids& aids) {
     payload_readers_ = std::max(aids.payload.readers, 1u);
     for (const contract::PatternObject& object : view_.pattern_objects()) {
-        payload::Object made{.matcher = nullptr,
+        payload::Object made{.matcher = {},
                              .mode = object.mode,
                              .direction = object.direction,
                              .depth = object.depth,
@@ -132,7 +132,7 @@ Result<Done> Runtime::load_patterns(const RuntimeAids& aids) {
             for (const payload::Object& old : aids.previous->payload_objects_)
                 if (old.matcher->fits(view_, object, payload_readers_))
                     made.matcher = old.matcher;
-        if (made.matcher == nullptr) {
+        if (!made.matcher) {
             auto matcher = payload::Matcher::create(view_, object, aids.payload);
             if (!matcher)
                 return matcher.error();

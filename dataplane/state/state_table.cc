@@ -367,8 +367,8 @@ Creation StateTable::create(const FlowKey& key, FlowHash hash, const contract::R
 }
 
 void StateTable::remove(CellIndex index) {
-    if (ends_ != nullptr)
-        ends_->state_gone(index);
+    if (ends_.gone != nullptr)
+        ends_.gone(ends_.listener, index);
     const Cell& cell = cells_[index];
     index_.erase(hash_of(index), index);
     wheel_.unhang(index);

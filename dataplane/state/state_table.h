@@ -57,11 +57,11 @@ class KeepaliveSink {
     virtual void send(const Keepalive& keepalive) = 0;
 };
 
-// Told of each state that ends, by the worker that owns it. Its cell is another's afterwards.
-class StateEnds {
-  public:
-    virtual ~StateEnds() = default;
-    virtual void state_gone(CellIndex state) = 0;
+// Who is told of each state that ends, by the worker that owns it. Its cell is another's
+// afterwards.
+struct StateEnds {
+    void (*gone)(void* listener, CellIndex state) = nullptr;  // null: nobody
+    void* listener = nullptr;
 };
 
 enum class Creation : std::uint8_t { made, table_full, limit_reached };
@@ -103,8 +103,8 @@ class StateTable {
     // the table is alone. Before any worker runs.
     void join(std::vector<const StateTable*> shards) { shards_ = std::move(shards); }
 
-    // Before any packet. It outlives the table, or is taken away again with null.
-    void tell_ends(StateEnds* ends) { ends_ = ends; }
+    // Before any packet.
+    void tell_ends(const StateEnds& ends) { ends_ = ends; }
 
     // -- packets --
 
@@ -283,7 +283,7 @@ class StateTable {
     std::vector<const StateTable*> shards_;
     contract::WorkerCounters* counters_;
     std::span<contract::RuleCounters> rules_;
-    StateEnds* ends_ = nullptr;
+    StateEnds ends_;
 };
 
 }  // namespace sluice::state

@@ -73,7 +73,6 @@ TEST_F(TcpOrderTest, RoomIsBounded) {
     EXPECT_EQ(give(5, "x", Took::no_room), "");
     EXPECT_EQ(give(10, "x", Took::kept), "") << "it waits already";
     EXPECT_EQ(order_.free_pieces(), 64 - TcpOrder::kKeptPerSide);
-    SideOrder other;
     order_.forget(side_);
     EXPECT_EQ(order_.free_pieces(), 64u);
     EXPECT_EQ(side_.kept, 0u);

@@ -133,7 +133,7 @@ class PayloadTest : public testing::Test {
         states_ = std::move(*states);
         flows_ = std::make_unique<payload::FlowStreams>(payload::FlowStreams::Spec{
             .cells = 256, .flows = 16, .segments = 16, .counters = &worker_counters_});
-        states_->tell_ends(flows_.get());
+        states_->tell_ends(flows_->ends());
         engine_ = std::make_unique<Engine>(EngineOutputs{.counters = counters_.data(),
                                                          .annotations = annotations_.data(),
                                                          .slot_capacity = kSlots,
