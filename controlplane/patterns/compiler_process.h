@@ -20,7 +20,9 @@ namespace sluice::patterns {
 inline constexpr int kCompilerSocket = 3;  // its number in sluice-patterns
 
 struct CompileLimits {
-    std::uint64_t cpu_s = 60;
+    std::uint64_t cpu_s = 45;
+    // By the clock: whoever waits may have a service manager that waits for it.
+    std::uint64_t time_s = 50;
     std::uint64_t memory = std::uint64_t{4} << 30;
 };
 
@@ -30,6 +32,7 @@ struct CompileRequest {
 
 struct ChildEnded {
     std::int32_t status = 0;  // of waitpid
+    std::uint32_t late = 0;   // it was ended because of time_s
 };
 
 inline constexpr std::uint64_t kLongestAnswer = std::uint64_t{1} << 30;

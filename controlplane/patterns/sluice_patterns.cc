@@ -139,16 +139,21 @@ std::optional<Received> receive() {
     return received;
 }
 
-// The child has the other end of `alive`. If nobody waits for its answer any more, it ends.
-std::optional<ChildEnded> wait_for(pid_t child, const UniqueFd& alive) {
+// The child has the other end of `alive`. If nobody waits for its answer any more, or it takes too
+// long, it ends.
+std::optional<ChildEnded> wait_for(pid_t child, const UniqueFd& alive,
+                                   const CompileLimits& limits) {
     std::array<pollfd, 2> ends = {{{.fd = alive.get(), .events = POLLIN, .revents = 0},
                                    {.fd = kCompilerSocket, .events = POLLRDHUP, .revents = 0}}};
-    while (poll(ends.data(), ends.size(), -1) < 0 && errno == EINTR) {
-    }
+    const int timeout = static_cast<int>(std::min<std::uint64_t>(limits.time_s, 3600)) * 1000;
+    int events = 0;
+    do
+        events = poll(ends.data(), ends.size(), timeout);
+    while (events < 0 && errno == EINTR);
     const bool left = ends[1].revents != 0;
-    if (left)
+    if (left || events == 0)
         kill(child, SIGKILL);
-    ChildEnded ended;
+    ChildEnded ended{.status = 0, .late = events == 0 ? 1u : 0u};
     while (waitpid(child, &ended.status, 0) < 0)
         if (errno != EINTR)
             return std::nullopt;
@@ -172,7 +177,7 @@ bool serve_one() {
         _exit(work(received->request, received->question.get(), received->answer.get()));
     }
     childs.reset();
-    const auto ended = wait_for(child, alive);
+    const auto ended = wait_for(child, alive, received->request.limits);
     return ended && send(kCompilerSocket, &*ended, sizeof *ended, MSG_NOSIGNAL) ==
                         static_cast<ssize_t>(sizeof *ended);
 }
