@@ -189,7 +189,8 @@ class CompilerProcess {
         return started() ? version_ : std::string();
     }
 
-    Result<std::string> ask(std::string_view order, const CompileLimits& limits) {
+    Result<std::string> ask(std::string_view order, const CompileLimits& limits,
+                            CompilerTask task) {
         const std::lock_guard lock(mutex_);
         if (auto running = started(); !running)
             return running.error();
@@ -200,7 +201,8 @@ class CompilerProcess {
         if (!answer)
             return answer.error();
         ChildEnded ended;
-        if (!send_request(socket_.get(), {.limits = limits}, question->get(), answer->get()) ||
+        if (!send_request(socket_.get(), {.task = task, .limits = limits}, question->get(),
+                          answer->get()) ||
             receive(socket_.get(), &ended, sizeof ended) != static_cast<ssize_t>(sizeof ended)) {
             socket_.reset();
             failure_ = {ExitStatus::unavailable,
@@ -277,8 +279,9 @@ std::string compiler_version() {
     return process().version();
 }
 
-Result<std::string> ask_compiler(std::string_view order, const CompileLimits& limits) {
-    return process().ask(order, limits);
+Result<std::string> ask_compiler(std::string_view order, const CompileLimits& limits,
+                                 CompilerTask task) {
+    return process().ask(order, limits, task);
 }
 
 }  // namespace sluice::patterns

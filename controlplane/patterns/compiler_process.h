@@ -26,7 +26,14 @@ struct CompileLimits {
     std::uint64_t memory = std::uint64_t{4} << 30;
 };
 
+enum class CompilerTask : std::uint32_t {
+    compile,  // a DatabaseOrder, to a database
+    measure,  // a Subject, to a PatternCost
+};
+
 struct CompileRequest {
+    CompilerTask task = CompilerTask::compile;
+    std::uint32_t reserved = 0;
     CompileLimits limits;
 };
 
@@ -43,6 +50,7 @@ Result<Done> start_compiler_process();
 std::string compiler_version();
 
 // An order as bytes; the answer as bytes. The error is a sentence for an operator.
-Result<std::string> ask_compiler(std::string_view order, const CompileLimits& limits = {});
+Result<std::string> ask_compiler(std::string_view order, const CompileLimits& limits = {},
+                                 CompilerTask task = CompilerTask::compile);
 
 }  // namespace sluice::patterns

@@ -24,6 +24,7 @@
 #include "common/unique_fd.h"
 #include "controlplane/patterns/compile.h"
 #include "controlplane/patterns/compiler_process.h"
+#include "controlplane/patterns/measure.h"
 
 namespace {
 
@@ -88,18 +89,37 @@ bool write_whole(int file, std::string_view bytes) {
     return true;
 }
 
+// Nothing: the question is not readable.
+std::optional<Answer> answer_to(CompilerTask task, std::string_view question) {
+    switch (task) {
+        case CompilerTask::compile:
+            if (const auto order = read_order(question))
+                return compile(*order);
+            break;
+        case CompilerTask::measure:
+            if (const auto subject = read_subject(question))
+                return measure(*subject);
+            break;
+    }
+    return std::nullopt;
+}
+
 int work(const CompileRequest& request, int question, int answer) {
     const Result<std::string> bytes = read_whole(question);
     const Result<Done> confined = confine(request.limits);
-    const auto order = bytes ? read_order(*bytes) : std::nullopt;
-    if (!confined || !order) {
+    if (!bytes || !confined) {
         std::fprintf(stderr, "%s: %s\n", kProgram,
-                     !confined ? confined.error().message.c_str() : "the order is not readable");
+                     (bytes ? confined.error() : bytes.error()).message.c_str());
         return status(ExitStatus::os);
     }
     Answer result;
     try {
-        result = compile(*order);
+        const auto found = answer_to(request.task, *bytes);
+        if (!found) {
+            std::fprintf(stderr, "%s: the order is not readable\n", kProgram);
+            return status(ExitStatus::data);
+        }
+        result = *found;
     } catch (const std::exception&) {  // memory
         result = DatabaseError{.pattern = DatabaseError::npos,
                                .message = "there is not enough memory to compile the patterns"};
