@@ -16,22 +16,51 @@ struct Repeat {
     std::size_t most = 1;
 };
 
+// Literals, as in ExpressionShape.
+struct Demand {
+    std::string least;
+    std::string certain;
+
+    void take_longer(const std::string& other_least, const std::string& other_certain) {
+        if (other_least.size() > least.size())
+            least = other_least;
+        if (other_certain.size() > certain.size())
+            certain = other_certain;
+    }
+};
+
 // One thing that a repeat could stand behind.
 struct Atom {
-    std::string literal;    // what it demands
+    std::string literal;  // what it demands, as the least of its alternatives
+    std::string certain;
     bool is_byte = false;   // it is one byte, `literal`
     bool is_place = false;  // it takes no bytes
 };
+
+Atom byte(char value) {
+    Atom atom;
+    atom.literal = atom.certain = std::string(1, value);
+    atom.is_byte = true;
+    return atom;
+}
+
+Atom place() {
+    Atom atom;
+    atom.is_place = true;
+    return atom;
+}
 
 class Reader {
   public:
     explicit Reader(std::string_view text) : text_(text) {}
 
     ExpressionShape read() {
-        shape_.literal = alternatives(0);
+        Demand demand = alternatives(0);
+        shape_.literal = std::move(demand.least);
+        shape_.certain = std::move(demand.certain);
         // Brackets without another: nobody takes that.
         if (at_ != text_.size())
-            shape_.literal.clear();
+            shape_.literal = shape_.certain = {};
         return shape_;
     }
 
@@ -41,22 +70,23 @@ class Reader {
         return !ended() && text_.substr(at_).starts_with(what);
     }
 
-    std::string alternatives(unsigned depth) {
-        std::string least = sequence(depth);
+    Demand alternatives(unsigned depth) {
+        Demand demand = sequence(depth);
         while (!ended() && text_[at_] == '|') {
             ++at_;
-            std::string other = sequence(depth);
-            if (other.size() < least.size())
-                least = std::move(other);
+            Demand other = sequence(depth);
+            demand.certain.clear();
+            if (other.least.size() < demand.least.size())
+                demand.least = std::move(other.least);
         }
-        return least;
+        return demand;
     }
 
-    std::string sequence(unsigned depth) {
-        std::string best, run;
+    Demand sequence(unsigned depth) {
+        Demand best;
+        std::string run;
         const auto end_run = [&] {
-            if (run.size() > best.size())
-                best = run;
+            best.take_longer(run, run);
             run.clear();
         };
         while (!ended() && text_[at_] != '|' && text_[at_] != ')') {
@@ -70,8 +100,8 @@ class Reader {
                     shape_.largest_repeat =
                         std::max(shape_.largest_repeat,
                                  repeat.most == kUnbounded ? repeat.least : repeat.most);
-                if (repeat.least > 0 && atom.literal.size() > best.size())
-                    best = atom.literal;
+                if (repeat.least > 0)
+                    best.take_longer(atom.literal, atom.certain);
                 continue;
             }
             if (repeat.least > 0)
@@ -94,14 +124,14 @@ class Reader {
                 return {};
             case '^':
                 shape_.begins = true;
-                return {.literal = {}, .is_byte = false, .is_place = true};
+                return place();
             case '$':
                 shape_.ends = true;
-                return {.literal = {}, .is_byte = false, .is_place = true};
+                return place();
             case '\\':
                 return escape();
             default:
-                return {.literal = std::string(1, c), .is_byte = true, .is_place = false};
+                return byte(c);
         }
     }
 
@@ -116,7 +146,7 @@ class Reader {
             // Flags for what follows, comments.
             if (!named && (what == ')' || what == '#')) {
                 at_ = std::min(text_.find(')', at_), text_.size() - 1) + 1;
-                return {.literal = {}, .is_byte = false, .is_place = true};
+                return place();
             }
             demands = named || what == ':' || what == '>' || what == '|';
             at_ = named ? text_.find_first_of(">'", at_ + 1) : kind;
@@ -126,10 +156,12 @@ class Reader {
             at_ = text_.size() + 1;
             return {};
         }
+        Demand demand = alternatives(depth + 1);
         Atom atom;
-        atom.literal = alternatives(depth + 1);
-        if (!demands)
-            atom.literal.clear();
+        if (demands) {
+            atom.literal = std::move(demand.least);
+            atom.certain = std::move(demand.certain);
+        }
         ++at_;  // the bracket
         return atom;
     }
@@ -155,11 +187,6 @@ class Reader {
     Atom escape() {
         if (ended())
             return {};
-        const auto byte = [](int value) {
-            return Atom{.literal = std::string(1, static_cast<char>(value)),
-                        .is_byte = true,
-                        .is_place = false};
-        };
         const char c = text_[at_++];
         switch (c) {
             case 'n':
@@ -178,14 +205,14 @@ class Reader {
                 return hex();
             case 'A':
                 shape_.begins = true;
-                return {.literal = {}, .is_byte = false, .is_place = true};
+                return place();
             case 'z':
             case 'Z':
                 shape_.ends = true;
-                return {.literal = {}, .is_byte = false, .is_place = true};
+                return place();
             case 'b':
             case 'B':
-                return {.literal = {}, .is_byte = false, .is_place = true};
+                return place();
             case 'Q':
                 return quoted();
             default:
@@ -206,9 +233,7 @@ class Reader {
         at_ = static_cast<std::size_t>(read.ptr - text_.data()) + (braces ? 1 : 0);
         if (value > 0xff)
             return {};
-        return {.literal = std::string(1, static_cast<char>(value)),
-                .is_byte = true,
-                .is_place = false};
+        return byte(static_cast<char>(value));
     }
 
     // A repeat behind it would be of its last byte.
@@ -219,6 +244,7 @@ class Reader {
         at_ = std::min(end + 2, text_.size());
         if (!atom.literal.empty())
             atom.literal.pop_back();
+        atom.certain = atom.literal;
         return atom;
     }
 

@@ -2,8 +2,7 @@
 // what is expensive or surprising about it.
 //
 // It is read once, without being compiled. What is not understood is taken for something that any
-// byte could be, so that the literal is never longer than what is truly demanded. Of alternatives
-// the one that demands least counts.
+// byte could be, so that a literal is never longer than what is truly demanded.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +12,8 @@
 namespace sluice::patterns {
 
 struct ExpressionShape {
-    std::string literal;             // empty: none
+    std::string literal;  // of alternatives, of the one that demands least; empty: none
+    std::string certain;  // what each match has in it, whatever the alternative; empty: nothing
     std::size_t largest_repeat = 0;  // of something that is more than one byte's value
     bool begins = false;             // ^ or \A
     bool ends = false;               // $, \z or \Z

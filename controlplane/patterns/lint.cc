@@ -134,7 +134,9 @@ void look_for_covers(const std::vector<Demand>& demands, const std::vector<std::
         // What an expression demands in any case need not be what a literal is in its own.
         if (again[i] || (demands[i].ignore_case && !ignore_case))
             continue;
-        const std::string text = ignore_case ? lower(demands[i].literal) : demands[i].literal;
+        const std::string& certain =
+            demands[i].expression ? demands[i].shape.certain : demands[i].literal;
+        const std::string text = ignore_case ? lower(certain) : certain;
         // An expression demands more than its literal, which may be one of the others as a whole.
         const auto other = literals.inside(demands[i].expression ? text + '\0' : text);
         if (other)
