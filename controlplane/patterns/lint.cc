@@ -87,10 +87,10 @@ class Literals {
         return added;
     }
 
-    // One that is in the text and shorter.
-    std::optional<std::size_t> inside(const std::string& text) const {
+    // One that is in the text, and not longer than so many bytes.
+    std::optional<std::size_t> inside(const std::string& text, std::size_t longest) const {
         for (const std::size_t length : lengths_)
-            for (std::size_t at = 0; length < text.size() && at + length <= text.size(); ++at)
+            for (std::size_t at = 0; length <= longest && at + length <= text.size(); ++at)
                 if (const auto found = places_.find(text.substr(at, length));
                     found != places_.end())
                     return found->second;
@@ -137,8 +137,11 @@ void look_for_covers(const std::vector<Demand>& demands, const std::vector<std::
         const std::string& certain =
             demands[i].expression ? demands[i].shape.certain : demands[i].literal;
         const std::string text = ignore_case ? lower(certain) : certain;
+        if (text.empty())
+            continue;
         // An expression demands more than its literal, which may be one of the others as a whole.
-        const auto other = literals.inside(demands[i].expression ? text + '\0' : text);
+        const auto other =
+            literals.inside(text, demands[i].expression ? text.size() : text.size() - 1);
         if (other)
             findings.add(PatternFault::covered, i, other);
     }

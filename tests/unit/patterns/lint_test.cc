@@ -62,6 +62,14 @@ TEST(ExpressionShape, LongestRowOfBytesThatMustBeThere) {
         EXPECT_EQ(shape_of(each.expression).literal, each.literal) << each.expression;
 }
 
+TEST(ExpressionShape, AlternativesAreCertainOfNothing) {
+    EXPECT_EQ(shape_of("abc|def").certain, "");
+    EXPECT_EQ(shape_of("x(abcd|efgh)yz").certain, "yz");
+    EXPECT_EQ(shape_of("x(abcd|efgh)yz").literal, "abcd");
+    EXPECT_EQ(shape_of("x(?:abcd)y").certain, "abcd");
+    EXPECT_EQ(shape_of("x(?:abcd)?y").certain, "x");
+}
+
 TEST(ExpressionShape, RepeatsAndEnds) {
     EXPECT_EQ(shape_of("a.{10,300}b").largest_repeat, 300u);
     EXPECT_EQ(shape_of("a[^x]{200,}b").largest_repeat, 200u);
@@ -114,6 +122,8 @@ TEST(PatternLint, Covers) {
         faults(findings({R"("rare~literal")", R"("a rare~literal x")", R"("rare~literal")",
                          "re:/x+rare~literal/", "re:/rare~literal/i", "re:/x+rare~literal/"})),
         "1covered0 2duplicate0 3covered0 5duplicate3 ");
+    EXPECT_EQ(faults(findings({R"("rare~literal")", "re:/rare~literal|other~literal/"})), "");
+    EXPECT_EQ(faults(findings({R"("rare~literal\x00")", "re:/rare~literal/"})), "");
     LintOrder order{
         .database = {.ignore_case = true,
                      .patterns = {R"("RARE~literal")", R"("rare~LITERAL")", "re:/rare~literal/i"}}};
