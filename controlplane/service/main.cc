@@ -22,6 +22,7 @@
 #include "controlplane/metrics/collector.h"
 #include "controlplane/metrics/server.h"
 #include "controlplane/metrics/status.h"
+#include "controlplane/patterns/database.h"
 #include "controlplane/service/audit_log.h"
 #include "controlplane/service/confinement.h"
 #include "controlplane/service/control_server.h"
@@ -228,6 +229,11 @@ int main(int argc, char** argv) {
         return fail(settings.error());
     if (const Result<Done> confined = service::confine_before_start(*settings); !confined)
         return fail(confined.error());
+    // Later it may start nothing any more. Without patterns nobody misses it.
+    if (const Result<Done> started = patterns::start_compiler(); !started)
+        report(started.error().message);
+    if (const std::string& folder = settings->control.state_directory; !folder.empty())
+        patterns::set_database_folder(folder + "/patterns");
     // What a large ruleset took while it was loaded the next one takes again, and sooner if the
     // kernel need not be asked for every page of it once more.
     constexpr int kKeptMemory = 64 << 20, kOwnMappings = 32 << 20;

@@ -207,6 +207,14 @@ TEST(PatternLimits, TimeEndsTheChildAlone) {
     EXPECT_TRUE(make_database(order_of({"after-the-limit"})));
 }
 
+TEST(PatternLimits, SoDoesTheClock) {
+    const auto answer = ask_compiler(costly_order(), {.time_s = 1});
+    ASSERT_FALSE(answer);
+    EXPECT_NE(answer.error().message.find("more than 1 seconds and was ended"), std::string::npos)
+        << answer.error().message;
+    EXPECT_TRUE(make_database(order_of({"after-the-clock"})));
+}
+
 TEST(PatternLimits, MemoryIsBounded) {
     if (!can_restrict_system_calls())
         GTEST_SKIP() << "sanitizers map more than any limit";
