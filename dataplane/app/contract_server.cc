@@ -258,6 +258,8 @@ void ContractServer::on_client() {
         sent = answer(*trace);
     else if (const auto* watch = std::get_if<contract::WatchOrder>(&*request))
         sent = answer(*watch);
+    else if (const auto* recheck = std::get_if<contract::RecheckStates>(&*request))
+        sent = answer(*recheck);
     else
         sent = answer(std::get<contract::KillStates>(*request));
     if (!sent)
@@ -461,6 +463,13 @@ bool ContractServer::answer(const contract::KillStates& order) {
     reply.header.length = sizeof reply;
     reply.count = *killed;
     return send_message(client_.get(), &reply, sizeof reply);
+}
+
+bool ContractServer::answer(const contract::RecheckStates& request) {
+    const auto reply = callbacks_.recheck_states(request);
+    if (!reply)
+        return refuse(running_.generation, reply.error());
+    return send_message(client_.get(), &*reply, sizeof *reply);
 }
 
 bool ContractServer::answer(const contract::TraceRequest& request) {
