@@ -105,16 +105,17 @@ class Parser : CommandWords {
     }
 
     bool read_states() {
-        if (!next_value("word after --states: keep or flush"))
+        if (!next_value("word after --states: keep, recheck or flush"))
             return false;
         if (word() == "keep")
             command_apply_.order.states = service::KeptStates::all;
         else if (word() == "flush")
             command_apply_.order.states = service::KeptStates::none;
         else if (word() == "recheck")
-            return fail("not supported yet: --states recheck", ExitStatus::unavailable);
+            command_apply_.order.states = service::KeptStates::judged_anew;
         else
-            return fail("bad word " + quote(word()) + " after --states; expected keep or flush");
+            return fail("bad word " + quote(word()) +
+                        " after --states; expected keep, recheck or flush");
         return true;
     }
 
@@ -238,6 +239,10 @@ std::string applied_text(const service::Response& response, unsigned millisecond
                        std::to_string(response.generation) + " (" +
                        ruleset::to_string(report.difference) + ", " + std::to_string(milliseconds) +
                        " ms)\n";
+    if (report.states)
+        text += "States: " + std::to_string(report.states->kept) + " kept, " +
+                std::to_string(report.states->moved) + " moved to other rules, " +
+                std::to_string(report.states->killed) + " killed.\n";
     if (response.condition.confirm_ms != 0)
         text += "It goes back in " + seconds_text(response.condition.confirm_ms) +
                 " unless you type `ipfw confirm`.\n";

@@ -1,8 +1,8 @@
 // The commands that change what runs as a whole, and that ipfw(8) does not have:
 //
-//     apply [-fnqv] [--if-gen N] [--confirm TIME] [--states keep|flush] FILE
+//     apply [-fnqv] [--if-gen N] [--confirm TIME] [--states keep|recheck|flush] FILE
 //     confirm
-//     rollback [[--if-gen N] [--confirm TIME] [--states keep|flush] N]
+//     rollback [[--if-gen N] [--confirm TIME] [--states keep|recheck|flush] N]
 //     lock
 //     panic deny|pass|off
 //

@@ -31,7 +31,7 @@ COMMAND
                                         dynamic rules; FILTER is host ADDR[/LEN], port N,
                                         proto P, rule N, name :NAME or age SECONDS
     show --cost [--json]                what the rules cost a packet
-    apply [--if-gen N] [--confirm TIME] [--states keep|flush] FILE | confirm
+    apply [--if-gen N] [--confirm TIME] [--states keep|recheck|flush] FILE | confirm
                                         a file becomes the ruleset, for a time or for good
     rollback [N]                        back from what waits for confirm, or to number N
     history [--json] | history show N [--json]

@@ -67,6 +67,7 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
                  },
              .states = [this](Result<StatesAnswer> answer) { on_states(answer); },
              .killed = [this](Result<std::uint64_t> answer) { on_killed(answer); },
+             .rechecked = [this](Result<contract::RecheckReply> answer) { on_rechecked(answer); },
              .tables =
                  [this](Result<TableReply> answer) {
                      on_tables(std::move(answer));
@@ -681,6 +682,8 @@ void Controller::finish(std::vector<OperationResult> results, std::vector<KillOr
 Result<Done> Controller::kill_next() {
     for (Killing& work = *killing_; work.order < work.orders.size(); ++work.order) {
         const KillOrder& order = work.orders[work.order];
+        if (order.what == KillOrder::What::judge_anew && work.filter++ == 0)
+            return link_.recheck_states();
         if (work.filter < order.filters.size())
             return link_.kill_states(order.filters[work.filter++]);
         if (order.result != KillOrder::kNoResult)
@@ -695,18 +698,33 @@ Result<Done> Controller::kill_next() {
 }
 
 void Controller::on_killed(const Result<std::uint64_t>& answer) {
-    Result<Done> next = Done{};
-    if (answer) {
-        const std::size_t counted = killing_->orders[killing_->order].result;
-        if (counted != KillOrder::kNoResult) {
-            OperationResult& result = killing_->results[counted];
-            result.state_count = result.state_count.value_or(0) + *answer;
-        }
-        next = kill_next();
-    } else {
-        next = Error{ExitStatus::unavailable,
-                     "sluice-dataplane does not kill states: " + answer.error().message};
+    if (!answer)
+        return go_on_killing(
+            Error{ExitStatus::unavailable,
+                  "sluice-dataplane does not kill states: " + answer.error().message});
+    const std::size_t counted = killing_->orders[killing_->order].result;
+    if (counted != KillOrder::kNoResult) {
+        OperationResult& result = killing_->results[counted];
+        result.state_count = result.state_count.value_or(0) + *answer;
     }
+    go_on_killing(kill_next());
+}
+
+void Controller::on_rechecked(const Result<contract::RecheckReply>& answer) {
+    if (!answer)
+        return go_on_killing(
+            Error{ExitStatus::unavailable,
+                  "the rules run, but not all states have been judged anew, and the others live "
+                  "on: " +
+                      answer.error().message});
+    if (killing_->report)
+        killing_->report->states = {
+            .kept = answer->kept, .moved = answer->moved, .killed = answer->killed};
+    go_on_killing(kill_next());
+}
+
+// `next`: what has come of the last thing that was done.
+void Controller::go_on_killing(Result<Done> next) {
     if (!next)
         std::exchange(killing_, std::nullopt)->reply(refused(next.error()));
     next_change();

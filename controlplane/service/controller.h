@@ -116,7 +116,7 @@ class Controller {
         Reply reply;
         std::optional<ApplyReport> report = {};
     };
-    // What has taken effect, but for the states that are being killed.
+    // What has taken effect, but for the states that are being killed, or judged anew.
     struct Killing {
         std::vector<KillOrder> orders;
         std::vector<OperationResult> results;
@@ -149,6 +149,8 @@ class Controller {
     void on_watched(Result<WatchAnswer> answer);
     void end_capture(const std::string& reason);
     void on_killed(const Result<std::uint64_t>& answer);
+    void on_rechecked(const Result<contract::RecheckReply>& answer);
+    void go_on_killing(Result<Done> next);
     bool busy() const { return asked() || rolling_back_; }
     // The data plane owes an answer.
     bool asked() const {

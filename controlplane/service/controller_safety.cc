@@ -96,6 +96,10 @@ std::optional<Error> Controller::cannot_apply(const ApplyOrder& order,
         return Error{ExitStatus::unavailable,
                      "the file makes or changes tables, and those do not return with the rules: "
                      "change them before, or leave out --confirm; nothing was changed"};
+    if (order.confirm_s != 0 && order.states == KeptStates::judged_anew)
+        return Error{ExitStatus::unavailable,
+                     "--states recheck and --confirm do not go together: states that go on under "
+                     "new rules would end when these go back; nothing was changed"};
     return std::nullopt;
 }
 

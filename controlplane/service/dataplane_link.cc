@@ -229,6 +229,8 @@ void DataplaneLink::readable() {
             return receive_states(received.bytes, std::move(received.descriptors));
         case MessageType::kill_reply:
             return receive_killed(received.bytes);
+        case MessageType::recheck_reply:
+            return receive_rechecked(received.bytes);
         case MessageType::tables_reply:
             return receive_tables(received.bytes, std::move(received.descriptors));
         case MessageType::working:
@@ -248,6 +250,7 @@ void DataplaneLink::readable() {
         case MessageType::tables_request:
         case MessageType::states_request:
         case MessageType::kill_states:
+        case MessageType::recheck_states:
             break;
     }
     close("sluice-dataplane sends a message that it should not send");
@@ -360,6 +363,22 @@ void DataplaneLink::receive_killed(std::span<const std::byte> message) {
     if (!take(message, reply) || !take_expectation(MessageType::kill_states))
         return unexpected();
     callbacks_.killed(reply.count);
+}
+
+void DataplaneLink::receive_rechecked(std::span<const std::byte> message) {
+    contract::RecheckReply reply;
+    if (!take(message, reply) || !take_expectation(MessageType::recheck_states))
+        return unexpected();
+    rechecked_.kept += reply.kept;
+    rechecked_.moved += reply.moved;
+    rechecked_.killed += reply.killed;
+    if (reply.last != 0)
+        return callbacks_.rechecked(rechecked_);
+    const contract::StatePosition from = rechecked_.next;
+    if (std::pair(reply.next.worker, reply.next.cell) <= std::pair(from.worker, from.cell))
+        return close("sluice-dataplane judges the same states again and again");
+    if (const Result<Done> next = recheck_piece(reply.next); !next)
+        callbacks_.rechecked(next.error());
 }
 
 Result<TableReply> TableReply::read(std::vector<std::byte> bytes, std::size_t changes) {
@@ -486,6 +505,8 @@ void DataplaneLink::receive_rejected(std::span<const std::byte> message) {
         return callbacks_.states(refusal);
     if (take_expectation(MessageType::kill_states))
         return callbacks_.killed(refusal);
+    if (take_expectation(MessageType::recheck_states))
+        return callbacks_.rechecked(refusal);
     if (take_expectation(MessageType::tables_request))
         return callbacks_.tables(refusal);
     if (take_expectation(MessageType::order))
@@ -587,6 +608,22 @@ Result<Done> DataplaneLink::kill_states(const contract::StateFilter& filter) {
         return Error{ExitStatus::unavailable,
                      last_error("sluice-dataplane cannot be told to kill states")};
     expect(MessageType::kill_states);
+    return Done{};
+}
+
+Result<Done> DataplaneLink::recheck_states() {
+    rechecked_ = {};
+    return recheck_piece({});
+}
+
+Result<Done> DataplaneLink::recheck_piece(const contract::StatePosition& from) {
+    contract::RecheckStates request;
+    request.header.length = sizeof request;
+    request.from = rechecked_.next = from;
+    if (!send_message(socket_.get(), request))
+        return Error{ExitStatus::unavailable,
+                     last_error("sluice-dataplane cannot be asked to judge states anew")};
+    expect(MessageType::recheck_states);
     return Done{};
 }
 

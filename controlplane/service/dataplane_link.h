@@ -76,6 +76,8 @@ class DataplaneLink {
         std::function<void(Result<StatesAnswer>)> states;
         // How many.
         std::function<void(Result<std::uint64_t>)> killed;
+        // The sums over all states.
+        std::function<void(Result<contract::RecheckReply>)> rechecked = {};
         std::function<void(Result<TableReply>)> tables;
         std::function<void(Result<Done>)> ordered = {};
         // Unasked: a ruleset was not confirmed, and the one before it runs.
@@ -107,6 +109,8 @@ class DataplaneLink {
     Result<Done> request_states(const contract::StateFilter& filter, contract::StatesWanted wanted,
                                 std::size_t most_records);
     Result<Done> kill_states(const contract::StateFilter& filter);
+    // Has all states judged anew, in pieces.
+    Result<Done> recheck_states();
     // A batch of so many changes (dataplane/contract/table.h).
     Result<Done> change_tables(std::span<const std::byte> batch, std::size_t changes,
                                contract::TablesMode mode);
@@ -125,6 +129,8 @@ class DataplaneLink {
     void receive_states(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     Result<Done> request_piece();
     void receive_killed(std::span<const std::byte> message);
+    void receive_rechecked(std::span<const std::byte> message);
+    Result<Done> recheck_piece(const contract::StatePosition& from);
     void receive_tables(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_order_done(std::span<const std::byte> message);
     void receive_returned(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
@@ -149,8 +155,9 @@ class DataplaneLink {
     std::uint64_t offered_ = 0;                         // if it is an offer: its generation
     contract::StatesRequest states_request_;            // if it asks for states
     std::size_t most_records_ = 0;
-    StatesAnswer states_;      // what has come of the answer
-    std::size_t changes_ = 0;  // if it is about tables: in the batch
+    StatesAnswer states_;               // what has come of the answer
+    contract::RecheckReply rechecked_;  // likewise; `next` is where the last request began
+    std::size_t changes_ = 0;           // if it is about tables: in the batch
     std::optional<EventLoop::TimerId> retry_timer_;
     std::optional<EventLoop::TimerId> answer_timer_;
 };

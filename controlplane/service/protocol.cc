@@ -5,6 +5,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "controlplane/service/apply_json.h"
 #include "controlplane/service/follow_json.h"
 #include "controlplane/service/history_json.h"
 #include "controlplane/service/json_reader.h"
@@ -175,20 +176,6 @@ struct OperationWriter {
         put("content", table.content, !table.content.empty());
     }
 };
-
-json apply_json(const ApplyOrder& order) {
-    json object = {{"confirm", order.confirm_s}, {"states", static_cast<unsigned>(order.states)}};
-    if (order.if_generation)
-        object["if_generation"] = *order.if_generation;
-    return object;
-}
-
-json applied_json(const ApplyReport& report) {
-    return {{"before", report.generation_before},
-            {"added", report.difference.added},
-            {"removed", report.difference.removed},
-            {"changed", report.difference.changed}};
-}
 
 json condition_json(const Condition& condition) {
     return {{"panic", static_cast<unsigned>(condition.panic)},
@@ -552,25 +539,6 @@ OperationResult read_result(const json& value, std::string& problem) {
     if (const json* cost = in.field("cost"); cost != nullptr)
         result.cost = read_cost(*cost, problem);
     return result;
-}
-
-ApplyOrder read_apply(const json& value, std::string& problem) {
-    Reader in(value, problem);
-    ApplyOrder order;
-    if (in.field("if_generation") != nullptr)
-        order.if_generation = in.number("if_generation", kMaximum64);
-    order.confirm_s = static_cast<std::uint32_t>(in.number("confirm", kLongestConfirm.count()));
-    order.states =
-        static_cast<KeptStates>(in.number("states", static_cast<std::uint64_t>(KeptStates::none)));
-    return order;
-}
-
-ApplyReport read_applied(const json& value, std::string& problem) {
-    Reader in(value, problem);
-    return {.generation_before = in.number("before", kMaximum64),
-            .difference = {.added = in.number("added", kMaximum32),
-                           .removed = in.number("removed", kMaximum32),
-                           .changed = in.number("changed", kMaximum32)}};
 }
 
 Condition read_condition(const json& value, std::string& problem) {

@@ -175,6 +175,8 @@ enum class KeptStates : std::uint8_t {
     of_rules,  // they end, unless net.inet.ip.fw.dyn_keep_states is 1: as in ipfw
     all,       // they live on
     none,      // and all others end, too
+    // Those live on that the new rules would make again, under the rule that would, and no others.
+    judged_anew,
 };
 
 // How long a ruleset may wait for `ipfw confirm`.
@@ -232,10 +234,19 @@ struct OperationResult {
     bool operator==(const OperationResult&) const = default;
 };
 
+// What became of the states that were judged anew.
+struct JudgedStates {
+    std::uint64_t kept = 0;
+    std::uint64_t moved = 0;  // to another rule
+    std::uint64_t killed = 0;
+    bool operator==(const JudgedStates&) const = default;
+};
+
 // What an apply has done.
 struct ApplyReport {
     std::uint64_t generation_before = 0;
     ruleset::DifferenceCounts difference;
+    std::optional<JudgedStates> states = {};  // KeptStates::judged_anew
     bool operator==(const ApplyReport&) const = default;
 };
 

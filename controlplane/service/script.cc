@@ -87,9 +87,18 @@ class Script {
 
     // The ruleset shall be what follows and nothing else.
     void begin(const ApplyOrder& order) {
-        outcome_.ruleset.clear(order.states == KeptStates::all ? Ruleset::Survivors::states
-                                                               : Ruleset::Survivors::as_usual);
+        // Whoever is judged must be there for it.
+        const bool all_survive =
+            order.states == KeptStates::all || order.states == KeptStates::judged_anew;
+        outcome_.ruleset.clear(all_survive ? Ruleset::Survivors::states
+                                           : Ruleset::Survivors::as_usual);
         outcome_.changed = true;
+        if (order.states == KeptStates::judged_anew)
+            outcome_.kills.push_back({.result = KillOrder::kNoResult,
+                                      .filters = {},
+                                      .complaint = {},
+                                      .forgive = true,
+                                      .what = KillOrder::What::judge_anew});
         if (order.states == KeptStates::none)
             outcome_.kills.push_back({.result = KillOrder::kNoResult,
                                       .filters = {contract::StateFilter()},

@@ -35,13 +35,15 @@ struct ClearOrder {
     bool log_only = false;  // resetlog: the log limit alone
 };
 
-// States to be killed once the rest has taken effect.
+// States to be killed, or all of them to be judged anew, once the rest has taken effect.
 struct KillOrder {
+    enum class What : std::uint8_t { kill, judge_anew };
     static constexpr std::size_t kNoResult = static_cast<std::size_t>(-1);
     std::size_t result = 0;  // index of the one that says how many there were, or kNoResult
     std::vector<contract::StateFilter> filters;
     std::string complaint;  // if there were none; empty: that is all right
     bool forgive = false;   // the complaint costs no exit status
+    What what = What::kill;
 
     // REQUIRES: all filters have been carried out and counted.
     void conclude(OperationResult& counted) const;

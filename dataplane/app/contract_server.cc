@@ -260,6 +260,8 @@ void ContractServer::on_client() {
         sent = answer(*watch);
     else if (const auto* pattern = std::get_if<contract::PatternRequest>(&*request))
         sent = answer(*pattern);
+    else if (const auto* recheck = std::get_if<contract::RecheckStates>(&*request))
+        sent = answer(*recheck);
     else
         sent = answer(std::get<contract::KillStates>(*request));
     if (!sent)
@@ -476,6 +478,13 @@ bool ContractServer::answer(const contract::KillStates& order) {
     reply.header.length = sizeof reply;
     reply.count = *killed;
     return send_message(client_.get(), &reply, sizeof reply);
+}
+
+bool ContractServer::answer(const contract::RecheckStates& request) {
+    const auto reply = callbacks_.recheck_states(request);
+    if (!reply)
+        return refuse(running_.generation, reply.error());
+    return send_message(client_.get(), &*reply, sizeof *reply);
 }
 
 bool ContractServer::answer(const contract::TraceRequest& request) {

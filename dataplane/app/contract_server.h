@@ -51,6 +51,8 @@ class ContractServer {
         std::function<StatesPiece(const contract::StatesRequest&)> list_states;
         // Kills them and returns how many they were.
         std::function<Result<std::uint64_t>(const contract::StateFilter&)> kill_states;
+        std::function<Result<contract::RecheckReply>(const contract::RecheckStates&)>
+            recheck_states = {};
         // Carries a batch of changes to tables out and returns the answer as bytes. It calls
         // `working` now and then while it does.
         std::function<Result<std::vector<std::byte>>(std::span<const std::byte> batch,
@@ -104,6 +106,7 @@ class ContractServer {
     bool answer(const contract::Offer& offer, UniqueFd image);
     bool answer(const contract::StatesRequest& request);
     bool answer(const contract::KillStates& order);
+    bool answer(const contract::RecheckStates& request);
     bool answer(const contract::TraceRequest& request);
     bool answer(const contract::WatchOrder& order);
     bool answer(const contract::PatternRequest& request);

@@ -20,6 +20,7 @@
 #include "dataplane/app/pattern_report.h"
 #include "dataplane/app/payload_memory.h"
 #include "dataplane/app/state_memory.h"
+#include "dataplane/app/state_recheck.h"
 #include "dataplane/app/table_memory.h"
 #include "dataplane/app/watchdog.h"
 #include "dataplane/program/runtime.h"
@@ -307,7 +308,23 @@ Result<ContractServer> listen(const config::Settings& settings, worker::Bridge& 
         return states.list(request, bridge.runtime().current(), worker::uptime_s());
     };
     callbacks.kill_states = [&](const contract::StateFilter& filter) {
-        return bridge.kill_orders().kill(filter, dataplane.reload_timeout_ms);
+        return bridge.state_orders().kill(filter, dataplane.reload_timeout_ms);
+    };
+    callbacks.recheck_states =
+        [&](const contract::RecheckStates& request) -> Result<contract::RecheckReply> {
+        if (bridge.runtime().current() == nullptr)
+            return Error{ExitStatus::unavailable, "no ruleset has been loaded yet"};
+        const std::vector<const state::StateTable*> shards = states.tables();
+        return recheck_states(request, {.rules = {.runtime = *bridge.runtime().current(),
+                                                  .tables = &tables.store(),
+                                                  .sockets = bridge.socket_owners(),
+                                                  .fib = bridge.fib(),
+                                                  .now_ms = worker::wall_clock_ms(),
+                                                  .seed = random_number()},
+                                        .tables = shards,
+                                        .orders = bridge.state_orders(),
+                                        .uptime_s = worker::uptime_s(),
+                                        .timeout_ms = dataplane.reload_timeout_ms});
     };
     callbacks.change_tables = [&](std::span<const std::byte> batch, contract::TablesMode mode,
                                   const std::function<void()>& working) {

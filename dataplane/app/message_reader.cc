@@ -82,6 +82,16 @@ Result<Request> read_states_request(std::span<const std::byte> message, std::siz
     return request;
 }
 
+Result<Request> read_recheck(std::span<const std::byte> bytes, std::size_t descriptors) {
+    contract::RecheckStates request;
+    if (auto taken = take(bytes, "an order to judge states anew", request); !taken)
+        return taken.error();
+    if (descriptors != 0)
+        return refuse("an order to judge states anew comes without a descriptor, not with " +
+                      std::to_string(descriptors));
+    return Request(request);
+}
+
 Result<Request> read_offer(std::span<const std::byte> message, std::size_t descriptors) {
     contract::Offer offer;
     if (auto taken = take(message, "an offer", offer); !taken)
@@ -193,6 +203,8 @@ Result<Request> read_request(std::span<const std::byte> message, std::size_t des
         case contract::MessageType::kill_states:
             return read_filtered<contract::KillStates>(message, descriptors,
                                                        "an order to kill states");
+        case contract::MessageType::recheck_states:
+            return read_recheck(message, descriptors);
         case contract::MessageType::tables_request:
             return read_tables_request(message, descriptors);
         case contract::MessageType::order:
@@ -213,6 +225,7 @@ Result<Request> read_request(std::span<const std::byte> message, std::size_t des
         case contract::MessageType::rejected:
         case contract::MessageType::states_reply:
         case contract::MessageType::kill_reply:
+        case contract::MessageType::recheck_reply:
         case contract::MessageType::trace_reply:
         case contract::MessageType::pattern_reply:
             break;

@@ -12,9 +12,10 @@
 
 namespace sluice::dataplane {
 
-using Request = std::variant<contract::Offer, contract::StatesRequest, contract::KillStates,
-                             contract::TablesRequest, contract::TraceRequest, contract::WatchOrder,
-                             contract::PatternRequest, contract::Order>;
+using Request =
+    std::variant<contract::Offer, contract::StatesRequest, contract::KillStates,
+                 contract::RecheckStates, contract::TablesRequest, contract::TraceRequest,
+                 contract::WatchOrder, contract::PatternRequest, contract::Order>;
 
 // `message` is one whole datagram, `descriptors` the number of descriptors that came with it: one
 // with an offer or a batch of changes to tables, none with anything else.

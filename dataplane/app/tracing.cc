@@ -1,11 +1,11 @@
 #include "dataplane/app/tracing.h"
 
-#include <chrono>
 #include <cstring>
 #include <string>
 
 #include "dataplane/packet/parser.h"
 #include "dataplane/program/trace_check.h"
+#include "dataplane/worker/clock.h"
 
 namespace sluice::dataplane {
 
@@ -19,12 +19,6 @@ Result<packet::InterfaceIndex> interface_named(const packet::Environment& enviro
         if (environment.interfaces[i].name == name)
             return static_cast<packet::InterfaceIndex>(i);
     return Error{ExitStatus::data, "there is no interface " + std::string(name)};
-}
-
-std::uint64_t wall_clock_ms() {
-    using namespace std::chrono;
-    return static_cast<std::uint64_t>(
-        duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count());
 }
 
 }  // namespace
@@ -51,7 +45,7 @@ Result<TraceAnswer> answer_trace(
     packet.passage.transmit_interface = request.out != 0 ? *interface : packet::kNoInterface;
     const auto frame = std::as_bytes(std::span(request.frame)).first(request.frame_length);
     packet.malformed = packet::parse_frame(frame, world.runtime.parser_settings(), packet.headers);
-    packet.now_ms = wall_clock_ms();
+    packet.now_ms = worker::wall_clock_ms();
     packet.uptime_s = uptime_s;
     program::Trace trace = program::trace(world, packet, request.chance);
     const contract::TraceCheck check = program::check_trace(world, packet, request.chance, trace);

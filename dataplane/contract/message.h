@@ -18,6 +18,10 @@
 //     control plane → KillStates
 //     data plane → KillReply    the states are gone
 //                | Rejected
+//     control plane → RecheckStates
+//     data plane → RecheckReply the states of some cells of the tables have been judged anew.
+//                               `next` says where to go on
+//                | Rejected
 //     control plane → TablesRequest  descriptor: sealed memfd with a batch of changes (table.h)
 //     data plane → Working           while it takes long, at least every kWorkingInterval
 //                  TablesReply       descriptor: memfd with the answer
@@ -73,6 +77,8 @@ enum class MessageType : std::uint16_t {
     tables_request = 9,
     tables_reply = 10,
     working = 11,
+    recheck_states = 12,
+    recheck_reply = 13,
     order = 20,
     order_done = 21,
     returned = 22,
@@ -250,6 +256,22 @@ struct KillReply {
     std::uint64_t count = 0;  // states that were killed
 };
 
+// The states of some cells are judged by the running rules as if the first packet of each flow came
+// now: they stay, go on under the rule that would make them now, or are killed.
+struct RecheckStates {
+    MessageHeader header{.type = MessageType::recheck_states, .length = 0};
+    StatePosition from;
+};
+
+struct RecheckReply {
+    MessageHeader header{.type = MessageType::recheck_reply, .length = 0};
+    std::uint64_t kept = 0;
+    std::uint64_t moved = 0;
+    std::uint64_t killed = 0;
+    StatePosition next;      // of the next request
+    std::uint64_t last = 0;  // 1: there is nothing more
+};
+
 enum class TablesMode : std::uint32_t {
     skip,     // a change that fails is left out
     stop,     // a change that fails undoes the batch
@@ -359,6 +381,8 @@ static_assert(std::has_unique_object_representations_v<TablesRequest>);
 static_assert(std::has_unique_object_representations_v<StatesRequest>);
 static_assert(std::has_unique_object_representations_v<StatesReply>);
 static_assert(std::has_unique_object_representations_v<StateRecord>);
+static_assert(std::has_unique_object_representations_v<RecheckStates>);
+static_assert(std::has_unique_object_representations_v<RecheckReply>);
 static_assert(sizeof(StateFilter) == 32 && sizeof(StateRecord) == 88);
 static_assert(std::has_unique_object_representations_v<Hello>);
 static_assert(std::has_unique_object_representations_v<Accepted>);

@@ -27,7 +27,8 @@ void write_ethernet(FrameWriter& writer, const state::Keepalive& keepalive) {
 }  // namespace
 
 std::size_t build_keepalive(const state::Keepalive& keepalive, std::span<std::byte> out) {
-    if (out.size() < kMaximumKeepalive || keepalive.origin.framing == Framing::unknown)
+    const Framing framing = keepalive.origin.framing;
+    if (out.size() < kMaximumKeepalive || (framing != Framing::plain && framing != Framing::tagged))
         return 0;
     constexpr std::uint8_t kAck = 0x10;
     const IpEnds ends{.ip_version = keepalive.ip_version,

@@ -63,6 +63,26 @@ contract::StateRecord record_of(const StateCopy& copy, const contract::RuleRecor
     return record;
 }
 
+// The same ends, and the same one of them began.
+bool same_flow(const state::FlowKey& a, const state::FlowKey& b) {
+    return a.ip_version == b.ip_version && a.protocol == b.protocol && a.low() == b.low() &&
+           a.high() == b.high() && a.ports() == b.ports() && a.from_low == b.from_low;
+}
+
+bool moves(state::StateTable& table, const Runtime& runtime, const StateDecision& decision,
+           const StateCopy& copy, std::uint32_t uptime_s) {
+    if (decision.next_id == 0)
+        return false;
+    const auto index = runtime.rule_of_state(decision.next_slot, decision.next_id);
+    if (!index)
+        return false;
+    const contract::RuleRecord& rule = runtime.view().all_rules()[*index];
+    if (rule.state_name != copy.cell.name &&
+        table.find(copy.key, table.hash(copy.key), rule.state_name, uptime_s))
+        return false;
+    return table.move(decision.cell, rule, runtime.view().sysctls(), uptime_s);
+}
+
 }  // namespace
 
 bool matches(const StateFilter& filter, const StateCopy& state, const Runtime& runtime,
@@ -96,6 +116,25 @@ void append_states(const state::StateTable& table, const Runtime& runtime,
         const auto rule = runtime.rule_of_state(copy->cell.rule_slot, copy->cell.rule_id);
         records.push_back(record_of(*copy, runtime.view().all_rules()[*rule], uptime_s, worker));
     }
+}
+
+SettledStates settle_states(state::StateTable& table, const Runtime& runtime,
+                            std::span<const StateDecision> decisions, std::uint32_t uptime_s) {
+    SettledStates settled;
+    for (const StateDecision& decision : decisions) {
+        const auto copy = table.read(decision.cell);
+        if (!copy || !state::is_state(copy->cell.kind) || copy->cell.expires_s <= uptime_s ||
+            copy->cell.rule_id != decision.rule_id || copy->cell.name != decision.name ||
+            !same_flow(copy->key, decision.key))
+            continue;
+        if (moves(table, runtime, decision, *copy, uptime_s)) {
+            ++settled.moved;
+            continue;
+        }
+        table.remove(decision.cell);
+        ++settled.killed;
+    }
+    return settled;
 }
 
 }  // namespace sluice::program

@@ -1,5 +1,7 @@
 #include "dataplane/state/cell.h"
 
+#include <cstddef>
+
 namespace sluice::state {
 
 bool read_cell(const Cell& cell, Cell& copy) {
@@ -33,25 +35,70 @@ bool read_cell(const Cell& cell, Cell& copy) {
     return false;
 }
 
+namespace {
+
+using Framing = LinkOrigin::Framing;
+
+constexpr std::size_t kEthernetHeader = 14, kTag = 4;
+
+Framing framing_of(const packet::Packet& packet) {
+    if (packet.passage.entry == packet::Entry::ip)
+        return packet.passage.receive_interface == packet::kNoInterface ? Framing::own
+                                                                        : Framing::routed;
+    const std::size_t offset = packet.headers.network_offset;
+    if (packet.passage.entry != packet::Entry::bridge || offset < kEthernetHeader)
+        return Framing::unknown;
+    return offset == kEthernetHeader          ? Framing::plain
+           : offset == kEthernetHeader + kTag ? Framing::tagged
+                                              : Framing::other;
+}
+
+// An address is written and read in three pieces. It begins at an even place.
+using Piece [[gnu::may_alias]] = std::uint16_t;
+static_assert(offsetof(LinkOrigin, initiator) % 2 == 0 && offsetof(LinkOrigin, responder) % 2 == 0);
+
+void store_mac(MacAddress& to, const std::byte* from) {
+    auto* pieces = reinterpret_cast<Piece*>(to.bytes.data());
+    for (int i = 0; i < 3; ++i) {
+        std::uint16_t piece;
+        std::memcpy(&piece, from + 2 * i, sizeof piece);
+        __atomic_store_n(pieces + i, piece, __ATOMIC_RELAXED);
+    }
+}
+
+MacAddress load_mac(const MacAddress& from) {
+    const auto* pieces = reinterpret_cast<const Piece*>(from.bytes.data());
+    MacAddress result;
+    for (int i = 0; i < 3; ++i) {
+        const std::uint16_t piece = __atomic_load_n(pieces + i, __ATOMIC_RELAXED);
+        std::memcpy(result.bytes.data() + 2 * i, &piece, sizeof piece);
+    }
+    return result;
+}
+
+}  // namespace
+
 void note_origin(LinkOrigin& origin, const packet::Packet& packet) {
-    constexpr std::size_t kEthernetHeader = 14, kTag = 4;
-    const packet::Headers& headers = packet.headers;
-    if (packet.passage.entry != packet::Entry::bridge || headers.network_offset < kEthernetHeader) {
-        origin = {};
+    const Framing framing = framing_of(packet);
+    store(origin.framing, framing);
+    store(origin.interface, static_cast<std::uint8_t>(packet.passage.receive_interface));
+    if (framing == Framing::unknown || framing == Framing::routed || framing == Framing::own)
         return;
-    }
-    std::memcpy(origin.responder.bytes.data(), headers.frame, 6);
-    std::memcpy(origin.initiator.bytes.data(), headers.frame + 6, 6);
-    origin.vlan = 0;
-    origin.interface = static_cast<std::uint8_t>(packet.passage.receive_interface);
-    origin.framing = LinkOrigin::Framing::unknown;
-    if (headers.network_offset == kEthernetHeader) {
-        origin.framing = LinkOrigin::Framing::plain;
-    } else if (headers.network_offset == kEthernetHeader + kTag) {
-        origin.framing = LinkOrigin::Framing::tagged;
-        origin.vlan = static_cast<std::uint16_t>(std::to_integer<unsigned>(headers.frame[14]) << 8 |
-                                                 std::to_integer<unsigned>(headers.frame[15]));
-    }
+    const std::byte* frame = packet.headers.frame;
+    store_mac(origin.responder, frame);
+    store_mac(origin.initiator, frame + 6);
+    if (framing == Framing::tagged)
+        store(origin.vlan,
+              static_cast<std::uint16_t>(std::to_integer<unsigned>(frame[kEthernetHeader]) << 8 |
+                                         std::to_integer<unsigned>(frame[kEthernetHeader + 1])));
+}
+
+LinkOrigin read_origin(const LinkOrigin& origin) {
+    return {.initiator = load_mac(origin.initiator),
+            .responder = load_mac(origin.responder),
+            .vlan = load(origin.vlan),
+            .interface = load(origin.interface),
+            .framing = load(origin.framing)};
 }
 
 }  // namespace sluice::state

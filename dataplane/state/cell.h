@@ -76,19 +76,29 @@ struct alignas(64) Cell {
 };
 static_assert(sizeof(Cell) == 64);
 
-// How a frame came in, to send a keepalive back the same way.
+// How the packet that made a state came in: to send a keepalive back the same way, and to judge the
+// flow anew.
 struct LinkOrigin {
-    MacAddress initiator;
+    MacAddress initiator;  // both: of frames that are bridged
     MacAddress responder;
     std::uint16_t vlan = 0;  // tag control information, if `tagged`
     std::uint8_t interface = 0;
-    enum class Framing : std::uint8_t { unknown, plain, tagged } framing = Framing::unknown;
+    enum class Framing : std::uint8_t {
+        unknown,  // not even the interface
+        plain,    // bridged, the IP header behind the Ethernet header …
+        tagged,   // … or behind one VLAN tag …
+        other,    // … or further behind
+        routed,   // of the frame only the interface that it came in by
+        own,      // made by this machine
+    } framing = Framing::unknown;
 };
-static_assert(sizeof(LinkOrigin) == 16);
+static_assert(sizeof(LinkOrigin) == 16 && packet::kMaximumInterfaces <= 256);
 
 // How this packet came in, as that of the one that makes a state. Written field by field where it
 // is to stay: a copy would wait for the stores.
 void note_origin(LinkOrigin& origin, const packet::Packet& packet);
+// For any thread; right if the cell that it belongs to has not changed meanwhile.
+LinkOrigin read_origin(const LinkOrigin& origin);
 
 struct ColdCell {
     CellIndex next = kNoCell;  // in the list of its second in the timer wheel

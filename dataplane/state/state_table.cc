@@ -41,6 +41,17 @@ void count(std::uint64_t& counter, std::int64_t by) {
 
 }  // namespace
 
+packet::Headers headers_of(const FlowKey& key) {
+    packet::Headers headers;
+    headers.ip_version = key.ip_version;
+    headers.protocol = key.protocol;
+    headers.source = key.from_low ? key.low() : key.high();
+    headers.destination = key.from_low ? key.high() : key.low();
+    headers.source_port = key.from_low ? key.low_port : key.high_port;
+    headers.destination_port = key.from_low ? key.high_port : key.low_port;
+    return headers;
+}
+
 FlowKey masked_key(const packet::Headers& headers, std::uint8_t mask) {
     const bool source = (mask & contract::limit_mask::source_address) != 0;
     const bool destination = (mask & contract::limit_mask::destination_address) != 0;
@@ -351,13 +362,11 @@ Creation StateTable::create(const FlowKey& key, FlowHash hash, const contract::R
         store(cell.expires_s, std::max(progress.expires_s, now_s + 1));
         store(cell.acknowledged_forward, std::uint32_t{0});
         store(cell.acknowledged_reverse, std::uint32_t{0});
+        note_origin(cold.origin, packet);
     }
     cold.parent = parent;
-    note_origin(cold.origin, packet);
-    if (parent != kNoCell) {
-        const CellWriter writer(cells_[parent]);
-        store(cells_[parent].packets, cells_[parent].packets + 1);
-    }
+    if (parent != kNoCell)
+        join_parent(parent);
     wheel_.hang(index, next_event(cell, now_s));
     count(counters_->states, 1);
     count(counters_->unanswered_states, 1);
@@ -383,6 +392,41 @@ void StateTable::remove(CellIndex index) {
     if (parent != kNoCell)
         leave_parent(parent);
     drop_childless();
+}
+
+bool StateTable::move(CellIndex index, const contract::RuleRecord& rule,
+                      const contract::Sysctls& sysctls, std::uint32_t uptime_s) {
+    Cell& cell = cells_[index];
+    CellIndex parent = kNoCell;
+    if (rule.state == contract::StateOption::limit) {
+        const FlowKey masked = masked_key(headers_of(key_of(cell)), rule.limit_mask);
+        const FlowHash hash = parent_hash(masked, rule.id);
+        parent = make_parent(masked, hash, rule, uptime_s, sysctls);
+        if (parent == kNoCell)
+            return false;
+        // What the limit is, if a table says so, only packets know: then these are counted alone.
+        if ((rule.flags & contract::rule_flag::table_limit) == 0 &&
+            cells_[parent].packets + children_elsewhere(masked, hash, rule.id) >= rule.state_limit)
+            return false;
+    }
+    count(rules_[cell.rule_slot].states, -1);
+    count(rules_[rule.slot].states, 1);
+    const CellIndex before = std::exchange(cold_[index].parent, parent);
+    {
+        const CellWriter writer(cell);
+        store(cell.name, rule.state_name);
+        store(cell.rule_slot, rule.slot);
+        store(cell.rule_id, rule.id);
+        const auto marks = static_cast<std::uint8_t>(cell.marks & ~mark::limited);
+        store(cell.marks,
+              parent == kNoCell ? marks : static_cast<std::uint8_t>(marks | mark::limited));
+    }
+    if (parent != kNoCell)
+        join_parent(parent);
+    if (before != kNoCell)
+        leave_parent(before);
+    drop_childless();
+    return true;
 }
 
 // ---- Parents -----------------------------------------------------------------------------------
@@ -449,6 +493,11 @@ CellIndex StateTable::make_parent(const FlowKey& key, FlowHash hash,
     wheel_.hang(parent, cell.expires_s);
     count(counters_->parents, 1);
     return parent;
+}
+
+void StateTable::join_parent(CellIndex parent) {
+    const CellWriter writer(cells_[parent]);
+    store(cells_[parent].packets, cells_[parent].packets + 1);
 }
 
 void StateTable::leave_parent(CellIndex parent) {
@@ -582,6 +631,7 @@ std::optional<StateCopy> StateTable::read(CellIndex index) const {
             return std::nullopt;
         copy.key = key_of(cell);
         copy.made_s = load(cold_[index].made_s);
+        copy.origin = read_origin(cold_[index].origin);
         // The second cell and the cold one belong to this state as long as the first has not
         // changed.
         std::atomic_thread_fence(std::memory_order_acquire);

@@ -71,7 +71,11 @@ struct StateCopy {
     Cell cell;
     FlowKey key;  // from_low: of the packet that made it. Parents: from source to destination
     std::uint32_t made_s = 0;
+    LinkOrigin origin;
 };
+
+// Ends and protocol of a packet that goes the way that the key says; the rest is that of none.
+packet::Headers headers_of(const FlowKey& key);
 
 // The part of the key of a packet that `limit` counts by; bits of contract::limit_mask. Not low and
 // high end, but source and destination.
@@ -182,6 +186,13 @@ class StateTable {
 
     void remove(CellIndex state);
 
+    // The state belongs to another rule from now on, under the name of that one, as if it had been
+    // made for it; what it has counted and its time stay. False: the limit of the rule is reached,
+    // or there is no place to count it; nothing has changed.
+    // REQUIRES: the flow has no other state of that name.
+    bool move(CellIndex state, const contract::RuleRecord& rule, const contract::Sysctls& sysctls,
+              std::uint32_t uptime_s);
+
     // Collects states whose time is up and sends keepalives that are due, looking at `budget`
     // states at most. True: there is more to do.
     bool expire(std::uint32_t uptime_s, unsigned budget, const contract::Sysctls& sysctls,
@@ -260,6 +271,7 @@ class StateTable {
     CellIndex make_parent(const FlowKey& key, FlowHash hash, const contract::RuleRecord& rule,
                           std::uint32_t uptime_s, const contract::Sysctls& sysctls);
     bool is_parent_of(CellIndex index, const FlowKey& key, std::uint32_t rule_id) const;
+    void join_parent(CellIndex parent);
     void leave_parent(CellIndex parent);
     void remove_parent(CellIndex parent);
     void drop_childless();

@@ -76,7 +76,7 @@ Bridge::Bridge(const BridgeSpec& spec, std::vector<EthPort> ports, std::vector<P
       limits_(std::move(limits)),
       runtime_(worker_count),
       owner_hash_(spec.owner_seed),
-      kill_orders_(worker_count),
+      state_orders_(worker_count),
       ports_(std::move(ports)),
       handover_(worker_count, spec.handover_packets),
       link_up_(new std::atomic<bool>[ports_.size()]) {
@@ -191,7 +191,7 @@ WorkerSpec Bridge::worker_spec(unsigned id, const WorkerMemory& memory) {
                     .outputs = memory.outputs,
                     .handover = &handover_,
                     .owner_hash = &owner_hash_,
-                    .kill_order = &kill_orders_.of(id),
+                    .state_order = &state_orders_.of(id),
                     .flood_limit = (spec_.flood_rate + worker_count_ - 1) / worker_count_,
                     .fib = fib_.get(),
                     .host = host_.get(),

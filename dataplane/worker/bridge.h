@@ -26,9 +26,9 @@
 #include "dataplane/worker/active_runtime.h"
 #include "dataplane/worker/divert_path.h"
 #include "dataplane/worker/handover.h"
-#include "dataplane/worker/kill_orders.h"
 #include "dataplane/worker/mempool.h"
 #include "dataplane/worker/port.h"
+#include "dataplane/worker/state_orders.h"
 #include "dataplane/worker/station_table.h"
 #include "dataplane/worker/worker.h"
 
@@ -89,7 +89,7 @@ class Bridge {
     std::vector<std::string> spreading_notes() const;
 
     ActiveRuntime& runtime() { return runtime_; }
-    KillOrders& kill_orders() { return kill_orders_; }
+    StateOrders& state_orders() { return state_orders_; }
     // What happens to packets whatever the rules say. After success it holds on every worker; after
     // an error on all but the one that has not moved, and there once it does.
     Result<Done> set_panic(contract::Panic panic, unsigned timeout_ms);
@@ -129,7 +129,7 @@ class Bridge {
     std::vector<PortLimits> limits_;
     ActiveRuntime runtime_;
     state::OwnerHash owner_hash_;
-    KillOrders kill_orders_;
+    StateOrders state_orders_;
     Control control_;
     Watch watch_;
     std::uint64_t last_watch_ = 0;

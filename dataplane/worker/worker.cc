@@ -20,13 +20,6 @@ namespace {
 using contract::DropReason;
 
 // The coarse clock is read without a system call on every machine; its step is a few milliseconds.
-std::uint64_t wall_clock_ms() {
-    timespec now;
-    clock_gettime(CLOCK_REALTIME_COARSE, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1000 +
-           static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
-}
-
 // What every driver that hashes at all hashes with its ports. First fragments show ports too, but
 // hardware takes them for what follows, which has none.
 bool should_be_spread_by_hardware(const packet::Headers& headers) {
@@ -134,7 +127,7 @@ unsigned Worker::turn(const program::Runtime* runtime) {
         receive(queue, count, runtime);
         total += count;
     }
-    has_more_to_do_ = kill_as_ordered(runtime);
+    has_more_to_do_ = settle_as_ordered(runtime);
     if (runtime != nullptr) {
         Keepalives keepalives(*this, *runtime);
         has_more_to_do_ |= engine_.tend_states(*runtime, uptime_s_, &keepalives);
@@ -339,24 +332,42 @@ void Worker::judge(const program::Runtime& runtime) {
     carry_out(runtime);
 }
 
-bool Worker::kill_as_ordered(const program::Runtime* runtime) {
-    if (spec_.kill_order == nullptr)
+bool Worker::settle_as_ordered(const program::Runtime* runtime) {
+    if (spec_.state_order == nullptr)
         return false;
-    KillOrder& order = *spec_.kill_order;
+    StateOrder& order = *spec_.state_order;
     const std::uint64_t given = order.given.load(std::memory_order_acquire);
     if (given == orders_done_)
         return false;
-    if (runtime != nullptr) {
-        const auto killed = engine_.kill_states(*runtime, order.filter, uptime_s_, kill_from_);
-        order.killed += killed.states;
-        kill_from_ = killed.next;
-        if (!killed.done)
-            return true;
-    }
-    kill_from_ = 0;
+    const bool settles = order.what == StateOrder::What::settle;
+    if (runtime != nullptr && (settles ? settle(*runtime, order) : kill(*runtime, order)))
+        return true;
+    order_next_ = 0;
     orders_done_ = given;
     order.done.store(given, std::memory_order_release);
     return false;
+}
+
+// Both do a piece of the order. True: there is more of it.
+bool Worker::kill(const program::Runtime& runtime, StateOrder& order) {
+    const auto killed = engine_.kill_states(runtime, order.filter, uptime_s_,
+                                            static_cast<state::CellIndex>(order_next_));
+    order.settled.killed += killed.states;
+    order_next_ = killed.next;
+    return !killed.done;
+}
+
+bool Worker::settle(const program::Runtime& runtime, StateOrder& order) {
+    constexpr std::size_t kDecisionsPerTurn = 64;
+    if (spec_.outputs.states == nullptr)
+        return false;
+    const auto left = std::span<const program::StateDecision>(order.decisions).subspan(order_next_);
+    const auto now = left.first(std::min(left.size(), kDecisionsPerTurn));
+    const auto settled = program::settle_states(*spec_.outputs.states, runtime, now, uptime_s_);
+    order.settled.moved += settled.moved;
+    order.settled.killed += settled.killed;
+    order_next_ += now.size();
+    return now.size() < left.size();
 }
 
 }  // namespace sluice::worker

@@ -18,8 +18,8 @@
 // of a flow a worker sees.
 //
 // Threads: everything in here belongs to the thread that calls `run`, but `Control`, which the main
-// thread writes, and the kill order, which both do in turn. No allocation, lock or log call after
-// construction; the only system call is the sleep of a worker that has nothing to do.
+// thread writes, and the order about states, which both do in turn. No allocation, lock or log call
+// after construction; the only system call is the sleep of a worker that has nothing to do.
 #pragma once
 
 #include <atomic>
@@ -42,11 +42,11 @@
 #include "dataplane/worker/divert_path.h"
 #include "dataplane/worker/exception_path.h"
 #include "dataplane/worker/handover.h"
-#include "dataplane/worker/kill_orders.h"
 #include "dataplane/worker/learning_bridge.h"
 #include "dataplane/worker/router.h"
 #include "dataplane/worker/sender.h"
 #include "dataplane/worker/solicitations.h"
+#include "dataplane/worker/state_orders.h"
 #include "dataplane/worker/watch.h"
 
 struct rte_mbuf;
@@ -77,7 +77,7 @@ struct WorkerSpec {
     // These three outlive the worker. Null: it owns all flows, or is never given an order.
     const Handover* handover = nullptr;
     const state::OwnerHash* owner_hash = nullptr;
-    KillOrder* kill_order = nullptr;
+    StateOrder* state_order = nullptr;
     std::uint32_t (*uptime)() = uptime_s;  // tests have a clock of their own
     std::uint64_t flood_limit = 10'000;    // frames a second that bridges send to all their ports
     // What gateway ports need. Null where there are none.
@@ -228,8 +228,10 @@ class Worker {
     void drop(rte_mbuf* mbuf, std::uint16_t port, contract::DropReason reason);
     void reply(const packet::Packet& packet, const program::Verdict& verdict, std::uint16_t port);
     void send_keepalive(const state::Keepalive& keepalive, const program::Runtime& runtime);
-    // True: there is more to kill.
-    bool kill_as_ordered(const program::Runtime* runtime);
+    // True: there is more to do.
+    bool settle_as_ordered(const program::Runtime* runtime);
+    bool kill(const program::Runtime& runtime, StateOrder& order);
+    bool settle(const program::Runtime& runtime, StateOrder& order);
 
     WorkerSpec spec_;
     program::Engine engine_;
@@ -256,7 +258,7 @@ class Worker {
     bool has_more_to_do_ = false;   // housekeeping, at once
     bool gave_to_program_ = false;  // in this turn
     std::uint64_t orders_done_ = 0;
-    state::CellIndex kill_from_ = 0;
+    std::size_t order_next_ = 0;  // the cell, or the decision, where the order goes on
 };
 
 }  // namespace sluice::worker

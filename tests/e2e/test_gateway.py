@@ -4,7 +4,7 @@ are forwarded: they are seen twice, `in` and `out`."""
 import re
 
 import pytest
-from lab import ALLOW
+from lab import ALLOW, Stream, echo_server
 from lab.network import eventually
 
 
@@ -126,6 +126,32 @@ def test_connections_and_states(routed, gateway):
         assert gateway.state_count() > 0
     finally:
         with_text.terminate()
+
+
+def test_states_are_judged_by_new_rules_in_both_passes(routed, gateway):
+    """apply --states recheck: forwarded, to this machine, by this machine, and what may not go on."""
+    gateway.load("add 100 check-state\nadd 200 allow tcp from any to any setup keep-state\n"
+                 "add 400 deny tcp from any to any\n" + ALLOW)
+    rules = gateway.rule_file(
+        "add 100 check-state\n"
+        "add 200 allow tcp from any to any in recv em0 setup keep-state\n"
+        "add 210 allow tcp from me to any out xmit em1 setup keep-state\n"
+        "add 400 deny tcp from any to any\n" + ALLOW, "narrower.rules")
+    with echo_server(routed.b, 7, routed.b.ipv4), echo_server(routed.a, 7, routed.a.ipv4), \
+            echo_server(routed.middle, 7, routed.router_a4), \
+            Stream(routed.a, routed.b.ipv4, 7) as forwarded, \
+            Stream(routed.a, routed.router_a4, 7) as to_host, \
+            Stream(routed.middle, routed.b.ipv4, 7) as by_host, \
+            Stream(routed.b, routed.a.ipv4, 7) as other_way:
+        streams = (forwarded, to_host, by_host)
+        assert all(stream.goes_on() for stream in (*streams, other_way))
+        assert gateway.must("apply", "--states", "recheck", rules).endswith(
+            "States: 0 kept, 3 moved to other rules, 1 killed.\n")
+        assert all(stream.goes_on() for stream in streams)
+        assert not other_way.goes_on(1, 1.0)
+        for stream in streams:
+            stream.finish()
+        assert all(stream.error is None and stream.worst < 2 for stream in streams)
 
 
 def test_ssh_like_access_to_the_host_itself(routed, gateway):

@@ -93,6 +93,43 @@ def test_apply_says_what_becomes_of_states(stateful):
         assert appliance.state_count() == 0
 
 
+def test_states_are_judged_by_new_rules(stateful):
+    """Of two connections one is allowed by the new rules, by another one of them, and flows on; the
+    other is not, and dies at once."""
+    bed, appliance = stateful
+    appliance.load(ruleset(bed))
+    after = appliance.rule_file(
+        f"add 100 allow tcp from {bed.a.ipv4} to {bed.b.ipv4} {PORT} setup keep-state :web\n"
+        "add 300 deny ip from any to any\n", "after.rules")
+    with echo_server(bed.b, PORT, bed.b.ipv4), echo_server(
+            bed.b, PORT + 1, bed.b.ipv4), conversation(bed) as good, Stream(
+                bed.a, bed.b.ipv4, PORT + 1) as bad, Wire(bed.a) as near, Wire(bed.b) as far:
+        assert good.goes_on() and bad.goes_on()
+        frames = flow_frames(3)
+        assert passes(near, far, frames) == set(frames)
+        made = appliance.dataplane_counters()["states_made"]
+        told = appliance.must("apply", "--states", "recheck", after)
+        assert told.endswith("States: 0 kept, 1 moved to other rules, 4 killed.\n")
+        time.sleep(0.3)  # an answer that had passed before may still be read
+        assert not bad.goes_on(1, 1.0)
+        assert good.goes_on()
+        listed = json.loads(appliance.must("state", "list", "--json"))["states"]
+        assert [(state["rule"], state["name"], state["source_port"]) for state in listed] == [
+            (100, "web", good.port)]
+        counted = appliance.counters(100)[0]
+        assert counted > 0
+        # Nobody has made the connection again, and the same once more changes nothing.
+        assert appliance.dataplane_counters()["states_made"] == made
+        told = appliance.must("apply", "--states", "recheck", after)
+        assert told.endswith("States: 1 kept, 0 moved to other rules, 0 killed.\n")
+        assert good.goes_on()
+        assert appliance.counters(100)[0] > counted
+        refused = appliance.ipfw("apply", "--states", "recheck", "--confirm", "60s", after)
+        assert refused.status == 69 and "do not go together" in refused.err
+        good.finish()
+    assert good.error is None and good.worst < 2
+
+
 def test_kept_states(stateful):
     bed, appliance = stateful
     appliance.load(ruleset(bed))

@@ -57,6 +57,9 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
             std::abort();
         // Asking it never reads outside of the addresses.
         contract::meets(watch->filter, {});
+    } else if (const auto* recheck = std::get_if<contract::RecheckStates>(&*request)) {
+        if (descriptors != 0 || message.size() != sizeof *recheck)
+            std::abort();
     } else {
         const auto& kill = std::get<contract::KillStates>(*request);
         if (descriptors != 0 || message.size() != sizeof kill)

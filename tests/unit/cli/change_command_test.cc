@@ -37,6 +37,8 @@ TEST(ChangeCommand, ApplyTakesOptionsInAnyPlace) {
     EXPECT_EQ(apply_of({"apply", "--confirm", "24h", "r"}).order.confirm_s, 86400u);
     EXPECT_EQ(apply_of({"apply", "--states", "flush", "r"}).order.states,
               service::KeptStates::none);
+    EXPECT_EQ(apply_of({"apply", "--states", "recheck", "r"}).order.states,
+              service::KeptStates::judged_anew);
 }
 
 TEST(ChangeCommand, OrdersAreRead) {
@@ -87,7 +89,6 @@ TEST(ChangeCommand, WhatIsWrongIsRefusedWithItsStatus) {
         {{"apply", "a", "--confirm", "99999999999999999999"}, ExitStatus::data},
         {{"apply", "a", "--confirm", "soon"}, ExitStatus::data},
         {{"apply", "a", "--states", "some"}, ExitStatus::usage},
-        {{"apply", "a", "--states", "recheck"}, ExitStatus::unavailable},
         {{"-n", "apply", "a", "--confirm", "1m"}, ExitStatus::usage},
         {{"panic"}, ExitStatus::usage},
         {{"rollback", "x"}, ExitStatus::data},

@@ -6,13 +6,16 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "controlplane/compiler/compile.h"
 #include "controlplane/language/names.h"
 #include "controlplane/language/rule_parser.h"
 #include "dataplane/program/engine.h"
+#include "dataplane/program/state_judge.h"
 #include "dataplane/program/states.h"
 
 namespace sluice::program {
@@ -32,8 +35,10 @@ class StateBench {
   public:
     static constexpr std::uint32_t kSlots = 64;
 
-    explicit StateBench(const std::vector<std::string>& rules, contract::Sysctls sysctls = {})
+    explicit StateBench(const std::vector<std::string>& rules, contract::Sysctls sysctls = {},
+                        packet::Environment environment = {})
         : sysctls_(sysctls),
+          environment_(std::move(environment)),
           counters_(kSlots),
           annotations_(kSlots),
           ring_memory_(contract::log_ring_stride(kLogRecords) / sizeof(Line)),
@@ -81,7 +86,7 @@ class StateBench {
                                               .disabled_sets = given.disabled_sets,
                                               .orphans = all.subspan(given.rules.size())});
         ASSERT_TRUE(image) << image.error().message;
-        auto runtime = Runtime::create(*image, {}, kSlots);
+        auto runtime = Runtime::create(*image, environment_, kSlots);
         ASSERT_TRUE(runtime) << runtime.error().message;
         runtime_ = std::move(*runtime);
     }
@@ -118,6 +123,46 @@ class StateBench {
         return sum;
     }
 
+    // Has all states judged anew, and carries out what comes of it.
+    struct Rechecked {
+        std::uint64_t kept = 0, moved = 0, killed = 0;
+        bool operator==(const Rechecked&) const = default;
+    };
+    Rechecked recheck(const route::Fib* fib = nullptr) {
+        Rechecked result;
+        const auto judge = StateJudge::create({.runtime = *runtime_, .fib = fib});
+        EXPECT_TRUE(judge);
+        std::vector<StateDecision> decisions;
+        for (state::CellIndex i = 0; i < states_->used_cells(); ++i) {
+            const auto state = states_->read(i);
+            if (!state || !state::is_state(state->cell.kind))
+                continue;
+            StateDecision decision{.cell = i,
+                                   .key = state->key,
+                                   .name = state->cell.name,
+                                   .rule_id = state->cell.rule_id};
+            if (const auto rule = (*judge)->judge(*state)) {
+                decision.next_slot = runtime_->view().all_rules()[*rule].slot;
+                decision.next_id = runtime_->view().all_rules()[*rule].id;
+            }
+            if (decision.next_id == decision.rule_id)
+                ++result.kept;
+            else
+                decisions.push_back(decision);
+        }
+        const SettledStates settled = settle_states(*states_, *runtime_, decisions, now_s);
+        result.moved = settled.moved;
+        result.killed = settled.killed;
+        return result;
+    }
+    std::optional<std::uint32_t> judge(const state::StateCopy& state) const {
+        return (*StateJudge::create({.runtime = *runtime_}))->judge(state);
+    }
+    SettledStates settle(const StateDecision& decision) {
+        return settle_states(*states_, *runtime_, {&decision, 1}, now_s);
+    }
+    state::StateCopy state(state::CellIndex cell) const { return *states_->read(cell); }
+
     // Packets that the rule with this text has counted.
     std::uint64_t counted(const std::string& text) const {
         return counters_[slots_.at(text)].packets;
@@ -150,6 +195,7 @@ class StateBench {
     };
 
     contract::Sysctls sysctls_;
+    packet::Environment environment_;
     contract::WorkerCounters worker_counters_;
     std::vector<contract::RuleCounters> counters_;
     std::vector<contract::SlotAnnotation> annotations_;

@@ -575,6 +575,42 @@ TEST_F(ControllerTest, ADataPlaneThatGoesWhileItIsAskedForStates) {
     EXPECT_EQ(run(list_with_states()).status, ExitStatus::ok);
 }
 
+Request apply_and_judge(const std::string& rules) {
+    Request request{.whole = true,
+                    .operations = {},
+                    .apply = ApplyOrder{.if_generation = {}, .states = KeptStates::judged_anew}};
+    request.operations.push_back({.what = AddOperation{rules}});
+    return request;
+}
+
+TEST_F(ControllerTest, AnApplyHasStatesJudgedAnewWhenTheRulesRun) {
+    start();
+    add("100 allow tcp from any to any keep-state");
+    dataplane_->behaviour.judged.kept = 3;
+    dataplane_->behaviour.judged.moved = 4;
+    dataplane_->behaviour.judged.killed = 5;
+    const Response applied = submit(apply_and_judge("200 allow udp from any to any keep-state"));
+    EXPECT_EQ(applied.status, ExitStatus::ok) << applied.message;
+    ASSERT_TRUE(applied.applied && applied.applied->states);
+    EXPECT_EQ(*applied.applied->states, (JudgedStates{.kept = 3, .moved = 4, .killed = 5}));
+    // The rule that went is there for its states until they have been judged.
+    EXPECT_EQ(dataplane_->state_of(100).rule_number, 100);
+    // Whoever is not judged lives on, and the client is told.
+    dataplane_->behaviour.refuse_states_with = "worker 1 sleeps";
+    const Response refused = submit(apply_and_judge("300 allow ip from any to any keep-state"));
+    EXPECT_EQ(refused.status, ExitStatus::unavailable);
+    EXPECT_EQ(refused.message,
+              "the rules run, but not all states have been judged anew, and the others live on: "
+              "worker 1 sleeps");
+    EXPECT_EQ(texts().front(), "300 allow ip from any to any keep-state :default");
+    // States that have moved would have no rule to go back to.
+    Request for_a_time = apply_and_judge("400 allow ip from any to any keep-state");
+    for_a_time.apply->confirm_s = 60;
+    EXPECT_EQ(submit(for_a_time).message,
+              "--states recheck and --confirm do not go together: states that go on under new "
+              "rules would end when these go back; nothing was changed");
+}
+
 TEST_F(ControllerTest, ADataPlaneThatDoesNotTellStatesStallsNoReads) {
     start();
     dataplane_->behaviour.silent = true;

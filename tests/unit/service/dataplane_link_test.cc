@@ -51,6 +51,13 @@ class DataplaneLinkTest : public testing::Test {
                         answers_.push_back(answer ? std::to_string(*answer) + " killed"
                                                   : answer.error().message);
                     },
+                .rechecked =
+                    [this](Result<contract::RecheckReply> answer) {
+                        answers_.push_back(answer ? std::to_string(answer->kept) + " kept, " +
+                                                        std::to_string(answer->moved) + " moved, " +
+                                                        std::to_string(answer->killed) + " killed"
+                                                  : answer.error().message);
+                    },
                 .tables =
                     [this](Result<TableReply> answer) {
                         answers_.push_back(
@@ -284,6 +291,28 @@ TEST_F(DataplaneLinkTest, StatesComeInPieces) {
     ASSERT_TRUE(wait([&] { return !reasons_.empty(); }));
     EXPECT_EQ(reasons_.back(), "sluice-dataplane tells the same states again and again");
     EXPECT_EQ(answers_.size(), 3u);
+}
+
+TEST_F(DataplaneLinkTest, StatesAreJudgedAnewInPiecesAndSummedUp) {
+    FakeDataplane dataplane(*loop_, path_);
+    dataplane.behaviour.judged.kept = 1;
+    dataplane.behaviour.judged.moved = 20;
+    dataplane.behaviour.judged.killed = 300;
+    dataplane.behaviour.judged_pieces = 3;
+    link_->start();
+    ASSERT_TRUE(wait([&] { return link_->up(); }));
+    ASSERT_TRUE(link_->recheck_states());
+    ASSERT_TRUE(wait([&] { return answers_.size() == 1; }));
+    EXPECT_EQ(answers_.back(), "3 kept, 60 moved, 900 killed");
+    dataplane.behaviour.refuse_states_with = "too busy";
+    ASSERT_TRUE(link_->recheck_states());
+    ASSERT_TRUE(wait([&] { return answers_.size() == 2; }));
+    EXPECT_EQ(answers_.back(), "too busy");
+    dataplane.behaviour.refuse_states_with.clear();
+    dataplane.behaviour.stuck_states = true;
+    ASSERT_TRUE(link_->recheck_states());
+    ASSERT_TRUE(wait([&] { return !reasons_.empty(); }));
+    EXPECT_EQ(reasons_.back(), "sluice-dataplane judges the same states again and again");
 }
 
 }  // namespace

@@ -151,6 +151,7 @@ void FakeDataplane::readable() {
         contract::Offer offer;
         contract::StatesRequest states;
         contract::KillStates kill;
+        contract::RecheckStates recheck;
         contract::TablesRequest tables;
     } message{};
     iovec part{&message, sizeof message};
@@ -171,6 +172,9 @@ void FakeDataplane::readable() {
         return tell_states(message.states);
     if (message.header.type == contract::MessageType::kill_states && size == sizeof message.kill)
         return kill_states(message.kill.filter);
+    if (message.header.type == contract::MessageType::recheck_states &&
+        size == sizeof message.recheck)
+        return recheck_states(message.recheck);
     cmsghdr* head = CMSG_FIRSTHDR(&header);
     if (message.header.type == contract::MessageType::tables_request && head != nullptr) {
         int fd = -1;
@@ -231,6 +235,16 @@ void FakeDataplane::kill_states(const contract::StateFilter& filter) {
         return state.kind != contract::StateKind::parent &&
                (filter.rule_number == 0 || filter.rule_number == state.rule_number);
     });
+    send(reply, {});
+}
+
+void FakeDataplane::recheck_states(const contract::RecheckStates& request) {
+    if (!answers_about_states({}))
+        return;
+    contract::RecheckReply reply = behaviour.judged;
+    const std::uint32_t next = request.from.cell + (behaviour.stuck_states ? 0 : 1);
+    reply.next = {.worker = 0, .cell = next};
+    reply.last = next >= behaviour.judged_pieces ? 1 : 0;
     send(reply, {});
 }
 

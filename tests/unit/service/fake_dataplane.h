@@ -34,7 +34,9 @@ class FakeDataplane {
         std::string refuse_states_with;  // not empty: so is that, in these words
         bool short_states = false;       // promises one more than it sends
         std::uint32_t states_at_once = 100;
-        bool stuck_states = false;  // the next piece begins where this one did
+        contract::RecheckReply judged;  // of each piece of states that are judged anew …
+        unsigned judged_pieces = 1;     // … and how many pieces there are
+        bool stuck_states = false;      // the next piece begins where this one did
         bool hang_up_on_tables = false;
         unsigned working = 0;  // words that it works on a batch, 20 ms apart, before the answer
         std::string refuse_tables_with;
@@ -89,6 +91,7 @@ class FakeDataplane {
     bool answers_about_states(const contract::StateFilter& filter);
     void tell_states(const contract::StatesRequest& request);
     void kill_states(const contract::StateFilter& filter);
+    void recheck_states(const contract::RecheckStates& request);
     void change_tables(const contract::TablesRequest& request, const UniqueFd& file);
     void work(const contract::TablesRequest& request, std::shared_ptr<UniqueFd> file,
               unsigned words);

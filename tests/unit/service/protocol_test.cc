@@ -204,7 +204,8 @@ TEST(Protocol, RefusesWhatIsNoRequest) {
 
 TEST(Protocol, AnApplyMayBeEmptyButNotAPart) {
     Request request{.whole = true, .operations = {}, .apply = ApplyOrder{}};
-    for (const auto states : {KeptStates::of_rules, KeptStates::all, KeptStates::none}) {
+    for (const auto states :
+         {KeptStates::of_rules, KeptStates::all, KeptStates::none, KeptStates::judged_anew}) {
         request.apply = ApplyOrder{.if_generation = 42, .confirm_s = 60, .states = states};
         const auto back = decode_request(encode(request));
         ASSERT_TRUE(back) << back.error().message;
@@ -213,8 +214,20 @@ TEST(Protocol, AnApplyMayBeEmptyButNotAPart) {
     request.whole = false;
     EXPECT_FALSE(decode_request(encode(request)));
     EXPECT_FALSE(decode_request(R"({"version":5,"whole":true,"apply":{"confirm":86401}})"));
-    EXPECT_FALSE(decode_request(R"({"version":5,"whole":true,"apply":{"states":3}})"));
+    EXPECT_FALSE(decode_request(R"({"version":5,"whole":true,"apply":{"states":4}})"));
     EXPECT_FALSE(decode_request(R"({"version":5,"whole":true,"apply":7})"));
+}
+
+TEST(Protocol, WhatBecameOfStatesIsTold) {
+    Response response;
+    response.applied = ApplyReport{.generation_before = 7,
+                                   .difference = {},
+                                   .states = JudgedStates{.kept = 1, .moved = 2, .killed = 3}};
+    const auto back = decode_response(encode(response));
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(back->applied, response.applied);
+    response.applied->states.reset();
+    EXPECT_EQ(decode_response(encode(response))->applied, response.applied);
 }
 
 TEST(Protocol, AnOrderToTheDataPlaneStandsAlone) {

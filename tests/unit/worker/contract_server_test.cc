@@ -68,6 +68,16 @@ class ContractServerTest : public testing::Test {
                      return Error{ExitStatus::unavailable, refusal_};
                  return records_.size();
              },
+             .recheck_states =
+                 [this](const contract::RecheckStates& request) -> Result<contract::RecheckReply> {
+                 if (!refusal_.empty())
+                     return Error{ExitStatus::unavailable, refusal_};
+                 contract::RecheckReply reply;
+                 reply.header.length = sizeof reply;
+                 reply.moved = 3;
+                 reply.next = {.worker = request.from.worker, .cell = request.from.cell + 10};
+                 return reply;
+             },
              .change_tables =
                  [this](std::span<const std::byte> batch, contract::TablesMode,
                         const std::function<void()>& working) -> Result<std::vector<std::byte>> {
@@ -351,6 +361,28 @@ TEST_F(ContractServerTest, KillsStatesOrSaysWhyNot) {
     server->on_client();
     EXPECT_STREQ(client.read<contract::Rejected>().reason, "a filter of states names IP version 5");
     EXPECT_EQ(filters_.size(), 2u);
+}
+
+TEST_F(ContractServerTest, JudgesStatesAnewOrSaysWhyNot) {
+    auto server = listen();
+    ASSERT_TRUE(server);
+    Client client(path());
+    server->on_listener();
+    client.read<contract::Hello>();
+    contract::RecheckStates order;
+    order.header.length = sizeof order;
+    order.from = {.worker = 1, .cell = 5};
+    client.send(&order, sizeof order);
+    server->on_client();
+    const auto reply = client.read<contract::RecheckReply>();
+    EXPECT_EQ(reply.header.type, contract::MessageType::recheck_reply);
+    EXPECT_EQ(reply.moved, 3u);
+    EXPECT_EQ(reply.next.worker, 1u);
+    EXPECT_EQ(reply.next.cell, 15u);
+    refusal_ = "worker 1 sleeps";
+    client.send(&order, sizeof order);
+    server->on_client();
+    EXPECT_STREQ(client.read<contract::Rejected>().reason, "worker 1 sleeps");
 }
 
 TEST_F(ContractServerTest, NonsenseIsAnsweredInWords) {

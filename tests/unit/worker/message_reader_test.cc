@@ -76,6 +76,21 @@ TEST(MessageReaderTest, FiltersOfStatesAreReadOrRefused) {
               "a request for states wants neither records nor their number");
 }
 
+TEST(MessageReaderTest, AnOrderToJudgeStatesAnewIsReadOrRefused) {
+    contract::RecheckStates order;
+    order.header.length = sizeof order;
+    order.from = {.worker = 3, .cell = 77};
+    const auto bytes = std::as_bytes(std::span(&order, 1));
+    const auto read = read_request(bytes, 0);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(std::get<contract::RecheckStates>(*read).from.cell, 77u);
+    EXPECT_EQ(read_request(bytes, 2).error().message,
+              "an order to judge states anew comes without a descriptor, not with 2");
+    order.header.length = 16;
+    EXPECT_EQ(read_request(bytes.first(16), 0).error().message,
+              "an order to judge states anew has 24 bytes, not 16");
+}
+
 TEST(MessageReaderTest, EveryRefusalSaysWhy) {
     EXPECT_EQ(refusal(good_offer(), 1, 5), "a message of 5 bytes is shorter than its header");
     EXPECT_EQ(refusal(good_offer(), 1, 24), "the message says that it has 48 bytes and has 24");

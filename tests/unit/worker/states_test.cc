@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "dataplane/app/state_memory.h"
+#include "dataplane/app/state_recheck.h"
 #include "dataplane/packet/parser.h"
 #include "dataplane/worker/bridge.h"
 #include "tests/unit/worker/support.h"
@@ -435,9 +436,11 @@ TEST(StatesOfABridgeTest, AreListedAndKilledWhileWorkersRun) {
               "port em0 does not spread flows as needed: where there are states, workers hand "
               "packets over");
     EXPECT_TRUE(memory.states->list({}, bridge.runtime().current(), uptime_s()).last);
-    EXPECT_EQ(*bridge.kill_orders().kill({}, 5000), 0u);  // no ruleset, no states
+    EXPECT_EQ(*bridge.state_orders().kill({}, 5000), 0u);  // no ruleset, no states
     ASSERT_TRUE(bridge.runtime().replace(
-        runtime_of({"100 allow udp from any to any keep-state lifetime 1000"}), 5000));
+        runtime_of({"100 count tcp from any to any", "150 count tcp from any to any",
+                    "200 allow udp from any to any keep-state lifetime 1000"}),
+        5000));
     constexpr unsigned kFlows = 40;
     for (unsigned i = 0; i < kFlows; ++i)
         a.receive(udp_frame(1000 + i), i % 2);
@@ -454,13 +457,42 @@ TEST(StatesOfABridgeTest, AreListedAndKilledWhileWorkersRun) {
     contract::StateFilter one;
     one.port = 1007;
     ASSERT_EQ(listed(one).size(), 1u);
+    EXPECT_EQ(listed(one)[0].rule_number, 200);
+    // Some go on under another rule, some end; in pieces, while the workers run.
+    ASSERT_TRUE(bridge.runtime().replace(
+        runtime_of({"100 allow udp from any to any dst-port 1000-1019 keep-state",
+                    "150 deny udp from any to any dst-port 1020-1024",
+                    "200 allow udp from any to any keep-state lifetime 1000"}),
+        5000));
+    const std::vector<const state::StateTable*> tables = memory.states->tables();
+    const dataplane::RecheckWorld world{.rules = {.runtime = *bridge.runtime().current()},
+                                        .tables = tables,
+                                        .orders = bridge.state_orders(),
+                                        .uptime_s = uptime_s(),
+                                        .timeout_ms = 5000};
+    contract::RecheckStates recheck;
+    std::uint64_t kept = 0, moved = 0, ended = 0, pieces = 0;
+    for (bool last = false; !last; ++pieces) {
+        const auto reply = dataplane::recheck_states(recheck, world);
+        ASSERT_TRUE(reply) << reply.error().message;
+        kept += reply->kept;
+        moved += reply->moved;
+        ended += reply->killed;
+        recheck.from = reply->next;
+        last = reply->last != 0;
+    }
+    EXPECT_EQ(pieces, 3u);  // one of each worker, and the end
+    EXPECT_EQ(moved, 20u);
+    EXPECT_EQ(ended, 5u);
+    EXPECT_EQ(kept, kFlows - 25);
+    ASSERT_EQ(listed({}).size(), kFlows - 5);
     EXPECT_EQ(listed(one)[0].rule_number, 100);
-    const auto killed = bridge.kill_orders().kill(one, 5000);
+    const auto killed = bridge.state_orders().kill(one, 5000);
     ASSERT_TRUE(killed) << killed.error().message;
     EXPECT_EQ(*killed, 1u);
     EXPECT_EQ(listed(one).size(), 0u);
-    EXPECT_EQ(listed({}).size(), kFlows - 1);
-    EXPECT_EQ(*bridge.kill_orders().kill({}, 5000), kFlows - 1);
+    EXPECT_EQ(listed({}).size(), kFlows - 6);
+    EXPECT_EQ(*bridge.state_orders().kill({}, 5000), kFlows - 6);
     EXPECT_EQ(listed({}).size(), 0u);
     bridge.stop();
     EXPECT_EQ(memory.counters[0].states + memory.counters[1].states, 0u);
