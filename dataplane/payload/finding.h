@@ -2,13 +2,15 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
 namespace sluice::payload {
 
 // Values that rules ask an object for (`payload NAME,VALUE`): ascending, no more than these.
-inline constexpr std::size_t kMaximumAskedValues = 64;
+inline constexpr std::size_t kMaximumAskedValues = 256;
 using AskedValues = std::span<const std::uint32_t>;
 
 struct Finding {
@@ -16,7 +18,8 @@ struct Finding {
 
     std::uint32_t pattern = kNothing;  // the first one of the object, in its order, that was found
     std::uint32_t value = 0;           // its value
-    std::uint64_t asked = 0;           // bit i: one that has the i-th asked value was found
+    // Bit i % 64 of word i / 64: one that has the i-th asked value was found.
+    std::array<std::uint64_t, kMaximumAskedValues / 64> asked{};
 
     bool found() const { return pattern != kNothing; }
 
@@ -25,9 +28,9 @@ struct Finding {
             pattern = place;
             value = its_value;
         }
-        const auto at = std::lower_bound(values.begin(), values.end(), its_value);
-        if (at != values.end() && *at == its_value)
-            asked |= std::uint64_t{1} << (at - values.begin());
+        const std::size_t at = place_of(its_value, values);
+        if (at < values.size())
+            asked[at / 64] |= std::uint64_t{1} << at % 64;
     }
 
     void add(const Finding& more) {
@@ -35,12 +38,21 @@ struct Finding {
             pattern = more.pattern;
             value = more.value;
         }
-        asked |= more.asked;
+        for (std::size_t word = 0; word < asked.size(); ++word)
+            asked[word] |= more.asked[word];
     }
 
     bool has_value(std::uint32_t wanted, AskedValues values) const {
-        const auto at = std::lower_bound(values.begin(), values.end(), wanted);
-        return at != values.end() && *at == wanted && (asked >> (at - values.begin()) & 1) != 0;
+        const std::size_t at = place_of(wanted, values);
+        return at < values.size() && (asked[at / 64] >> at % 64 & 1) != 0;
+    }
+
+  private:
+    // values.size(): nobody asks for it.
+    static std::size_t place_of(std::uint32_t value, AskedValues values) {
+        const auto at = std::lower_bound(values.begin(), values.end(), value);
+        return at != values.end() && *at == value ? static_cast<std::size_t>(at - values.begin())
+                                                  : values.size();
     }
 };
 

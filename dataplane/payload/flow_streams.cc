@@ -504,7 +504,7 @@ void FlowStreams::look_at_start(Following& following, const Object& object, Tran
 
 void FlowStreams::note(Following& following, const Finding& finding) {
     const std::uint32_t before = following.finding.pattern;
-    const std::uint64_t asked_before = following.finding.asked;
+    const auto asked_before = following.finding.asked;
     following.finding.add(finding);
     if (following.finding.pattern != before || following.finding.asked != asked_before)
         contract::add(spec_.counters->payload_matches, 1);

@@ -360,7 +360,7 @@ TEST_F(PayloadTest, TooManyValuesAreRefused) {
     contract::SnapshotParts parts;
     payload::add_objects({{.patterns = {{"attack", 7}}}}, parts);
     parts.instructions.clear();
-    for (std::uint32_t value = 0; value < 65; ++value)
+    for (std::uint32_t value = 0; value < 257; ++value)
         parts.instructions.push_back(
             {.opcode = contract::Opcode::payload, .flags = contract::kPatternValue, .data = value});
     parts.rules = {rule(65535, contract::RuleAction::deny)};
@@ -368,7 +368,7 @@ TEST_F(PayloadTest, TooManyValuesAreRefused) {
     const auto runtime = Runtime::create(parts.image(), {}, kSlots);
     ASSERT_FALSE(runtime);
     EXPECT_EQ(runtime.error().message,
-              "rules ask the pattern object web for 65 different values; the engine takes 64");
+              "rules ask the pattern object web for 257 different values; the engine takes 256");
 }
 
 TEST_F(PayloadTest, ObjectsThatStayAreShared) {
