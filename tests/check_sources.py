@@ -12,8 +12,8 @@ FOLDERS = ("analysis", "common", "config", "controlplane", "dataplane", "deploy"
 CPP = (".h", ".cc")
 
 # The way of the arrows (ARCHITECTURE.md): what a folder may include beside itself.
-CONTROLPLANE = ("language", "ruleset", "history", "compiler", "log", "metrics", "service", "cli")
-DATAPLANE = ("contract", "packet", "route", "sockets", "classify", "state", "table", "program", "forward",
+CONTROLPLANE = ("language", "patterns", "ruleset", "history", "compiler", "log", "metrics", "service", "cli")
+DATAPLANE = ("contract", "packet", "route", "sockets", "classify", "state", "table", "payload", "program", "forward",
              "divert", "host", "worker", "app")
 
 

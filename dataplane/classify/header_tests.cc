@@ -313,6 +313,7 @@ bool HeaderTests::test_matches(const Instruction& test, const Packet& packet) co
         case Opcode::tagged_argument:
         case Opcode::mark_argument:
         case Opcode::socket_user:
+        case Opcode::payload:
         case Opcode::count_:
             break;
     }
