@@ -525,7 +525,7 @@ Output execute(const std::vector<std::string>& arguments) {
     } else if (form == Form::json && !has_json_form(invocation->command)) {
         output.complain(
             "--json is for commands that tell something: list, show, set show, sysctl, "
-            "table NAME list|info|detail|lookup");
+            "table NAME list|info|detail|lookup, pattern NAME list|info|show");
         output.status = ExitStatus::usage;
     } else {
         run_command(*invocation, form, output);

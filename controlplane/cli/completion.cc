@@ -37,6 +37,9 @@ constexpr Verb kVerbs[] = {
     {"panic", "deny pass off"},
     {"replay",
      "--rules --packets --meta --env --workers --verdicts --log --show --dynamic --events"},
+    {"pattern",
+     "all create destroy add delete load list info show swap flush lint type mode depth dir bytes "
+     "names packet stream in out both nocase missing or-flush --json"},
     {"resetlog", ""},
     {"rollback", "--confirm --if-gen --states"},
     {"save", ""},

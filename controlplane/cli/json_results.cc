@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "controlplane/cli/json_text.h"
+#include "controlplane/cli/pattern_results.h"
 #include "controlplane/cli/state_command.h"
 
 namespace sluice::cli {
@@ -148,12 +149,18 @@ const TableCommand* reading_table_command(const language::Command& command) {
                : nullptr;
 }
 
+const language::PatternCommand* reading_pattern_command(const language::Command& command) {
+    const auto* pattern = std::get_if<language::PatternCommand>(&command);
+    return pattern != nullptr && asks_about_patterns(*pattern) ? pattern : nullptr;
+}
+
 }  // namespace
 
 bool has_json_form(const language::Command& command) {
     return std::holds_alternative<language::ListCommand>(command) ||
            std::holds_alternative<language::SetShowCommand>(command) ||
-           is_reading_sysctl(command) || reading_table_command(command) != nullptr;
+           is_reading_sysctl(command) || reading_table_command(command) != nullptr ||
+           reading_pattern_command(command) != nullptr;
 }
 
 void show_json_results(const language::Command& command, const language::Flags& flags,
@@ -168,6 +175,8 @@ void show_json_results(const language::Command& command, const language::Flags& 
         output.out += sets_json(response.results);
     else if (const TableCommand* table = reading_table_command(command))
         output.out += tables_json(*table, response.results);
+    else if (const auto* pattern = reading_pattern_command(command))
+        output.out += patterns_json(*pattern, response.results);
     else
         output.out += sysctls_json(response.results);
 }

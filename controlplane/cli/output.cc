@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "controlplane/cli/pattern_results.h"
 #include "controlplane/language/printer.h"
 #include "controlplane/ruleset/canonical_text.h"
 
@@ -167,12 +168,15 @@ void show_results(const language::Command& command, const Flags& flags,
         return;
     }
     const auto* sysctl = std::get_if<language::SysctlCommand>(&command);
+    const auto* pattern = std::get_if<language::PatternCommand>(&command);
     const bool asked_for_lines = asks_about_tables(command);
     for (const OperationResult& result : results) {
         if (result.status != ExitStatus::ok)
             output.status = result.status;
         if (sysctl != nullptr)
             show_sysctls(result, sysctl->values_only, flags.quiet, output);
+        if (pattern != nullptr)
+            output.out += patterns_text(*pattern, result.pattern_objects);
         if (flags.quiet && asked_for_lines)
             for (const std::string& text : result.lines)
                 output.out += text + "\n";

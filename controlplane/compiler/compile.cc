@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "controlplane/compiler/pattern_sections.h"
 #include "controlplane/compiler/rule_compiler.h"
 #include "controlplane/compiler/support.h"
 
@@ -100,6 +101,10 @@ Result<Done> compile_rules(const Input& input, Compilation& work) {
 Result<std::vector<std::byte>> compile(const Input& input) {
     Compilation work;
     work.context.tables = input.tables;
+    work.context.patterns = input.patterns;
+    if (input.patterns != nullptr)
+        if (Result<Done> set = set_patterns(input.patterns->all(), work.sections); !set)
+            return set.error();
     if (Result<Done> compiled = compile_rules(input, work); !compiled)
         return compiled.error();
     contract::SnapshotHeader header;
@@ -133,7 +138,8 @@ Result<std::vector<std::byte>> compile(const ruleset::Ruleset& ruleset, std::uin
                     .next_id = ruleset.next_id(),
                     .disabled_sets = ruleset.disabled_sets(),
                     .orphans = orphan_inputs,
-                    .tables = &ruleset.tables()});
+                    .tables = &ruleset.tables(),
+                    .patterns = &ruleset.patterns()});
 }
 
 }  // namespace sluice::compiler

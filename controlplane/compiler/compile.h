@@ -44,6 +44,8 @@ struct Input {
     std::span<const RuleInput> orphans{};  // deleted rules that still have states
     // Those that the rules may name; null: none.
     const ruleset::TableCatalogue* tables = nullptr;
+    // Likewise; they are complete.
+    const ruleset::PatternCatalogue* patterns = nullptr;
 };
 
 // The image, a multiple of 64 bytes long. A rule that holds a construct that is not carried out
@@ -52,9 +54,9 @@ struct Input {
 // same one.
 Result<std::vector<std::byte>> compile(const Input& input);
 
-// The same of a whole ruleset, with its disabled sets and orphans. REQUIRES: its rules are carried
-// out; scripts and read-back snapshots are checked rule by rule, so that adding one rule to many
-// does not look at the many again.
+// The same of a whole ruleset, with its disabled sets and orphans. REQUIRES: its patterns are
+// complete; its rules are carried out: scripts and read-back snapshots are checked rule by rule, so
+// that adding one rule to many does not look at the many again.
 Result<std::vector<std::byte>> compile(const ruleset::Ruleset& ruleset, std::uint64_t generation);
 
 // The same again and again, of a ruleset that changes: what is the same in front of and behind the

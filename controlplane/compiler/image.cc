@@ -7,12 +7,12 @@
 
 namespace sluice::compiler {
 
-namespace {
-
-std::uint64_t align(std::uint64_t size) {
+std::uint64_t aligned(std::uint64_t size) {
     return (size + contract::kSectionAlignment - 1) &
            ~std::uint64_t{contract::kSectionAlignment - 1};
 }
+
+namespace {
 
 // Gives each section its place, and copies it there in a second pass.
 class Layout {
@@ -21,7 +21,18 @@ class Layout {
         section.offset = size_;
         section.count = count;
         pieces_.push_back({size_, bytes});
-        size_ = align(size_ + bytes.size());
+        size_ = aligned(size_ + bytes.size());
+    }
+
+    // Each begins where a section could; together they are one.
+    void place(std::span<const std::shared_ptr<const patterns::Database>> databases,
+               contract::Section& section) {
+        section.offset = size_;
+        for (const auto& database : databases) {
+            pieces_.push_back({size_, database->bytes});
+            size_ = aligned(size_ + database->bytes.size());
+        }
+        section.count = size_ - section.offset;
     }
 
     std::vector<std::byte> image(contract::SnapshotHeader header) const {
@@ -41,7 +52,7 @@ class Layout {
         std::uint64_t offset;
         std::span<const std::byte> bytes;
     };
-    std::uint64_t size_ = align(sizeof(contract::SnapshotHeader));
+    std::uint64_t size_ = aligned(sizeof(contract::SnapshotHeader));
     std::vector<Piece> pieces_;
 };
 
@@ -87,7 +98,7 @@ std::vector<std::byte> lay_out(contract::SnapshotHeader header, const Sections& 
     place(sections.pattern_objects, header.pattern_objects);
     place(sections.patterns, header.patterns);
     place(sections.pattern_text, header.pattern_text);
-    place(sections.pattern_databases, header.pattern_databases);
+    layout.place(sections.pattern_databases, header.pattern_databases);
     return layout.image(header);
 }
 

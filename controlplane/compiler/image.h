@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "controlplane/patterns/database.h"
 #include "dataplane/contract/snapshot.h"
 
 namespace sluice::compiler {
@@ -31,11 +33,15 @@ struct Sections {
     std::vector<contract::PatternObject> pattern_objects = {};
     std::vector<contract::PatternRecord> patterns = {};
     std::string pattern_text = {};
-    std::vector<std::byte> pattern_databases = {};
+    // Large, and hardly ever new: they are copied once, into the image.
+    std::vector<std::shared_ptr<const patterns::Database>> pattern_databases = {};
 
     // Where each test of interfaces stands, by its bytes, as far as `intern` has looked.
     std::unordered_map<std::string, std::uint32_t> interface_places = {};
 };
+
+// The next place at which a section or a database may begin.
+std::uint64_t aligned(std::uint64_t size);
 
 // Appends `elements` and says where they are.
 template <typename T>

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "controlplane/compiler/compile.h"
+#include "controlplane/compiler/pattern_sections.h"
 #include "controlplane/compiler/rule_compiler.h"
 
 namespace sluice::compiler {
@@ -121,6 +122,7 @@ struct Compiler::Last {
     ruleset::Ruleset ruleset;  // keeps the rules alive
     std::vector<const ruleset::StoredRule*> rules;
     std::vector<contract::TableDescriptor> tables;
+    PatternObjects patterns;
     HeaderChanges changes;
     Sections sections;            // without the default rule
     std::vector<Sizes> sizes;     // before each rule, and behind the last one
@@ -134,6 +136,7 @@ class Compiler::Renewal {
         : next_(new Last{.ruleset = ruleset,
                          .rules = ruleset.borrowed_rules(),
                          .tables = ruleset.tables().all(),
+                         .patterns = ruleset.patterns().all(),
                          .changes = {},
                          .sections = {},
                          .sizes = {},
@@ -165,7 +168,8 @@ class Compiler::Renewal {
     // How many rules at the front and at the back can be taken over.
     void compare() {
         const auto& rules = next_->rules;
-        if (last_ != nullptr && are_same(last_->tables, next_->tables)) {
+        if (last_ != nullptr && are_same(last_->tables, next_->tables) &&
+            have_same_places(last_->patterns, next_->patterns)) {
             const auto& before = last_->rules;
             const std::size_t most = std::min(rules.size(), before.size());
             while (front_ < most && rules[front_] == before[front_])
@@ -207,13 +211,15 @@ class Compiler::Renewal {
 
     Result<Done> compile_one(const ruleset::StoredRule& rule) {
         next_->sizes.push_back(sizes_of(sections()));
-        Result<RuleRecord> record =
-            compile_rule({.rule = &rule.rule,
-                          .slot = rule.slot,
-                          .log_limit = rule.log_limit,
-                          .id = rule.id,
-                          .text = &rule.text},
-                         {next_->changes, &next_->ruleset.tables()}, sections());
+        Result<RuleRecord> record = compile_rule({.rule = &rule.rule,
+                                                  .slot = rule.slot,
+                                                  .log_limit = rule.log_limit,
+                                                  .id = rule.id,
+                                                  .text = &rule.text},
+                                                 {.changes = next_->changes,
+                                                  .tables = &next_->ruleset.tables(),
+                                                  .patterns = &next_->ruleset.patterns()},
+                                                 sections());
         if (!record)
             return record.error();
         sections().rules.push_back(*record);
@@ -261,6 +267,8 @@ class Compiler::Renewal {
 
     Result<std::vector<std::byte>> finish(std::uint64_t generation) {
         const ruleset::Ruleset& ruleset = next_->ruleset;
+        if (Result<Done> set = set_patterns(next_->patterns, sections()); !set)
+            return set.error();
         std::vector<RuleRecord>& records = sections().rules;
         std::uint32_t id = ruleset.next_id();
         StateNames names;

@@ -9,6 +9,7 @@
 
 #include "common/address.h"
 #include "controlplane/compiler/group_users.h"
+#include "controlplane/compiler/pattern_sections.h"
 #include "controlplane/ruleset/table_text.h"
 
 namespace sluice::compiler {
@@ -47,8 +48,8 @@ constexpr std::pair<std::string_view, contract::LookupField> kLookupFields[] = {
 // never comes here: it becomes an error all the same, never a test that is left out.
 class MatchCompiler {
   public:
-    MatchCompiler(const ruleset::TableCatalogue* tables, Sections& sections)
-        : tables_(tables), sections_(sections) {}
+    MatchCompiler(const TestContext& context, Sections& sections)
+        : tables_(context.tables), patterns_(context.patterns), sections_(sections) {}
 
     // Tests of interfaces get their entries last, in the order in which they stand in the snapshot:
     // whoever has only the snapshot can make the same order.
@@ -288,6 +289,10 @@ class MatchCompiler {
         return table(Opcode::table_flow, match.table);
     }
 
+    Result<Instruction> operator()(const language::PayloadMatch& match) {
+        return payload_test(match, patterns_);
+    }
+
   private:
     static Instruction simple(Opcode opcode, std::uint32_t argument = 0) {
         return {.opcode = opcode, .argument = argument};
@@ -398,6 +403,7 @@ class MatchCompiler {
     }
 
     const ruleset::TableCatalogue* tables_;
+    const ruleset::PatternCatalogue* patterns_;
     Sections& sections_;
     std::vector<contract::InterfaceTest> interface_tests_;  // of the rule
 };
@@ -421,7 +427,7 @@ class RuleCompiler {
         : changes_(context.changes),
           sections_(sections),
           record_(record),
-          compile_match_(context.tables, sections) {}
+          compile_match_(context, sections) {}
 
     void add_probability(double probability) {
         // Draws have 31 bits; a chance of 1 must beat the largest of them.

@@ -4,6 +4,7 @@
 #include "common/result.h"
 #include "controlplane/compiler/image.h"
 #include "controlplane/language/model.h"
+#include "controlplane/ruleset/pattern_catalogue.h"
 #include "controlplane/ruleset/table_catalogue.h"
 
 namespace sluice::compiler {
@@ -21,7 +22,8 @@ struct HeaderChanges {
 // What the tests of a rule depend on beside the rule.
 struct TestContext {
     HeaderChanges changes;
-    const ruleset::TableCatalogue* tables = nullptr;  // null: there are none
+    const ruleset::TableCatalogue* tables = nullptr;      // null: there are none
+    const ruleset::PatternCatalogue* patterns = nullptr;  // likewise
 };
 
 // Appends the tests of `rule` to `sections` and fills first_instruction, header_count,

@@ -19,6 +19,7 @@ class TraceWriter {
   public:
     explicit TraceWriter(const ruleset::Ruleset& rules) {
         context_.tables = &rules.tables();
+        context_.patterns = &rules.patterns();
         for (const ruleset::RulePointer& rule : rules.rules()) {
             context_.changes.add(rule->rule);
             rules_[rule->slot] = rule.get();

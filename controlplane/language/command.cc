@@ -185,6 +185,8 @@ bool CommandReader::read_verb() {
             return read_switch(false);
         case Verb::table:
             return read_table();
+        case Verb::pattern:
+            return read_pattern();
         case Verb::sysctl:
             return read_sysctl();
         case Verb::help:

@@ -18,6 +18,7 @@
 #include "controlplane/language/model.h"
 #include "controlplane/language/names.h"
 #include "controlplane/language/parse_error.h"
+#include "controlplane/language/pattern_command.h"
 #include "controlplane/language/rule_parser.h"
 #include "controlplane/language/table_command.h"
 #include "controlplane/language/words.h"
@@ -164,7 +165,7 @@ struct NotSupportedCommand {
 using Command =
     std::variant<HelpCommand, AddCommand, DeleteCommand, FlushCommand, ListCommand, ZeroCommand,
                  SetShowCommand, SetEnableCommand, SetMoveCommand, SetSwapCommand, SwitchCommand,
-                 TableCommand, SysctlCommand, FileCommand, NotSupportedCommand>;
+                 TableCommand, PatternCommand, SysctlCommand, FileCommand, NotSupportedCommand>;
 
 struct Invocation {
     Flags flags;

@@ -1,6 +1,7 @@
 // The recursive descent behind parse_command: command.cc has flags and the commands on rules,
-// set_reader.cc those on sets and switches, table_reader.cc those on tables. command_line.cc reads
-// the command line that names a rule file. Internal to this folder.
+// set_reader.cc those on sets and switches, table_reader.cc those on tables, pattern_reader.cc
+// those on patterns. command_line.cc reads the command line that names a rule file. Internal to
+// this folder.
 #pragma once
 
 #include "controlplane/language/command.h"
@@ -22,6 +23,7 @@ enum class Verb {
     enable,
     disable,
     table,
+    pattern,
     sysctl,
     help,
     not_supported,
@@ -45,6 +47,7 @@ inline constexpr Keyword<Verb> kVerbs[] = {
     {"sysctl", Verb::sysctl},
     {"help", Verb::help},
     {"pipe", Verb::not_supported},
+    {"pattern", Verb::pattern},
     {"queue", Verb::not_supported},
     {"sched", Verb::not_supported},
     {"nat", Verb::not_supported},
@@ -67,6 +70,36 @@ inline constexpr Keyword<TableCommand::Verb> kTableVerbs[] = {
     {"load", TableCommand::Verb::load},
 };
 inline constexpr std::span<const Keyword<TableCommand::Verb>> kTableVerbTable(kTableVerbs);
+
+inline constexpr Keyword<PatternCommand::Verb> kPatternVerbs[] = {
+    {"create", PatternCommand::Verb::create}, {"add", PatternCommand::Verb::add},
+    {"delete", PatternCommand::Verb::remove}, {"load", PatternCommand::Verb::load},
+    {"list", PatternCommand::Verb::list},     {"info", PatternCommand::Verb::info},
+    {"show", PatternCommand::Verb::show},     {"swap", PatternCommand::Verb::swap},
+    {"flush", PatternCommand::Verb::flush},   {"destroy", PatternCommand::Verb::destroy},
+    {"lint", PatternCommand::Verb::lint},
+};
+inline constexpr std::span<const Keyword<PatternCommand::Verb>> kPatternVerbTable(kPatternVerbs);
+
+inline constexpr Keyword<PatternType> kPatternTypes[] = {
+    {"bytes", PatternType::bytes},
+    {"names", PatternType::names},
+};
+inline constexpr std::span<const Keyword<PatternType>> kPatternTypeTable(kPatternTypes);
+
+inline constexpr Keyword<PatternMode> kPatternModes[] = {
+    {"packet", PatternMode::packet},
+    {"stream", PatternMode::stream},
+};
+inline constexpr std::span<const Keyword<PatternMode>> kPatternModeTable(kPatternModes);
+
+inline constexpr Keyword<PatternDirection> kPatternDirections[] = {
+    {"out", PatternDirection::out},
+    {"in", PatternDirection::in},
+    {"both", PatternDirection::both},
+};
+inline constexpr std::span<const Keyword<PatternDirection>> kPatternDirectionTable(
+    kPatternDirections);
 
 inline constexpr Keyword<TableType> kTableTypes[] = {
     {"addr", TableType::addr}, {"iface", TableType::iface}, {"number", TableType::number},
@@ -144,6 +177,15 @@ class CommandReader {
     bool read_table_limit(TableCommand& table);
     bool read_table_records(TableCommand& table);
     bool read_table_ttl(TableCommand& table);
+
+    // pattern_reader.cc
+    bool read_pattern();
+    bool read_pattern_name(std::string& name);
+    bool read_pattern_create(PatternCommand& pattern);
+    bool read_pattern_entries(PatternCommand& pattern);
+    template <typename Value>
+    bool read_pattern_choice(std::string_view what, std::span<const Keyword<Value>> table,
+                             std::optional<Value>& choice);
 
     void set_command(Command command) { invocation_.command = std::move(command); }
 

@@ -173,6 +173,13 @@ enum class Construct : std::uint16_t {
     option_lookup_jail,
     option_lookup_mark,
     option_flow_table,
+    option_payload,
+    option_payload_value,
+    option_payload_literal,
+    option_http_host,
+    option_http_uri,
+    option_tls_sni,
+    option_dns_qname,
     // States
     state_keep_state,
     state_record_state,

@@ -220,6 +220,7 @@ class Finder {
     void operator()(const MacTableMatch&) { add(C::option_mac_table); }
     void operator()(const SimpleMatch& match) { add(of_flag(match.flag)); }
     void operator()(const LookupMatch& match);
+    void operator()(const PayloadMatch& match);
     void operator()(const FlowTableMatch&) { add(C::option_flow_table); }
 
   private:
@@ -447,6 +448,29 @@ void Finder::operator()(const ListMatch& match) {
 void Finder::operator()(const NumberMatch& match) {
     add(of_number(match.field));
     add_if(match.from_table, C::tablearg_mark);
+}
+
+void Finder::operator()(const PayloadMatch& match) {
+    switch (match.part) {
+        case PayloadPart::payload:
+            add(C::option_payload);
+            break;
+        case PayloadPart::http_host:
+            add(C::option_http_host);
+            break;
+        case PayloadPart::http_uri:
+            add(C::option_http_uri);
+            break;
+        case PayloadPart::tls_sni:
+            add(C::option_tls_sni);
+            break;
+        case PayloadPart::dns_qname:
+            add(C::option_dns_qname);
+            break;
+    }
+    const auto* reference = std::get_if<PatternReference>(&match.what);
+    add_if(reference == nullptr, C::option_payload_literal);
+    add_if(reference != nullptr && reference->value.has_value(), C::option_payload_value);
 }
 
 void Finder::operator()(const LookupMatch& match) {

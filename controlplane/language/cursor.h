@@ -33,6 +33,9 @@ class Cursor {
         return at_end() ? std::string_view{} : std::string_view(words_[at_].text).substr(skipped_);
     }
 
+    // Whether it comes from a shell, which takes quotes away.
+    bool is_argument() const { return !at_end() && words_[at_].is_argument; }
+
     // The word `ahead` places further on, empty beyond the end.
     std::string_view peek(std::size_t ahead) const {
         return at_ + ahead < words_.size() ? std::string_view(words_[at_ + ahead].text)

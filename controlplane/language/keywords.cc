@@ -145,6 +145,11 @@ constexpr Keyword<Option> kOptions[] = {
     {"antispoof", Option::antispoof, "", "a connected source came by its own interface"},
     {"tagged", Option::tagged, "LIST|tablearg", "packets with one of the tags"},
     {"mark", Option::mark, "VALUE[:MASK]|tablearg", "packets with the mark"},
+    {"payload", Option::payload, "NAME[,VALUE]|\"TEXT\"", "what the packet carries"},
+    {"http-host", Option::http_host, "NAME[,VALUE]|\"DOMAIN\"", "host of an HTTP request"},
+    {"http-uri", Option::http_uri, "NAME[,VALUE]|\"TEXT\"", "target of an HTTP request"},
+    {"tls-sni", Option::tls_sni, "NAME[,VALUE]|\"DOMAIN\"", "server name that TLS asks for"},
+    {"dns-qname", Option::dns_qname, "NAME[,VALUE]|\"DOMAIN\"", "name that a DNS query asks for"},
 };
 
 constexpr Keyword<std::uint8_t> kTcpFlags[] = {

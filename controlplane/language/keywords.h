@@ -105,7 +105,12 @@ enum class Option {
     versrcreach,
     antispoof,
     tagged,
-    mark
+    mark,
+    payload,
+    http_host,
+    http_uri,
+    tls_sni,
+    dns_qname
 };
 
 // What may stand between the action and the protocol.

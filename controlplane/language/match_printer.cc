@@ -1,6 +1,7 @@
 // The options of a rule as text.
 #include <cstdio>
 
+#include "controlplane/language/quoted_text.h"
 #include "controlplane/language/rule_printer.h"
 
 namespace sluice::language {
@@ -250,6 +251,35 @@ std::string RulePrinter::match(const LookupMatch& match) {
 
 std::string RulePrinter::match(const FlowTableMatch& match) {
     return "flow " + table_text(match.table);
+}
+
+namespace {
+
+std::string_view payload_option_name(PayloadPart part) {
+    switch (part) {
+        case PayloadPart::payload:
+            return "payload";
+        case PayloadPart::http_host:
+            return "http-host";
+        case PayloadPart::http_uri:
+            return "http-uri";
+        case PayloadPart::tls_sni:
+            return "tls-sni";
+        case PayloadPart::dns_qname:
+            return "dns-qname";
+    }
+    return {};
+}
+
+}  // namespace
+
+std::string RulePrinter::match(const PayloadMatch& match) {
+    const std::string option = std::string(payload_option_name(match.part)) + " ";
+    if (const auto* literal = std::get_if<PayloadLiteral>(&match.what))
+        return option + quoted_text(literal->bytes);
+    const auto& reference = std::get<PatternReference>(match.what);
+    return option + reference.name +
+           (reference.value ? "," + std::to_string(*reference.value) : "");
 }
 
 std::string RulePrinter::term(const Term& term) {

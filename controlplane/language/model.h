@@ -240,9 +240,45 @@ struct FlowTableMatch {
     bool operator==(const FlowTableMatch&) const = default;
 };
 
+// What of a packet is looked at.
+enum class PayloadPart {
+    payload,  // all that is behind the header of the upper layer
+    http_host,
+    http_uri,
+    tls_sni,
+    dns_qname
+};
+
+// Parts that hold the name of a domain.
+constexpr bool is_name(PayloadPart part) {
+    return part == PayloadPart::http_host || part == PayloadPart::tls_sni ||
+           part == PayloadPart::dns_qname;
+}
+
+// A pattern that stands in the rule: these bytes, or, of a part that is a name, this domain (in
+// lower case) with all below it, or, behind a `=`, alone.
+struct PayloadLiteral {
+    std::string bytes;
+    bool operator==(const PayloadLiteral&) const = default;
+};
+
+// `NAME[,VALUE]`: any pattern of an object, or only those with that value.
+struct PatternReference {
+    std::string name;
+    std::optional<std::uint32_t> value;
+    bool operator==(const PatternReference&) const = default;
+};
+
+// `payload "cmd.exe"`, `http-host blocked`
+struct PayloadMatch {
+    PayloadPart part = PayloadPart::payload;
+    std::variant<PayloadLiteral, PatternReference> what;
+    bool operator==(const PayloadMatch&) const = default;
+};
+
 using Match = std::variant<AddressMatch, PortMatch, ProtocolMatch, DirectionMatch, InterfaceMatch,
                            FlagMatch, ListMatch, NumberMatch, MacMatch, MacTableMatch, SimpleMatch,
-                           LookupMatch, FlowTableMatch>;
+                           LookupMatch, FlowTableMatch, PayloadMatch>;
 
 struct Term {
     bool negated = false;

@@ -377,6 +377,16 @@ bool RuleReader::read_option_argument(Option option, std::optional<Match>& match
             return read_list(ListField::tagged, match);
         case Option::mark:
             return read_mark(match);
+        case Option::payload:
+            return read_payload(PayloadPart::payload, match);
+        case Option::http_host:
+            return read_payload(PayloadPart::http_host, match);
+        case Option::http_uri:
+            return read_payload(PayloadPart::http_uri, match);
+        case Option::tls_sni:
+            return read_payload(PayloadPart::tls_sni, match);
+        case Option::dns_qname:
+            return read_payload(PayloadPart::dns_qname, match);
         case Option::keep_state:
         case Option::record_state:
         case Option::limit:

@@ -61,6 +61,7 @@ class RulePrinter {
     std::string match(const SimpleMatch& match);
     std::string match(const LookupMatch& match);
     std::string match(const FlowTableMatch& match);
+    std::string match(const PayloadMatch& match);
 
     // `A`, or `{ A or B }`.
     template <typename PrintTerm>

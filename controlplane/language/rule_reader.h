@@ -78,6 +78,8 @@ class RuleReader {
     bool read_owner(NumberField field, std::optional<Match>& match);
     bool read_mark(std::optional<Match>& match);
     bool read_mac(std::optional<Match>& match);
+    bool read_payload(PayloadPart part, std::optional<Match>& match);
+    bool read_payload_literal(PayloadPart part, std::string_view word, PayloadMatch& payload);
     bool read_lookup(std::optional<Match>& match);
     bool read_address_option(Side side, bool ipv6, std::optional<Match>& match);
     bool read_port_option(Side side, std::optional<Match>& match);

@@ -26,6 +26,11 @@ COMMAND
     table T [atomic] add K [V] ... [ttl TIME] | delete K ... | lookup K | swap T | load FILE
     table T|all list|info|detail|flush|destroy
     table T modify limit N | lock | unlock
+    pattern P create [type bytes|names] [mode packet|stream] [depth N] [dir out|in|both]
+                     [nocase] [missing] [or-flush]
+    pattern P add PATTERN [V] ... | delete PATTERN ... | load FILE | swap P
+    pattern P|all list|info|destroy     PATTERN is "TEXT", hex:0d0a, re:/REGEX/[ims], a domain
+    pattern P show | flush | lint
     sysctl [-an] [-w] NAME[=VALUE] ...  read and write net.inet.ip.fw.*
     [-fq] state list|kill|count [FILTER ...] [--json]
                                         dynamic rules; FILTER is host ADDR[/LEN], port N,

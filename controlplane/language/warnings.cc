@@ -130,6 +130,8 @@ class Collector {
                 needs_tcp(term);
         } else if (const auto* list = std::get_if<ListMatch>(&term.match)) {
             list_term(term, *list);
+        } else if (const auto* payload = std::get_if<PayloadMatch>(&term.match)) {
+            payload_term(term, *payload);
         } else if (const auto* number = std::get_if<NumberMatch>(&term.match)) {
             if (!term.negated && (number->field == NumberField::tcp_sequence ||
                                   number->field == NumberField::tcp_acknowledgement))
@@ -141,6 +143,12 @@ class Collector {
         if (protocols_.excludes({kTcp}))
             never("\"" + print_term(term) + "\" is about TCP");
         tcp_header_ = true;
+    }
+
+    void payload_term(const Term& term, const PayloadMatch& payload) {
+        if (!term.negated && payload.part != PayloadPart::payload &&
+            protocols_.excludes({kTcp, kUdp}))
+            never("\"" + print_term(term) + "\" is about TCP and UDP");
     }
 
     void flag_term(const FlagMatch& flags, bool negated) {

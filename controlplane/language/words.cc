@@ -2,9 +2,15 @@
 
 #include <optional>
 
+#include "controlplane/language/quoted_text.h"
+
 namespace sluice::language {
 
 namespace {
+
+bool is_spaced(std::string_view text) {
+    return begins_quoted(text) || begins_expression(text);
+}
 
 bool is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '\v' || c == '\f';
@@ -94,6 +100,15 @@ Result<std::vector<Word>, ParseError> split_line(std::string_view line) {
             continue;
         }
         std::size_t start = i;
+        if (!in_comment && is_spaced(line.substr(i))) {
+            const std::size_t length = spaced_word_length(line.substr(i));
+            if (length == line.npos)
+                return error_at(start + 1, words.size(),
+                                line[i] == '"'
+                                    ? "the quote that begins here is not closed"
+                                    : "the expression that begins here does not end in a slash");
+            i += length;
+        }
         while (i < line.size() && !is_blank(line[i]) && line[i] != '#')
             ++i;
         std::string_view text = line.substr(start, i - start);
@@ -108,7 +123,7 @@ Result<std::vector<Word>, ParseError> split_line(std::string_view line) {
             if (!in_comment && text.front() == ',')
                 return error_at(start + 1, words.size(),
                                 "blank before a comma; write lists as 1,2 or 1, 2");
-            words.push_back({std::string(text), start + 1, {}});
+            words.push_back({std::string(text), start + 1, {}, false});
         }
         joining = !in_comment && text.back() == ',';
     }
@@ -124,9 +139,11 @@ Result<std::vector<Word>, ParseError> words_of(std::span<const std::string> argu
         if (auto bad = find_bad_character(argument))
             return error_at(column + bad->offset, words.size(),
                             std::string(bad->what) + " in the command");
-        if (std::size_t hash = argument.find('#'); hash != argument.npos)
+        if (std::size_t hash = argument.find('#');
+            hash != argument.npos && (in_comment || !is_spaced(argument)))
             return error_at(column + hash, words.size(),
-                            "\"#\" would end the line in a rule file; leave it out");
+                            "\"#\" would end the line in a rule file; leave it out, or, in a "
+                            "pattern, keep the quotes: '\"a#b\"'");
         if (argument.empty())
             return error_at(column, words.size(), "empty word in the command");
         in_comment = in_comment || (!joining && argument.starts_with("//"));
@@ -137,7 +154,7 @@ Result<std::vector<Word>, ParseError> words_of(std::span<const std::string> argu
             if (!in_comment && argument.front() == ',')
                 return error_at(column, words.size(),
                                 "blank before a comma; write lists as 1,2 or 1, 2");
-            words.push_back({argument, column, {}});
+            words.push_back({argument, column, {}, true});
         }
         joining = !in_comment && argument.back() == ',';
         column += argument.size() + 1;

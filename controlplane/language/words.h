@@ -4,6 +4,10 @@
 // by blanks, blanks after a comma are dropped (so `1, 2` is one word), and there is no backslash
 // continuation. A word that ends in a comma is joined with the next one. A blank before a comma is
 // an error. From `//` on it is prose and commas are left alone (ipfw eats the blank there, too).
+//
+// Ours: a word that begins with a double quote goes on to the closing one, and one that begins with
+// `re:/` to the slash that ends the expression, whatever is between (see quoted_text.h); not in a
+// comment.
 // Control characters other than blanks and bytes that are no UTF-8 are refused (not behind a `#`),
 // as are lines of more than kMaximumLineLength characters.
 #pragma once
@@ -32,6 +36,9 @@ struct Word {
     };
     std::vector<Jump> jumps;
 
+    // An argument of a shell, which may have taken quotes away that stood around it.
+    bool is_argument = false;
+
     // The column of text[offset].
     std::size_t column_of(std::size_t offset) const;
 };
@@ -40,9 +47,9 @@ struct Word {
 Result<std::vector<Word>, ParseError> split_line(std::string_view line);
 
 // Words that are separate already (argv). Columns are those of the words joined by one blank.
-// A word is never cut; words that end in a comma are joined with the next. A `#` is refused: what
-// is printed would mean something else in a rule file. Any number of words is taken, for a rule may
-// print much longer than it was typed.
+// A word is never cut; words that end in a comma are joined with the next. A `#` is refused but in
+// quotes: what is printed would mean something else in a rule file. Any number of words is taken,
+// for a rule may print much longer than it was typed.
 Result<std::vector<Word>, ParseError> words_of(std::span<const std::string> arguments);
 
 }  // namespace sluice::language

@@ -24,6 +24,7 @@ enum class RequestKind : std::uint8_t {
     sysctl,
     state,
     table,
+    pattern,
     script,
     safety,
     follow,
@@ -32,8 +33,8 @@ enum class RequestKind : std::uint8_t {
 };
 inline constexpr std::size_t kRequestKinds = static_cast<std::size_t>(RequestKind::count_);
 inline constexpr std::array<std::string_view, kRequestKinds> kRequestNames = {
-    "add",   "delete", "flush",  "zero",   "set",    "list",   "sysctl",
-    "state", "table",  "script", "safety", "follow", "history"};
+    "add",   "delete", "flush",   "zero",   "set",    "list",   "sysctl",
+    "state", "table",  "pattern", "script", "safety", "follow", "history"};
 
 class Count {
   public:

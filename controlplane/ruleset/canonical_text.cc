@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "controlplane/language/names.h"
+#include "controlplane/language/quoted_text.h"
 #include "controlplane/language/rule_parser.h"
 #include "controlplane/language/words.h"
 
@@ -45,7 +46,10 @@ Result<language::Rule, language::ParseError> parse_canonical(std::string_view te
     std::vector<std::string> arguments;
     arguments.reserve(kUsualWords);
     for (std::size_t at = text.find_first_not_of(' '); at != std::string_view::npos;) {
-        const std::size_t end = text.find(' ', at);
+        const std::string_view rest = text.substr(at);
+        const std::size_t length =
+            language::begins_quoted(rest) ? language::spaced_word_length(rest) : rest.npos;
+        const std::size_t end = length != rest.npos ? at + length : text.find(' ', at);
         arguments.emplace_back(text.substr(at, end - at));
         at = end == std::string_view::npos ? end : text.find_first_not_of(' ', end);
     }

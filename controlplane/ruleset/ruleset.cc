@@ -32,6 +32,13 @@ RulePointer stored(Ruleset::Restored&& restored) {
     return std::make_shared<const StoredRule>(std::move(rule));
 }
 
+bool has_literal(const language::Rule& rule) {
+    const auto matches = payload_matches(rule);
+    return std::any_of(matches.begin(), matches.end(), [](const auto* match) {
+        return std::holds_alternative<language::PayloadLiteral>(match->what);
+    });
+}
+
 Error no_slot_left(std::uint32_t capacity) {
     return {
         ExitStatus::unavailable,
@@ -53,6 +60,8 @@ Result<Ruleset> Ruleset::restore(Running running) {
     result.sysctls_ = running.sysctls;
     if (result.sysctls_.tables_max == 0)  // the snapshot is from before there was such a sysctl
         result.sysctls_.tables_max = contract::Sysctls{}.tables_max;
+    result.patterns_ = std::move(running.patterns);
+    result.may_have_literals_ = true;
     result.disabled_sets_ = running.disabled_sets & ~kReservedSetBit;
     result.next_id_ = running.next_id;
     std::vector<std::uint32_t> used = {running.default_slot};
@@ -95,6 +104,40 @@ std::size_t Ruleset::table_references(std::string_view table) const {
                                     std::count_if(gone.begin(), gone.end(), asks));
 }
 
+std::size_t Ruleset::pattern_references(std::string_view object) const {
+    const auto all = rules(), gone = orphans();
+    const auto names = [object](const RulePointer& rule) {
+        const auto matches = payload_matches(rule->rule);
+        return std::any_of(matches.begin(), matches.end(), [object](const auto* match) {
+            const auto* reference = std::get_if<language::PatternReference>(&match->what);
+            return reference != nullptr && reference->name == object;
+        });
+    };
+    return static_cast<std::size_t>(std::count_if(all.begin(), all.end(), names) +
+                                    std::count_if(gone.begin(), gone.end(), names));
+}
+
+Result<Done> Ruleset::complete_patterns() {
+    if (may_have_literals_) {
+        std::vector<std::string> bytes, names;
+        const auto collect = [&](const StoredRule& rule) {
+            for (const language::PayloadMatch* match : payload_matches(rule.rule))
+                if (const auto* literal = std::get_if<language::PayloadLiteral>(&match->what))
+                    if (auto text = literal_pattern(match->part, *literal))
+                        (language::is_name(match->part) ? names : bytes)
+                            .push_back(std::move(*text));
+        };
+        for (const StoredRule* rule : borrowed_rules())
+            collect(*rule);
+        for (const RulePointer& rule : orphans())
+            collect(*rule);
+        may_have_literals_ = !bytes.empty() || !names.empty();
+        patterns_.set_literals(contract::PatternType::bytes, std::move(bytes));
+        patterns_.set_literals(contract::PatternType::names, std::move(names));
+    }
+    return patterns_.make_databases();
+}
+
 std::uint16_t Ruleset::automatic_number() const {
     const std::shared_ptr<Chunk>& chunk = chunks_[last_chunk_];
     const std::uint16_t last = chunk && !chunk->empty() ? chunk->back()->rule.number : 0;
@@ -109,6 +152,9 @@ Result<RulePointer> Ruleset::add(language::Rule rule) {
                      "rule 65535 is the default rule: it cannot be added or replaced"};
     if (Result<Done> tables = this->tables().make_for(rule); !tables)
         return tables.error();
+    if (Result<Done> patterns = patterns_.check(rule); !patterns)
+        return patterns.error();
+    may_have_literals_ |= has_literal(rule);
     if (rule.number == 0)
         rule.number = automatic_number();
     const auto pointer = std::make_shared<StoredRule>();
@@ -140,6 +186,9 @@ Result<RulePointer> Ruleset::add_again(std::uint16_t number, std::uint8_t set,
         return RulePointer();
     if (Result<Done> tables = tables_.make_for(same->rule); !tables)
         return tables.error();
+    if (Result<Done> patterns = patterns_.check(same->rule); !patterns)
+        return patterns.error();
+    may_have_literals_ |= has_literal(same->rule);
     RulePointer rule = removed_.take(identity);
     insert(rule);
     return rule;

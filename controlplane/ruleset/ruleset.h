@@ -29,6 +29,7 @@
 #include "common/result.h"
 #include "controlplane/language/command.h"
 #include "controlplane/language/model.h"
+#include "controlplane/ruleset/pattern_catalogue.h"
 #include "controlplane/ruleset/removed_rules.h"
 #include "controlplane/ruleset/slot_allocator.h"
 #include "controlplane/ruleset/stored_rule.h"
@@ -62,6 +63,7 @@ class Ruleset {
         std::uint32_t slot_capacity = kDefaultSlotCapacity;
         std::uint32_t disabled_sets = 0;
         contract::Sysctls sysctls;
+        PatternCatalogue patterns = {};
     };
     // The ruleset of a data plane that is running already. Fails on slots or ids that are used
     // twice or do not exist, and on numbers out of order.
@@ -83,6 +85,15 @@ class Ruleset {
     }
     // How many rules ask the table.
     std::size_t table_references(std::string_view table) const;
+
+    // Pattern objects. `add` refuses a rule that names one that is not there.
+    const PatternCatalogue& patterns() const { return patterns_; }
+    PatternCatalogue& patterns() { return patterns_; }
+    // How many rules name the object.
+    std::size_t pattern_references(std::string_view object) const;
+    // Collects the patterns that stand in rules and makes the databases that are missing: before
+    // the ruleset is compiled.
+    Result<Done> complete_patterns();
 
     // Deletes what lies in the range and, if given, in the set. The default rule stays. Returns how
     // many were deleted. While dyn_keep_states is set, rules that make states become orphans.
@@ -188,6 +199,8 @@ class Ruleset {
     RulePointer default_rule_;
     contract::Sysctls sysctls_;
     TableCatalogue tables_;
+    PatternCatalogue patterns_;
+    bool may_have_literals_ = false;  // a rule with a pattern of its own was there
 };
 
 }  // namespace sluice::ruleset

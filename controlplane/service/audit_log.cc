@@ -23,6 +23,35 @@ std::string set_prefix(const std::optional<std::uint8_t>& set) {
     return set ? "set " + std::to_string(*set) + " " : "";
 }
 
+std::string_view word_of(language::PatternCommand::Verb verb) {
+    using Verb = language::PatternCommand::Verb;
+    switch (verb) {
+        case Verb::create:
+            return "create";
+        case Verb::destroy:
+            return "destroy";
+        case Verb::add:
+            return "add";
+        case Verb::remove:
+            return "delete";
+        case Verb::load:
+            return "load";
+        case Verb::list:
+            return "list";
+        case Verb::info:
+            return "info";
+        case Verb::show:
+            return "show";
+        case Verb::swap:
+            return "swap";
+        case Verb::flush:
+            return "flush";
+        case Verb::lint:
+            return "lint";
+    }
+    return "?";
+}
+
 std::string_view word_of(language::TableCommand::Verb verb) {
     using Verb = language::TableCommand::Verb;
     switch (verb) {
@@ -117,6 +146,16 @@ struct Describe {
                (command.file.empty() ? "" : " " + command.file) +
                listed(command.records, [](const language::TableRecord& record) {
                    return record.key + (record.value.empty() ? "" : " " + record.value);
+               });
+    }
+    std::string operator()(const PatternOperation& operation) const {
+        const language::PatternCommand& command = operation.command;
+        return "pattern " + command.object + " " + std::string(word_of(command.verb)) +
+               (command.other.empty() ? "" : " " + command.other) +
+               (command.file.empty() ? "" : " " + command.file) +
+               listed(command.entries, [](const language::PatternEntry& entry) {
+                   return entry.pattern +
+                          (entry.value ? " " + std::to_string(*entry.value) : std::string());
                });
     }
     std::string operator()(const SafetyOperation& operation) const {

@@ -243,6 +243,8 @@ void DataplaneLink::readable() {
             return receive_trace(received.bytes, std::move(received.descriptors));
         case MessageType::watch_reply:
             return receive_watch(received.bytes, std::move(received.descriptors));
+        case MessageType::pattern_request:
+        case MessageType::pattern_reply:
         case MessageType::watch_order:
         case MessageType::order:
         case MessageType::offer:

@@ -9,7 +9,7 @@
 #include "controlplane/service/follow_json.h"
 #include "controlplane/service/history_json.h"
 #include "controlplane/service/json_reader.h"
-#include "dataplane/contract/table.h"
+#include "controlplane/service/object_json.h"
 
 namespace sluice::service {
 namespace {
@@ -132,49 +132,8 @@ struct OperationWriter {
         object["name"] = write.name;
         object["value"] = write.value;
     }
-    void operator()(const TableOperation& operation) const {
-        const language::TableCommand& table = operation.command;
-        object["do"] = "table";
-        object["verb"] = static_cast<unsigned>(table.verb);
-        object["table"] = table.table;
-        const auto put = [&](const char* name, const auto& value, bool given) {
-            if (given)
-                object[name] = value;
-        };
-        put("set", table.set, table.set != 0);
-        put("quiet", true, operation.quiet);
-        put("counters", true, operation.counters);
-        put("addresses", true, operation.values_as_addresses);
-        if (table.type)
-            object["type"] = static_cast<unsigned>(*table.type);
-        put("flow", table.flow_fields, !table.flow_fields.empty());
-        if (!table.value_types.empty()) {
-            json& types = object["values"] = json::array();
-            for (const language::TableValueType type : table.value_types)
-                types.push_back(static_cast<unsigned>(type));
-        }
-        put("algorithm", table.algorithm, !table.algorithm.empty());
-        if (table.limit)
-            object["limit"] = *table.limit;
-        put("locked", true, table.locked);
-        put("missing", true, table.missing);
-        put("or_flush", true, table.or_flush);
-        if (!table.records.empty()) {
-            // Key, value, key, value …
-            json& records = object["records"] = json::array();
-            for (const language::TableRecord& record : table.records) {
-                records.push_back(record.key);
-                records.push_back(record.value);
-            }
-        }
-        put("lines", operation.lines, !operation.lines.empty());
-        put("atomic", true, table.atomic);
-        if (table.ttl_s)
-            object["ttl"] = *table.ttl_s;
-        put("other", table.other, !table.other.empty());
-        put("file", table.file, !table.file.empty());
-        put("content", table.content, !table.content.empty());
-    }
+    void operator()(const TableOperation& operation) const { put_table(operation, object); }
+    void operator()(const PatternOperation& operation) const { put_pattern(operation, object); }
 };
 
 json condition_json(const Condition& condition) {
@@ -248,52 +207,6 @@ StateOperation read_state_operation(std::size_t kind, Reader& in) {
     return {static_cast<StateOperation::Kind>(kind), read_filter(in)};
 }
 
-TableOperation read_table_operation(Reader& in) {
-    using Verb = language::TableCommand::Verb;
-    TableOperation operation;
-    language::TableCommand& table = operation.command;
-    table.verb = static_cast<Verb>(in.number("verb", static_cast<std::uint64_t>(Verb::load)));
-    table.table = in.string("table");
-    table.set = static_cast<std::uint8_t>(in.number("set", language::kSetCount - 1));
-    operation.quiet = in.boolean("quiet");
-    operation.counters = in.boolean("counters");
-    operation.values_as_addresses = in.boolean("addresses");
-    if (in.field("type") != nullptr)
-        table.type = static_cast<language::TableType>(
-            in.number("type", static_cast<std::uint64_t>(language::TableType::mac)));
-    table.flow_fields = in.strings("flow");
-    table.value_types = in.numbers<language::TableValueType>(
-        "values", static_cast<std::uint64_t>(language::TableValueType::mark));
-    table.algorithm = in.string("algorithm");
-    if (in.field("limit") != nullptr)
-        table.limit = static_cast<std::uint32_t>(in.number("limit", kMaximum32));
-    table.locked = in.boolean("locked");
-    table.missing = in.boolean("missing");
-    table.or_flush = in.boolean("or_flush");
-    std::vector<std::string> words = in.strings("records");
-    for (std::size_t i = 0; i + 1 < words.size(); i += 2)
-        table.records.push_back({std::move(words[i]), std::move(words[i + 1])});
-    const bool wants_records =
-        table.verb == Verb::add || table.verb == Verb::remove || table.verb == Verb::lookup;
-    if (words.size() % 2 != 0 || (wants_records && words.empty()))
-        in.fail("records");
-    operation.lines = in.numbers<std::uint32_t>("lines", kMaximum32);
-    if (!operation.lines.empty() && operation.lines.size() != table.records.size())
-        in.fail("the lines of records");
-    table.atomic = in.boolean("atomic");
-    if (in.field("ttl") != nullptr)
-        table.ttl_s = static_cast<std::uint32_t>(in.number("ttl", kMaximum32));
-    table.other = in.string("other");
-    table.file = in.string("file");
-    table.content = in.string("content");
-    const auto is_name = [](const std::string& name) {
-        return !name.empty() && name.size() < contract::kTableNameSize;
-    };
-    if (!is_name(table.table) || (table.verb == Verb::swap && !is_name(table.other)))
-        in.fail("the name of a table");
-    return operation;
-}
-
 // Takes the next bytes of the rules, which stand behind the JSON.
 AddOperation read_add(Reader& in, std::string_view& rules) {
     const auto size = static_cast<std::size_t>(in.number("bytes", rules.size()));
@@ -364,6 +277,8 @@ Operation read_operation(const json& value, std::string_view& rules, std::string
             read_state_operation(static_cast<std::size_t>(state - std::begin(kStateVerbs)), in);
     } else if (verb == "table") {
         operation.what = read_table_operation(in);
+    } else if (verb == "pattern") {
+        operation.what = read_pattern_operation(in);
     } else if (verb == "safety") {
         operation.what = SafetyOperation{static_cast<SafetyOperation::Order>(
             in.number("order", static_cast<std::uint64_t>(SafetyOperation::Order::panic_off)))};
@@ -536,6 +451,9 @@ OperationResult read_result(const json& value, std::string& problem) {
         result.disabled_sets = static_cast<std::uint32_t>(in.number("disabled_sets", kMaximum32));
     in.each("history",
             [&](const json& e) { result.history.push_back(read_history_entry(e, problem)); });
+    in.each("patterns", [&](const json& e) {
+        result.pattern_objects.push_back(read_pattern_object(e, problem));
+    });
     if (const json* cost = in.field("cost"); cost != nullptr)
         result.cost = read_cost(*cost, problem);
     return result;
@@ -576,6 +494,11 @@ json result_json(const OperationResult& result) {
         object["disabled_sets"] = *result.disabled_sets;
     if (!result.history.empty())
         object["history"] = history_json(result.history);
+    if (!result.pattern_objects.empty()) {
+        json& objects = object["patterns"] = json::array();
+        for (const ListedPatternObject& each : result.pattern_objects)
+            objects.push_back(pattern_object_json(each));
+    }
     if (result.cost)
         object["cost"] = cost_json(*result.cost);
     if (!result.sysctls.empty()) {
@@ -627,6 +550,11 @@ bool changes_something(const Operation& operation) {
         const Verb verb = table->command.verb;
         return verb != Verb::list && verb != Verb::info && verb != Verb::detail &&
                verb != Verb::lookup;
+    }
+    if (const auto* pattern = std::get_if<PatternOperation>(&operation.what)) {
+        using Verb = language::PatternCommand::Verb;
+        const Verb verb = pattern->command.verb;
+        return verb != Verb::list && verb != Verb::info && verb != Verb::show && verb != Verb::lint;
     }
     return !std::holds_alternative<ListOperation>(operation.what) &&
            !std::holds_alternative<ShowSetsOperation>(operation.what) &&

@@ -157,6 +157,15 @@ struct TableOperation {
     bool operator==(const TableOperation&) const = default;
 };
 
+// Patterns travel as they were typed.
+struct PatternOperation {
+    language::PatternCommand command;
+    bool quiet = false;  // -q: what is there gets the value, what is not there is fine
+    // Of each pattern in the rule file; empty: all have the line of the operation.
+    std::vector<std::uint32_t> lines = {};
+    bool operator==(const PatternOperation&) const = default;
+};
+
 struct Operation {
     std::uint32_t line = 0;  // of the rule file, 0: none
     bool forgive = false;    // -f or -q: a target that is not there is no failure
@@ -164,8 +173,8 @@ struct Operation {
                  language::ZeroCommand, language::SetEnableCommand, language::SetMoveCommand,
                  language::SetSwapCommand, ListOperation, ShowSetsOperation, ShowCostOperation,
                  TraceOperation, ReadSysctlOperation, WriteSysctlOperation, StateOperation,
-                 TableOperation, SafetyOperation, FollowOperation, StatusOperation,
-                 HistoryOperation, RollbackOperation>
+                 TableOperation, PatternOperation, SafetyOperation, FollowOperation,
+                 StatusOperation, HistoryOperation, RollbackOperation>
         what;
     bool operator==(const Operation&) const = default;
 };
@@ -220,6 +229,33 @@ struct SysctlReport {
     bool operator==(const SysctlReport&) const = default;
 };
 
+struct ListedPattern {
+    std::string text;
+    std::uint32_t value = 0;
+    std::optional<std::uint64_t> hits;  // show
+    bool operator==(const ListedPattern&) const = default;
+};
+
+// What the data plane tells of an object.
+struct RunningPatterns {
+    std::uint64_t database_bytes = 0;
+    std::uint64_t scratch_bytes = 0;  // of all workers
+    std::uint64_t stream_bytes = 0;   // of one side of one flow
+    std::uint64_t streams = 0;
+    bool operator==(const RunningPatterns&) const = default;
+};
+
+struct ListedPatternObject {
+    std::string name;
+    std::string settings;  // as they are typed
+    std::uint64_t references = 0;
+    std::uint64_t items = 0;
+    std::uint64_t database_bytes = 0;
+    std::vector<ListedPattern> patterns;  // list, show
+    std::optional<RunningPatterns> running;
+    bool operator==(const ListedPatternObject&) const = default;
+};
+
 struct OperationResult {
     ExitStatus status = ExitStatus::ok;
     std::vector<std::string> lines;          // for standard output, not with -q
@@ -231,6 +267,7 @@ struct OperationResult {
     std::optional<std::uint32_t> disabled_sets;  // ShowSetsOperation; bit N: set N
     std::optional<contract::RulesetCost> cost;   // ShowCostOperation
     std::vector<history::Entry> history;         // HistoryOperation: list, save
+    std::vector<ListedPatternObject> pattern_objects;
     bool operator==(const OperationResult&) const = default;
 };
 

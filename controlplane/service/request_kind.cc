@@ -28,6 +28,7 @@ struct KindOf {
     RequestKind operator()(const HistoryOperation&) const { return RequestKind::history; }
     RequestKind operator()(const RollbackOperation&) const { return RequestKind::script; }
     RequestKind operator()(const TableOperation&) const { return RequestKind::table; }
+    RequestKind operator()(const PatternOperation&) const { return RequestKind::pattern; }
 };
 
 }  // namespace

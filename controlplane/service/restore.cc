@@ -66,6 +66,29 @@ std::vector<const contract::RuleRecord*> in_order(const contract::SnapshotView& 
     return result;
 }
 
+// With their databases: compiling them again could take minutes, and give others.
+ruleset::PatternCatalogue patterns_of(const contract::SnapshotView& view) {
+    ruleset::PatternCatalogue patterns;
+    for (const contract::PatternObject& record : view.pattern_objects()) {
+        ruleset::PatternObject object;
+        object.name = record.name;
+        object.settings = {.type = record.type,
+                           .mode = record.mode,
+                           .direction = record.direction,
+                           .depth = record.depth,
+                           .ignore_case = record.ignore_case != 0};
+        object.content = record.content;
+        for (const contract::PatternRecord& pattern : view.patterns(record))
+            object.patterns.push_back({std::string(view.pattern_text(pattern)), pattern.value});
+        if (const auto bytes = std::as_bytes(view.database(record)); !bytes.empty())
+            object.database = std::make_shared<const patterns::Database>(
+                patterns::Database{.content = record.content,
+                                   .bytes = std::vector<std::byte>(bytes.begin(), bytes.end())});
+        patterns.adopt(std::move(object));
+    }
+    return patterns;
+}
+
 Result<ruleset::Ruleset> ruleset_of(const contract::SnapshotView& view,
                                     const contract::Hello& hello) {
     const contract::RuleRecord& last = view.rules().back();
@@ -76,7 +99,8 @@ Result<ruleset::Ruleset> ruleset_of(const contract::SnapshotView& view,
                                       .next_id = last.id,
                                       .slot_capacity = hello.slot_capacity,
                                       .disabled_sets = view.header().disabled_sets,
-                                      .sysctls = view.sysctls()};
+                                      .sysctls = view.sysctls(),
+                                      .patterns = patterns_of(view)};
     for (const contract::RuleRecord* record : in_order(view)) {
         Result<ruleset::Ruleset::Restored> rule = restored(view, *record);
         if (!rule)

@@ -15,7 +15,8 @@ bool is_for_operators(const Operation& operation) {
     return std::holds_alternative<language::ZeroCommand>(operation.what) ||
            std::holds_alternative<StateOperation>(operation.what) ||
            std::holds_alternative<FollowOperation>(operation.what) ||
-           std::holds_alternative<TableOperation>(operation.what);
+           std::holds_alternative<TableOperation>(operation.what) ||
+           std::holds_alternative<PatternOperation>(operation.what);
 }
 
 }  // namespace

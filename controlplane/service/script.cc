@@ -8,6 +8,7 @@
 #include "controlplane/compiler/support.h"
 #include "controlplane/ruleset/canonical_text.h"
 #include "controlplane/ruleset/state_listing.h"
+#include "controlplane/service/pattern_work.h"
 #include "dataplane/contract/annotations.h"
 
 namespace sluice::service {
@@ -341,6 +342,18 @@ class Script {
         return result;
     }
 
+    Result<OperationResult> operator()(const PatternOperation& operation) {
+        OperationResult result;
+        PatternWork work(outcome_.ruleset);
+        const Result<Done> done = work.carry_out(operation, result);
+        outcome_.changed |= work.has_changed();
+        if (work.failed_line() != 0)
+            line = work.failed_line();
+        if (!done)
+            return done.error();
+        return result;
+    }
+
     ScriptOutcome outcome_;
     // Of the operation that is being carried out; where it fails, the line that is to blame.
     bool forgive = false;
@@ -513,11 +526,13 @@ Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Rule
             result->status = ExitStatus::ok;
         if (request.whole && result->status != ExitStatus::ok)
             return ScriptError{
-                operation.line,
+                script.line,
                 {result->status,
                  result->complaints.empty() ? "refused" : result->complaints.front()}};
         script.outcome_.results.push_back(std::move(*result));
     }
+    if (const Result<Done> complete = script.outcome_.ruleset.complete_patterns(); !complete)
+        return ScriptError{0, complete.error()};
     return std::move(script.outcome_);
 }
 

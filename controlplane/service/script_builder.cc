@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <iterator>
 
+#include "common/read_file.h"
 #include "controlplane/language/printer.h"
 #include "controlplane/service/table_file.h"
 
 namespace sluice::service {
 namespace {
+
+constexpr std::size_t kMaximumPatternFile = std::size_t{60} << 20;
 
 using Operations = std::vector<Operation>;
 
@@ -98,6 +101,18 @@ struct Builder {
         operations.front().forgive = flags.quiet;
         return operations;
     }
+    Result<Operations> operator()(const language::PatternCommand& pattern) const {
+        PatternOperation operation{.command = pattern, .quiet = flags.quiet};
+        if (pattern.verb == language::PatternCommand::Verb::load) {
+            Result<std::string> content = read_file(pattern.file, kMaximumPatternFile);
+            if (!content)
+                return content.error();
+            operation.command.content = std::move(*content);
+        }
+        Operations operations = one(std::move(operation));
+        operations.front().forgive = flags.quiet;
+        return operations;
+    }
     Result<Operations> operator()(const language::SysctlCommand& command) const {
         Operations operations;
         if (command.all)
@@ -124,7 +139,29 @@ Result<std::vector<Operation>> operations_for(const language::Command& command,
     return std::visit(Builder{flags, line}, command);
 }
 
+namespace {
+
+bool join(PatternOperation& to, std::uint32_t to_line, PatternOperation& from,
+          std::uint32_t from_line) {
+    using Verb = language::PatternCommand::Verb;
+    const language::PatternCommand &a = to.command, &b = from.command;
+    if (a.verb != b.verb || (a.verb != Verb::add && a.verb != Verb::remove) ||
+        a.object != b.object || to.quiet != from.quiet || !from.lines.empty())
+        return false;
+    if (to.lines.empty())
+        to.lines.assign(a.entries.size(), to_line);
+    to.lines.insert(to.lines.end(), b.entries.size(), from_line);
+    std::move(from.command.entries.begin(), from.command.entries.end(),
+              std::back_inserter(to.command.entries));
+    return true;
+}
+
+}  // namespace
+
 bool join(Operation& last, Operation& next) {
+    if (auto* pattern = std::get_if<PatternOperation>(&last.what))
+        if (auto* more = std::get_if<PatternOperation>(&next.what))
+            return last.forgive == next.forgive && join(*pattern, last.line, *more, next.line);
     using Verb = language::TableCommand::Verb;
     auto* to = std::get_if<TableOperation>(&last.what);
     auto* from = std::get_if<TableOperation>(&next.what);

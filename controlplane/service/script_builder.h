@@ -18,8 +18,9 @@ namespace sluice::service {
 Result<std::vector<Operation>> operations_for(const language::Command& command,
                                               const language::Flags& flags, std::uint32_t line);
 
-// Makes one operation of two that add records to a table, or delete some, in the same way: files
-// have a command for each record. False: they are not of that kind, and nothing was changed.
+// Makes one operation of two that add records to a table or patterns to an object, or delete some,
+// in the same way: files have a command for each. False: they are not of that kind, and nothing was
+// changed.
 bool join(Operation& last, Operation& next);
 
 // What follows `add` in canonical form, with number and set.

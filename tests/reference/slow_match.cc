@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
+#include <stdexcept>
 #include <string>
 
 #include "tests/reference/slow_state.h"
@@ -498,6 +499,10 @@ struct Matcher {
                                  plain_address_text(p.destination) + "," +
                                  std::to_string(ports ? p.destination_port() : 0);
         return in_table(match.table, s.tables.find_text(match.table.name, TableType::flow, text));
+    }
+
+    [[noreturn]] bool operator()(const PayloadMatch&) const {
+        throw std::logic_error("the reference does not look into what packets carry");
     }
 
     bool operator()(const LookupMatch& match) const {

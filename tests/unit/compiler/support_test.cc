@@ -21,9 +21,16 @@ TEST(Support, EveryConstructIsCarriedOutOrRefusedByName) {
     for (const language::ConstructInfo& info : language::all_constructs()) {
         const language::Rule rule = example_of(info);
         const RuleInput input{.rule = &rule, .slot = 2};
-        ruleset::TableCatalogue tables;
-        ASSERT_TRUE(tables.make_for(rule)) << info.example;
-        const auto image = compile({.rules = {&input, 1}, .tables = &tables});
+        ruleset::Ruleset rules(false);
+        ASSERT_TRUE(rules.tables().make_for(rule)) << info.example;
+        ASSERT_TRUE(rules.patterns().create("PATTERNS", {}));
+        ASSERT_TRUE(rules.patterns().create("NAMES", {.type = contract::PatternType::names}));
+        if (!ruleset::payload_matches(rule).empty()) {
+            ASSERT_TRUE(rules.add(rule)) << info.example;
+            ASSERT_TRUE(rules.complete_patterns()) << info.example;
+        }
+        const auto image = compile(
+            {.rules = {&input, 1}, .tables = &rules.tables(), .patterns = &rules.patterns()});
         const auto why = unsupported(rule);
         if (is_carried_out(info.construct) && !why) {
             EXPECT_TRUE(image) << info.example << ": " << image.error().message;

@@ -127,8 +127,10 @@ TEST(Command, APathAtTheEndOfACommandIsNoRuleFile) {
 
 // It would end the line where the listing is read as a rule file.
 TEST(Command, AHashIsRefused) {
-    EXPECT_EQ(message("add allow ip from any to any via em#0"),
-              "column 36: \"#\" would end the line in a rule file; leave it out");
+    EXPECT_EQ(
+        message("add allow ip from any to any via em#0"),
+        "column 36: \"#\" would end the line in a rule file; leave it out, or, in a pattern, keep "
+        "the quotes: '\"a#b\"'");
     EXPECT_EQ(status("add allow ip from any to any // see #5"), 64);
     EXPECT_EQ(status("add deny ip from any to any # all"), 64);
 }

@@ -110,6 +110,7 @@ class Generator {
     TableReference table(bool may_have_value);
     InterfaceMatch interface(bool in_block);
     Match option(bool in_block);
+    PayloadMatch payload();
     FlagMatch flags();
     ListMatch list();
     NumberMatch number();
@@ -523,7 +524,28 @@ Match Generator::option(bool in_block) {
         match.table = table(false);
         return match;
     }
-    return FlowTableMatch{table(true)};
+    return chance(50) ? Match(FlowTableMatch{table(true)}) : Match(payload());
+}
+
+PayloadMatch Generator::payload() {
+    static const std::vector<std::string> literals = {"cmd.exe", "GET /a b # \"c\"\r\n",
+                                                      std::string("\x90\0\xff"
+                                                                  "7",
+                                                                  4),
+                                                      "// or }"};
+    static const std::vector<std::string> domains = {"example.com", "=www.example.org"};
+    PayloadMatch match;
+    match.part = static_cast<PayloadPart>(below(5));
+    const bool name = is_name(match.part);
+    if (chance(50)) {
+        match.what = PayloadLiteral{name ? pick(domains) : pick(literals)};
+        return match;
+    }
+    PatternReference reference{pick(name && chance(50) ? options_.names : options_.patterns), {}};
+    if (chance(30))
+        reference.value = chance(20) ? 4294967295u : below(3);
+    match.what = reference;
+    return match;
 }
 
 Group Generator::option_group() {

@@ -21,6 +21,8 @@ struct GeneratorOptions {
     std::vector<std::uint16_t> ports;
     std::vector<std::string> interfaces;  // names; patterns are made from them
     std::vector<std::string> tables = {"1", "2", "hosts"};
+    std::vector<std::string> patterns = {"PATTERNS"};  // objects of type bytes
+    std::vector<std::string> names = {"NAMES"};
 
     bool ipv6 = true;
     unsigned maximum_options = 3;

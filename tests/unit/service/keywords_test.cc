@@ -52,6 +52,15 @@ Result<ruleset::Ruleset> prepared() {
                                                     {"flows", contract::TableType::flow}})
         if (const auto made = rules.tables().create(name, type); !made)
             return made.error();
+    ruleset::PatternCatalogue& patterns = rules.patterns();
+    for (const char* name : {"PATTERNS", "OTHERS"})
+        if (const auto made = patterns.create(name, {}); !made)
+            return made.error();
+    if (const auto made = patterns.create("NAMES", {.type = contract::PatternType::names}); !made)
+        return made.error();
+    patterns.add("PATTERNS", "\"cmd.exe\"", 7, false);
+    patterns.add("PATTERNS", "\"old.exe\"", 0, false);
+    patterns.add("OTHERS", "\"root.exe\"", 0, false);
     return rules;
 }
 
@@ -86,6 +95,13 @@ std::string seen_by_dataplane(const ruleset::Ruleset& rules) {
     append(bytes, view->words());
     append(bytes, view->mac_tests());
     append(bytes, view->interface_tests());
+    append(bytes, view->pattern_objects());
+    for (const contract::PatternObject& object : view->pattern_objects()) {
+        append(bytes, view->patterns(object));
+        append(bytes, view->database(object));
+        for (const contract::PatternRecord& pattern : view->patterns(object))
+            bytes += std::string(view->pattern_text(pattern)) + "|";
+    }
     return bytes + std::to_string(view->header().disabled_sets);
 }
 
@@ -356,10 +372,27 @@ TEST(Keywords, Options) {
           {"versrcreach", {}},
           {"antispoof", {}},
           {"tagged", {"7"}},
-          {"mark", {"7"}}},
+          {"mark", {"7"}},
+          {"payload", {"PATTERNS"}},
+          {"http-host", {"NAMES"}},
+          {"http-uri", {"PATTERNS"}},
+          {"tls-sni", {"NAMES"}},
+          {"dns-qname", {"NAMES"}}},
          kPlain, [](const std::string& word, const std::string& arguments) {
              return kPlain + (" " + word + " " + arguments);
          });
+}
+
+TEST(Keywords, WhatOptionsLookForInPayload) {
+    Texts lines;
+    for (const char* test :
+         {"payload PATTERNS", "payload PATTERNS,7", "payload PATTERNS,0", "payload OTHERS",
+          "payload \"cmd.exe\"", "payload \"a b\"", "not payload PATTERNS",
+          "{ payload PATTERNS or payload OTHERS }", "http-uri PATTERNS", "http-uri \"cmd.exe\"",
+          "http-host PATTERNS", "http-host NAMES", "http-host \"example.com\"",
+          "tls-sni \"example.com\"", "dns-qname \"=example.com\""})
+        lines.push_back(kPlain + std::string(" ") + test);
+    expect_all_different(kPlain, lines);
 }
 
 TEST(Keywords, WordsInsideOptions) {
@@ -460,6 +493,7 @@ TEST(Keywords, Commands) {
         {"enable", {"verbose"}},
         {"disable", {"firewall"}},
         {"table", {"T add 192.0.2.1"}},
+        {"pattern", {"PATTERNS add root.exe"}},
         {"sysctl", {"net.inet.ip.fw.verbose_limit=7"}},
         {"help", {}},
         {"pipe", {"1 config bw 1Mbit/s", kLater}},
@@ -474,7 +508,8 @@ TEST(Keywords, Commands) {
          {"iflist",
           "it shows structures of the FreeBSD kernel; `table all info` shows tables, `sysctl -a` "
           "numbers, `show --cost` what the rules were made into"}}};
-    const std::set<std::string> changing = {"add", "set", "enable", "disable", "table", "sysctl"};
+    const std::set<std::string> changing = {"add",   "set",     "enable", "disable",
+                                            "table", "pattern", "sysctl"};
     Texts changes;
     for (const auto& verb : language::kVerbTable) {
         const std::string word(verb.name);
@@ -602,6 +637,56 @@ TEST(Keywords, Tables) {
           "type number algo number:array", "type flow algo flow:hash", "type mac algo mac:radix"})
         EXPECT_TRUE(meaning_of(create + " " + algorithm)) << algorithm;
     EXPECT_EQ(meaning_of(create + " type addr algo addr:list").error().status, ExitStatus::data);
+}
+
+TEST(Keywords, Patterns) {
+    using Verb = language::PatternCommand::Verb;
+    const std::map<std::string, Use> uses = {{"create", {}},
+                                             {"add", {"new.exe 9"}},
+                                             {"delete", {"cmd.exe"}},
+                                             {"load", {"/dev/null"}},
+                                             {"list", {}},
+                                             {"info", {}},
+                                             {"show", {}},
+                                             {"swap", {"OTHERS"}},
+                                             {"flush", {}},
+                                             {"destroy", {}},
+                                             {"lint", {}}};
+    std::map<std::string, std::string> seen;
+    for (const auto& verb : language::kPatternVerbTable) {
+        const std::string word(verb.name);
+        const auto use = uses.find(word);
+        ASSERT_NE(use, uses.end()) << "nobody has said what becomes of \"" << word << "\"";
+        const std::string object = verb.value == Verb::create ? "fresh" : "PATTERNS";
+        const std::string line = "pattern " + object + " " + word + " " + use->second.arguments;
+        const auto meaning = meaning_of(line);
+        // Only a data plane knows how often patterns were found.
+        if (verb.value == Verb::show || verb.value == Verb::lint) {
+            ASSERT_FALSE(meaning) << line;
+            EXPECT_EQ(meaning.error().status, ExitStatus::unavailable);
+            continue;
+        }
+        ASSERT_TRUE(meaning) << line << ": " << meaning.error().message;
+        EXPECT_TRUE(meaning->results.empty() || meaning->results[0].complaints.empty()) << line;
+        // A file without patterns is a flush; both others only read.
+        if (verb.value == Verb::load || verb.value == Verb::info)
+            continue;
+        const auto [same, is_new] = seen.try_emplace(meaning->dataplane, line);
+        EXPECT_TRUE(is_new) << line << " and " << same->second;
+    }
+    const std::string create = "pattern fresh create";
+    expect_all_different(create, {create + " type names", create + " mode stream",
+                                  create + " mode stream depth 100", create + " depth 100",
+                                  create + " dir out", create + " dir in", create + " nocase"});
+    EXPECT_EQ(meaning_of(create + " type bytes mode packet dir both depth 1460 missing")->dataplane,
+              meaning_of(create)->dataplane);
+    expect_all_different("pattern PATTERNS create missing",
+                         {"pattern PATTERNS create or-flush", "pattern PATTERNS destroy"});
+    EXPECT_FALSE(meaning_of("pattern PATTERNS create")->results[0].complaints.empty());
+    EXPECT_EQ(meaning_of("pattern PATTERNS add cmd.exe")->results[0].status, ExitStatus::os);
+    EXPECT_EQ(meaning_of("-q pattern PATTERNS add cmd.exe 8")->results[0].status, ExitStatus::ok);
+    EXPECT_EQ(meaning_of("pattern PATTERNS delete no.exe")->results[0].status, ExitStatus::os);
+    EXPECT_EQ(meaning_of("-q pattern PATTERNS delete no.exe")->results[0].status, ExitStatus::ok);
 }
 
 TEST(Keywords, Flags) {
