@@ -134,6 +134,8 @@ TEST(PatternDatabase, ErrorsSayWhichAndWhere) {
         {{"abc", "re:/a{32768}/"}, 1, DatabaseError::npos, "repeat"},
         {{"abc", "re:/a{32767}/", "re:/b/"}, 1, DatabaseError::npos, "limit"},
         {{"re:/a\\z/"}, 0, DatabaseError::npos, "end of a stream", PatternMode::stream},
+        {{"re:/abc$/"}, 0, DatabaseError::npos, "end of a stream", PatternMode::stream},
+        {{"re:/abc\\Z/"}, 0, DatabaseError::npos, "end of a stream", PatternMode::stream},
         {{}, DatabaseError::npos, DatabaseError::npos, "no patterns"},
     };
     for (const Wrong& wrong : all) {
