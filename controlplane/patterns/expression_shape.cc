@@ -58,8 +58,8 @@ class Reader {
         Demand demand = alternatives(0);
         shape_.literal = std::move(demand.least);
         shape_.certain = std::move(demand.certain);
-        // Brackets without another: nobody takes that.
-        if (at_ != text_.size())
+        // Brackets without another, or something that is read in another way.
+        if (at_ != text_.size() || extended_)
             shape_.literal = shape_.certain = {};
         return shape_;
     }
@@ -143,6 +143,8 @@ class Reader {
                 next_is("P<") || next_is("'") || (next_is("<") && !next_is("<=") && !next_is("<!"));
             const std::size_t kind = text_.find_first_not_of("imsxUJ-^", at_);
             const char what = kind < text_.size() ? text_[kind] : '#';
+            if (!named && kind < text_.size())
+                note_flags(text_.substr(at_, kind - at_));
             // Flags for what follows, comments.
             if (!named && (what == ')' || what == '#')) {
                 at_ = std::min(text_.find(')', at_), text_.size() - 1) + 1;
@@ -164,6 +166,13 @@ class Reader {
         }
         ++at_;  // the bracket
         return atom;
+    }
+
+    void note_flags(std::string_view flags) {
+        flags = flags.substr(0, flags.find('-'));
+        shape_.any_case |= flags.find('i') != std::string_view::npos;
+        // Blanks and remarks are no bytes any more.
+        extended_ |= flags.find('x') != std::string_view::npos;
     }
 
     // Of sets only those of one byte demand anything; none does.
@@ -296,6 +305,7 @@ class Reader {
     std::string_view text_;
     std::size_t at_ = 0;
     ExpressionShape shape_;
+    bool extended_ = false;  // (?x) somewhere
 };
 
 }  // namespace

@@ -15,6 +15,7 @@ struct ExpressionShape {
     std::string literal;  // of alternatives, of the one that demands least; empty: none
     std::string certain;  // what each match has in it, whatever the alternative; empty: nothing
     std::size_t largest_repeat = 0;  // of something that is more than one byte's value
+    bool any_case = false;           // (?i) somewhere
     bool begins = false;             // ^ or \A
     bool ends = false;               // $, \z or \Z
 };

@@ -18,9 +18,10 @@ namespace {
 constexpr std::size_t kShortLiteral = 6;  // with fewer bytes it is short
 constexpr std::size_t kLargeRepeat = 64;  // from here on it is large
 constexpr std::size_t kCorpus = std::size_t{256} << 10;
-constexpr std::size_t kCommon = 4;          // so many times in it
-constexpr std::size_t kLongestCommon = 24;  // longer ones are looked for no more
-constexpr std::size_t kMostCommon = 4000;   // so many patterns are looked for in it
+constexpr std::size_t kCommon = 4;                     // so many times in it
+constexpr std::size_t kLongestCommon = 24;             // longer ones are looked for no more
+constexpr std::size_t kComparedBytes = 1'000'000'000;  // then covers are looked for no more
+constexpr std::size_t kMostCommon = 4000;              // so many patterns are looked for in it
 
 std::string lower(std::string_view text) {
     std::string result(text);
@@ -35,6 +36,7 @@ struct Demand {
     std::string literal;
     bool ignore_case = false;
     bool expression = false;
+    bool lines = false;  // ^ and $ are of lines
     ExpressionShape shape;
 };
 
@@ -46,10 +48,9 @@ Demand demand_of(const std::string& canonical, bool ignore_case) {
         const Expression expression = expression_of(canonical);
         demand.shape = shape_of(expression.text);
         demand.literal = demand.shape.literal;
-        demand.ignore_case |= expression.letters.find('i') != std::string_view::npos ||
-                              expression.text.find("(?i") != std::string_view::npos;
-        if (expression.letters.find('m') != std::string_view::npos)
-            demand.shape.begins = demand.shape.ends = false;
+        demand.ignore_case |=
+            expression.letters.find('i') != std::string_view::npos || demand.shape.any_case;
+        demand.lines = expression.letters.find('m') != std::string_view::npos;
     } else {
         demand.literal = literal_bytes(canonical);
     }
@@ -88,18 +89,30 @@ class Literals {
     }
 
     // One that is in the text, and not longer than so many bytes.
-    std::optional<std::size_t> inside(const std::string& text, std::size_t longest) const {
+    std::optional<std::size_t> inside(std::string_view text, std::size_t longest) {
         for (const std::size_t length : lengths_)
-            for (std::size_t at = 0; length <= longest && at + length <= text.size(); ++at)
+            for (std::size_t at = 0; length <= longest && at + length <= text.size(); ++at) {
+                if (length > bytes_left_)
+                    return std::nullopt;
+                bytes_left_ -= length;
                 if (const auto found = places_.find(text.substr(at, length));
                     found != places_.end())
                     return found->second;
+            }
         return std::nullopt;
     }
 
   private:
+    struct Hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const {
+            return std::hash<std::string_view>()(text);
+        }
+    };
+
     std::set<std::size_t> lengths_;
-    std::unordered_map<std::string, std::size_t> places_;
+    std::unordered_map<std::string, std::size_t, Hash, std::equal_to<>> places_;
+    std::size_t bytes_left_ = kComparedBytes;
 };
 
 std::size_t times_in(std::string_view corpus, std::string_view literal) {
@@ -230,10 +243,12 @@ LintReport lint(const LintOrder& order) {
     }
     look_for_covers(demands, texts, order.database.ignore_case, findings);
     look_at_quality(demands, findings);
-    if (order.database.mode == contract::PatternMode::packet)
-        for (std::size_t i = 0; i < demands.size(); ++i)
-            if (demands[i].shape.begins || demands[i].shape.ends)
-                findings.add(PatternFault::anchored, i);
+    const bool streams = order.database.mode == contract::PatternMode::stream;
+    for (std::size_t i = 0; i < demands.size(); ++i)
+        if (const Demand& demand = demands[i];
+            streams ? demand.shape.ends
+                    : !demand.lines && (demand.shape.begins || demand.shape.ends))
+            findings.add(PatternFault::anchored, i);
     report.findings = findings.in_order();
     if (texts.empty())
         return report;

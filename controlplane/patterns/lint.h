@@ -32,7 +32,8 @@ enum class PatternFault : std::uint8_t {
     short_literal,   // too few
     common_literal,  // such as are in any text
     large_repeat,    // it counts far, in the state of each stream
-    anchored,        // ^ or $ mean the packet, wherever it lies in its flow
+    anchored,        // ^ or $ mean the packet, wherever it lies in its flow; or $ is in a stream,
+                     // the end of which nobody knows
     count_
 };
 

@@ -80,6 +80,9 @@ std::string sentence(const LintOrder& order, const PatternFinding& finding) {
         case PatternFault::large_repeat:
             return "it counts a long way, which takes time to compile, and memory for each stream";
         case PatternFault::anchored:
+            if (order.database.mode == contract::PatternMode::stream)
+                return "in stream mode, $ is true in front of a newline only: nobody knows where "
+                       "the stream ends";
             return "in packet mode, ^ and $ are the ends of a packet, wherever that lies in its "
                    "flow";
         case PatternFault::count_:
@@ -112,7 +115,7 @@ std::vector<std::string> lint_lines(const LintOrder& order, const LintReport& re
                                                      "have short ones",
                                                      "have common ones",
                                                      "count a long way",
-                                                     "are about the ends of packets"};
+                                                     "are about ends"};
             static_assert(std::size(kKinds) == static_cast<std::size_t>(PatternFault::count_));
             lines.push_back("… and " + std::to_string(told[fault] - kToldFindings) +
                             " more patterns that " + kKinds[fault]);

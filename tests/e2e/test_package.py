@@ -110,7 +110,8 @@ def test_contents(packages):
     assert set(owner for _, owner in ours.values()) == {"root/root"}
     assert ours["/etc/sluice/sluice.toml"][0] == "-rw-r-----"
     theirs = contents(tools)
-    assert "/usr/sbin/ipfw" in theirs and "/usr/share/man/man8/ipfw.8.gz" in theirs
+    assert "/usr/sbin/ipfw" in theirs and "/usr/libexec/sluice/sluice-patterns" in theirs
+    assert "/usr/share/man/man8/ipfw.8.gz" in theirs
     assert not {path for path in set(ours) & set(theirs) if not path.endswith("/")}
     # A laptop can check rules without DPDK.
     assert "librte" not in field(tools, "Depends")

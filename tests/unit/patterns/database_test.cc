@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <hs.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -14,9 +16,11 @@
 #include <set>
 #include <thread>
 
+#include "common/privileges.h"
 #include "common/system_calls.h"
 #include "controlplane/patterns/compiler_process.h"
 #include "controlplane/patterns/database_folder.h"
+#include "controlplane/patterns/lint.h"
 #include "controlplane/patterns/order_format.h"
 #include "controlplane/patterns/pattern.h"
 
@@ -130,6 +134,8 @@ TEST(PatternDatabase, ErrorsSayWhichAndWhere) {
         {{"abc", "re:/a{32768}/"}, 1, DatabaseError::npos, "repeat"},
         {{"abc", "re:/a{32767}/", "re:/b/"}, 1, DatabaseError::npos, "limit"},
         {{"re:/a\\z/"}, 0, DatabaseError::npos, "end of a stream", PatternMode::stream},
+        {{"re:/abc$/"}, 0, DatabaseError::npos, "end of a stream", PatternMode::stream},
+        {{"re:/abc\\Z/"}, 0, DatabaseError::npos, "end of a stream", PatternMode::stream},
         {{}, DatabaseError::npos, DatabaseError::npos, "no patterns"},
     };
     for (const Wrong& wrong : all) {
@@ -230,6 +236,83 @@ TEST(PatternLimits, MemoryIsBounded) {
 TEST(PatternLimits, WhatIsNoOrderIsRefused) {
     EXPECT_FALSE(ask_compiler("no order"));
     EXPECT_TRUE(make_database(order_of({"after-that"})));
+}
+
+// The control plane has given up all system calls but some when it asks: these are enough.
+TEST(PatternLimits, AskingTakesFewSystemCalls) {
+    if (!can_restrict_system_calls())
+        GTEST_SKIP() << "this build has no system call filter";
+    char name[] = "/tmp/sluice-patterns-XXXXXX";
+    const std::string folder = mkdtemp(name);
+    const std::string kept = folder + "/kept";
+    ASSERT_TRUE(start_compiler());
+    const pid_t child = fork();
+    if (child == 0) {
+        static constexpr int kCalls[] = {
+            SYS_memfd_create,
+            SYS_sendmsg,
+            SYS_recvfrom,
+            SYS_pread64,
+            SYS_openat,
+            SYS_close,
+            SYS_fstat,
+            SYS_fcntl,
+            SYS_newfstatat,
+            SYS_getdents64,
+            SYS_unlinkat,
+            SYS_renameat,
+#if defined(__x86_64__)
+            SYS_mkdir,
+#else
+            SYS_mkdirat,
+#endif
+        };
+        set_database_folder(kept);
+        if (!forbid_new_privileges() ||
+            !restrict_system_calls(kCalls, Otherwise::end, "patterns_test"))
+            _exit(2);
+        const DatabaseOrder order = order_of({"confined"});
+        const bool made = static_cast<bool>(make_database(order));
+        const bool measured = made && static_cast<bool>(measure_cost(order));
+        _exit(made && measured && read_database(kept, content_hash(order)) ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+    std::filesystem::remove_all(folder);
+}
+
+// ---- What comes back ---------------------------------------------------------------------------
+
+TEST(PatternFormat, AnswersAreNotBelieved) {
+    const std::string error =
+        write_answer(DatabaseError{.pattern = 3, .message = "a sentence", .column = 5});
+    const auto again = read_answer(error);
+    ASSERT_TRUE(again && std::holds_alternative<DatabaseError>(*again));
+    EXPECT_EQ(std::get<DatabaseError>(*again).pattern, 3u);
+    EXPECT_EQ(std::get<DatabaseError>(*again).column, 5u);
+    EXPECT_EQ(std::get<DatabaseError>(*again).message, "a sentence");
+    for (std::size_t length = 0; length < error.size(); ++length)
+        EXPECT_FALSE(read_answer(error.substr(0, length))) << length;
+    EXPECT_FALSE(read_answer(error + "x"));
+    std::string longer = error;
+    longer[4 + 8 + 8 + 3] = '\x7f';  // of the length of the sentence
+    EXPECT_FALSE(read_answer(longer));
+    EXPECT_FALSE(read_answer(write_answer(std::vector<std::byte>{}))) << "an empty database";
+}
+
+TEST(PatternFormat, OrdersComeBackWhole) {
+    const DatabaseOrder order{
+        .mode = PatternMode::stream, .ignore_case = true, .patterns = {"\"a\"", "", "re:/b/"}};
+    const std::string bytes = write_order(order);
+    const auto again = read_order(bytes);
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->patterns, order.patterns);
+    EXPECT_EQ(again->mode, order.mode);
+    EXPECT_TRUE(again->ignore_case);
+    for (std::size_t length = 0; length < bytes.size(); ++length)
+        EXPECT_FALSE(read_order(bytes.substr(0, length))) << length;
+    EXPECT_FALSE(read_order(bytes + "x"));
 }
 
 // ---- Files -------------------------------------------------------------------------------------

@@ -68,6 +68,7 @@ TEST(ExpressionShape, AlternativesAreCertainOfNothing) {
     EXPECT_EQ(shape_of("x(abcd|efgh)yz").literal, "abcd");
     EXPECT_EQ(shape_of("x(?:abcd)y").certain, "abcd");
     EXPECT_EQ(shape_of("x(?:abcd)?y").certain, "x");
+    EXPECT_EQ(shape_of("(?x)a b c").certain, "");
 }
 
 TEST(ExpressionShape, RepeatsAndEnds) {
@@ -75,6 +76,10 @@ TEST(ExpressionShape, RepeatsAndEnds) {
     EXPECT_EQ(shape_of("a[^x]{200,}b").largest_repeat, 200u);
     EXPECT_EQ(shape_of("a.*b").largest_repeat, 0u);
     EXPECT_EQ(shape_of("a{500}").largest_repeat, 0u);
+    EXPECT_TRUE(shape_of("(?si)a").any_case);
+    EXPECT_TRUE(shape_of("b(?i:a)").any_case);
+    EXPECT_FALSE(shape_of("(?s-i)a").any_case);
+    EXPECT_FALSE(shape_of("(?:i)(?<i>)").any_case);
     EXPECT_TRUE(shape_of("^a").begins);
     EXPECT_TRUE(shape_of("\\Aa|b").begins);
     EXPECT_TRUE(shape_of("a$").ends);
@@ -113,6 +118,8 @@ TEST(PatternLint, Quality) {
               "0none 1short 1repeat 2anchored ");
     EXPECT_EQ(faults(findings({"re:/^rare~literal/m"})), "");
     EXPECT_EQ(faults(findings({"re:/^rare~literal/"}, PatternMode::stream)), "");
+    EXPECT_EQ(faults(findings({"re:/rare~literal$/m"})), "");
+    EXPECT_EQ(faults(findings({"re:/rare~literal$/m"}, PatternMode::stream)), "0anchored ");
     EXPECT_EQ(faults(findings({"re:/mozilla/i"})), "0common ");
     EXPECT_EQ(faults(findings({"re:/mozillA/"})), "");
 }
