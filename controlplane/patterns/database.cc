@@ -56,9 +56,7 @@ std::uint64_t content_hash(const DatabaseOrder& order) {
     return hash_of(write_order(order) + compiler_version());
 }
 
-Result<Shared, DatabaseError> make_database(const DatabaseOrder& order) {
-    if (order.patterns.empty())
-        return DatabaseError{.message = "there are no patterns"};
+Shared find_database(const DatabaseOrder& order) {
     const std::uint64_t content = content_hash(order);
     if (Shared known = cache().find(content))
         return known;
@@ -66,6 +64,14 @@ Result<Shared, DatabaseError> make_database(const DatabaseOrder& order) {
     if (!folder.empty())
         if (auto kept = read_database(folder, content))
             return cache().add(std::move(*kept));
+    return nullptr;
+}
+
+Result<Shared, DatabaseError> make_database(const DatabaseOrder& order) {
+    if (order.patterns.empty())
+        return DatabaseError{.message = "there are no patterns"};
+    if (Shared known = find_database(order))
+        return known;
     const auto bytes = ask_compiler(write_order(order));
     if (!bytes)
         return DatabaseError{.message = bytes.error().message};
@@ -78,7 +84,8 @@ Result<Shared, DatabaseError> make_database(const DatabaseOrder& order) {
             found.pattern = DatabaseError::npos;
         return found;
     }
-    Database database{.content = content,
+    const std::string folder = cache().folder();
+    Database database{.content = content_hash(order),
                       .bytes = std::move(*std::get_if<std::vector<std::byte>>(&*answer))};
     if (!folder.empty())
         keep_database(folder, database);

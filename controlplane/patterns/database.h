@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -47,6 +48,14 @@ struct DatabaseError {
 
 // Blocks until it is done: seconds, for ten thousand expressions.
 Result<std::shared_ptr<const Database>, DatabaseError> make_database(const DatabaseOrder& order);
+
+// What is there already, in memory or in the folder; null: it must be compiled.
+std::shared_ptr<const Database> find_database(const DatabaseOrder& order);
+
+// Where databases come from: `make_database`, or something that does not wait. A null pointer: it
+// is not there yet.
+using DatabaseSource =
+    std::function<Result<std::shared_ptr<const Database>, DatabaseError>(const DatabaseOrder&)>;
 
 // Starts sluice-patterns now, for a process that will not be allowed to later; another one need
 // not. An error is told again by each `make_database`.

@@ -424,7 +424,10 @@ void PatternCatalogue::set_literals(PatternType type, std::vector<std::string> t
     complete_ = false;
 }
 
-Result<Done> PatternCatalogue::finish(PatternObject& object) {
+Result<Done> PatternCatalogue::finish(
+    PatternObject& object, const patterns::DatabaseSource& source,
+    std::vector<patterns::DatabaseOrder>& missing,
+    std::span<const std::shared_ptr<const patterns::Database>> spare) {
     patterns::DatabaseOrder order{
         .mode = object.settings.mode, .ignore_case = object.settings.ignore_case, .patterns = {}};
     order.patterns.reserve(object.patterns.size());
@@ -433,12 +436,12 @@ Result<Done> PatternCatalogue::finish(PatternObject& object) {
     object.content = patterns::content_hash(order);
     if (object.settings.type != PatternType::bytes || object.patterns.empty())
         return Done{};
-    for (const auto& database : spare_)
+    for (const auto& database : spare)
         if (database->content == object.content) {
             object.database = database;
             return Done{};
         }
-    auto database = patterns::make_database(order);
+    auto database = source(order);
     if (!database) {
         const patterns::DatabaseError& error = database.error();
         std::string where = called(object);
@@ -449,10 +452,15 @@ Result<Done> PatternCatalogue::finish(PatternObject& object) {
         return Error{ExitStatus::data, where + ": " + error.message};
     }
     object.database = std::move(*database);
+    if (!object.database) {
+        object.content = 0;
+        missing.push_back(std::move(order));
+    }
     return Done{};
 }
 
-Result<Done> PatternCatalogue::make_databases() {
+Result<Done> PatternCatalogue::make_databases(const patterns::DatabaseSource& source,
+                                              std::vector<patterns::DatabaseOrder>& missing) {
     if (complete_)
         return Done{};
     std::size_t count = 0;
@@ -467,7 +475,7 @@ Result<Done> PatternCatalogue::make_databases() {
         if (!literals || literals->content != 0)
             continue;
         auto object = std::make_shared<PatternObject>(*literals);
-        if (Result<Done> done = finish(*object); !done)
+        if (Result<Done> done = finish(*object, source, missing, spare_); !done)
             return done;
         literals = std::move(object);
     }
@@ -476,9 +484,11 @@ Result<Done> PatternCatalogue::make_databases() {
             continue;
         if (object.use_count() > 1)
             object = std::make_shared<PatternObject>(*object);
-        if (Result<Done> done = finish(*object); !done)
+        if (Result<Done> done = finish(*object, source, missing, spare_); !done)
             return done;
     }
+    if (!missing.empty())
+        return Done{};
     spare_.clear();
     complete_ = true;
     return Done{};

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -116,8 +117,10 @@ class PatternCatalogue {
     std::optional<std::uint32_t> place(std::string_view name) const;
     std::optional<std::uint32_t> literal_place(contract::PatternType type) const;
 
-    // Makes what is missing. An error: a pattern cannot be compiled, or there are too many.
-    Result<Done> make_databases();
+    // Gets what is missing. An error: a pattern cannot be compiled, or there are too many. What
+    // `source` does not have yet is in `missing` afterwards, and missing still.
+    Result<Done> make_databases(const patterns::DatabaseSource& source,
+                                std::vector<patterns::DatabaseOrder>& missing);
 
   private:
     using Objects = std::map<std::string, std::shared_ptr<PatternObject>, std::less<>>;
@@ -126,7 +129,9 @@ class PatternCatalogue {
     // Of which the database will not be the same any more.
     PatternObject& changing(std::string_view name);
     void keep_database(const PatternObject& object);
-    Result<Done> finish(PatternObject& object);
+    static Result<Done> finish(PatternObject& object, const patterns::DatabaseSource& source,
+                               std::vector<patterns::DatabaseOrder>& missing,
+                               std::span<const std::shared_ptr<const patterns::Database>> spare);
 
     std::shared_ptr<Objects> objects_;
     std::array<Pointer, static_cast<std::size_t>(contract::PatternType::count_)> literals_;

@@ -117,7 +117,8 @@ std::size_t Ruleset::pattern_references(std::string_view object) const {
                                     std::count_if(gone.begin(), gone.end(), names));
 }
 
-Result<Done> Ruleset::complete_patterns() {
+Result<std::vector<patterns::DatabaseOrder>> Ruleset::complete_patterns(
+    const patterns::DatabaseSource& source) {
     if (may_have_literals_) {
         std::vector<std::string> bytes, names;
         const auto collect = [&](const StoredRule& rule) {
@@ -135,7 +136,10 @@ Result<Done> Ruleset::complete_patterns() {
         patterns_.set_literals(contract::PatternType::bytes, std::move(bytes));
         patterns_.set_literals(contract::PatternType::names, std::move(names));
     }
-    return patterns_.make_databases();
+    std::vector<patterns::DatabaseOrder> missing;
+    if (auto made = patterns_.make_databases(source, missing); !made)
+        return made.error();
+    return missing;
 }
 
 std::uint16_t Ruleset::automatic_number() const {

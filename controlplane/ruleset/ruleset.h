@@ -91,9 +91,11 @@ class Ruleset {
     PatternCatalogue& patterns() { return patterns_; }
     // How many rules name the object.
     std::size_t pattern_references(std::string_view object) const;
-    // Collects the patterns that stand in rules and makes the databases that are missing: before
-    // the ruleset is compiled.
-    Result<Done> complete_patterns();
+    // Collects the patterns that stand in rules and gets the databases that are missing: before the
+    // ruleset is compiled. What `source` does not have yet is returned; then it must be called
+    // again.
+    Result<std::vector<patterns::DatabaseOrder>> complete_patterns(
+        const patterns::DatabaseSource& source = patterns::make_database);
 
     // Deletes what lies in the range and, if given, in the set. The default rule stays. Returns how
     // many were deleted. While dyn_keep_states is set, rules that make states become orphans.

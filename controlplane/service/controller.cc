@@ -1,5 +1,7 @@
 #include "controlplane/service/controller.h"
 
+#include <sys/epoll.h>
+
 #include <algorithm>
 #include <ctime>
 #include <utility>
@@ -91,18 +93,24 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
       observation_(options.observation),
       size_interval_(options.size_interval),
       history_(options.history),
-      disk_patience_(options.disk_patience) {
+      disk_patience_(options.disk_patience),
+      database_maker_(options.databases) {
+    link_.set_answer_timeout(options.answer_timeout);
+    log_writer_.show_to([this](const log::LogEntry& entry) { live_log_.take(entry); });
+    if (database_maker_ != nullptr)
+        loop_.watch(database_maker_->descriptor(), EPOLLIN,
+                    [this](std::uint32_t) { on_compiled(); });
     if (history_ == nullptr)
         return;
     // Generations are not used twice, by whatever data plane.
     last_offered_ = history_->newest_generation();
     history_->set_entries([this] { return table_entries(); });
-    link_.set_answer_timeout(options.answer_timeout);
-    log_writer_.show_to([this](const log::LogEntry& entry) { live_log_.take(entry); });
 }
 
 Controller::~Controller() {
     log_writer_.show_to({});
+    if (database_maker_ != nullptr)
+        loop_.forget(database_maker_->descriptor());
     loop_.cancel(log_timer_);
     loop_.cancel(loss_timer_);
     loop_.cancel(expiry_timer_);
@@ -448,7 +456,11 @@ void Controller::change(const Request& request, const Reply& reply, const States
         {.facts = boots_below_ == 0 ? state_facts() : ruleset::StateFacts(),
          .records = states.records,
          .count = states.count,
-         .cost = cost_});
+         .cost = cost_},
+        [this](const patterns::DatabaseOrder& order) { return database_for(order); });
+    compiled_.clear();
+    if (outcome && !outcome->missing.empty())
+        return compile_patterns(request, reply, states, std::move(outcome->missing));
     if (!outcome)
         return reply(refused(outcome.error().error, outcome.error().line));
     std::optional<ApplyReport> report;

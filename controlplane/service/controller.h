@@ -5,7 +5,7 @@
 // only when every worker runs it; its client is answered then. One change is under way at a time,
 // the others wait in order, and so do requests that need the states of the data plane, which is
 // asked one thing at a time; requests that only read what we have are answered at once. A request
-// may pass four stages: ask for states, change tables, offer, kill states.
+// may pass five stages: ask for states, compile patterns, change tables, offer, kill states.
 // Tables. Their contents are the data plane's; a request that changes or shows them waits for its
 // answer. What changes together with rules is prepared there and takes effect with the offer. A
 // data plane that was restarted gets the contents back (table_mirror.h) before the rules.
@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +35,7 @@
 #include "controlplane/metrics/view.h"
 #include "controlplane/ruleset/ruleset.h"
 #include "controlplane/service/capture.h"
+#include "controlplane/service/database_maker.h"
 #include "controlplane/service/dataplane_link.h"
 #include "controlplane/service/history_keeper.h"
 #include "controlplane/service/live_log.h"
@@ -59,8 +61,9 @@ struct ControllerOptions {
     std::chrono::milliseconds size_interval{5'000};  // how often tables are asked for their sizes
     Observation* observation = nullptr;              // outlives the controller; none: nobody looks
     std::chrono::milliseconds disk_patience{
-        5'000};                        // of a rollback that needs to know what was last
-    HistoryKeeper* history = nullptr;  // the same; none: nothing is kept
+        5'000};                          // of a rollback that needs to know what was last
+    HistoryKeeper* history = nullptr;    // the same; none: nothing is kept
+    DatabaseMaker* databases = nullptr;  // the same; none: patterns are compiled while all wait
 };
 
 class Controller {
@@ -116,6 +119,13 @@ class Controller {
         Reply reply;
         std::optional<ApplyReport> report = {};
     };
+    // A script whose patterns are being compiled; it is run when they are.
+    struct Compiling {
+        Request request;
+        Reply reply;
+        StatesAnswer states;
+        std::vector<std::uint64_t> contents;  // of what is compiled, in its order
+    };
     // What has taken effect, but for the states that are being killed, or judged anew.
     struct Killing {
         std::vector<KillOrder> orders;
@@ -151,7 +161,7 @@ class Controller {
     void on_killed(const Result<std::uint64_t>& answer);
     void on_rechecked(const Result<contract::RecheckReply>& answer);
     void go_on_killing(Result<Done> next);
-    bool busy() const { return asked() || rolling_back_; }
+    bool busy() const { return asked() || rolling_back_ || compiling_; }
     // The data plane owes an answer.
     bool asked() const {
         return pending_ || ordering_ || asking_ || killing_ || tabling_ || imaging_ || restoring_ ||
@@ -160,6 +170,11 @@ class Controller {
     void next_change();
     void begin(Change next);
     void change(const Request& request, const Reply& reply, const StatesAnswer& states);
+    // controller_patterns.cc: what takes long to compile
+    DatabaseMaker::Made database_for(const patterns::DatabaseOrder& order) const;
+    void compile_patterns(const Request& request, const Reply& reply, const StatesAnswer& states,
+                          std::vector<patterns::DatabaseOrder> orders);
+    void on_compiled();
     Result<Done> offer(Pending pending);
     void finish(std::vector<OperationResult> results, std::vector<KillOrder> kills,
                 const Reply& reply, const std::optional<ApplyReport>& report = {});
@@ -267,6 +282,10 @@ class Controller {
 
     HistoryKeeper* history_;
     std::chrono::milliseconds disk_patience_;
+    DatabaseMaker* database_maker_;
+    std::optional<Compiling> compiling_;
+    // What was compiled for the script that is run now, by content.
+    std::map<std::uint64_t, DatabaseMaker::Made> compiled_;
     Author author_;                      // of the change that is under way
     std::optional<Author> unconfirmed_;  // of the ruleset that waits for its confirmation
     std::uint64_t boots_below_ = 0;      // while a data plane gets its first ruleset; else 0

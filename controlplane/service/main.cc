@@ -27,6 +27,7 @@
 #include "controlplane/service/confinement.h"
 #include "controlplane/service/control_server.h"
 #include "controlplane/service/controller.h"
+#include "controlplane/service/database_maker.h"
 #include "controlplane/service/event_loop.h"
 #include "controlplane/service/history_keeper.h"
 #include "controlplane/service/request_kind.h"
@@ -109,11 +110,15 @@ int serve(const config::Settings& settings) {
             return fail(opened.error());
         history = std::move(*opened);
     }
+    auto databases = service::DatabaseMaker::start();
+    if (!databases)
+        return fail(databases.error());
     service::Controller controller(loop,
                                    {.dataplane_socket = settings.dataplane.socket,
                                     .default_accept = settings.controlplane.default_accept,
                                     .observation = &observation,
-                                    .history = history.get()},
+                                    .history = history.get(),
+                                    .databases = databases->get()},
                                    log_writer, report);
     const metrics::CollectorOptions shown{.rules = settings.metrics.rules,
                                           .version = SLUICE_VERSION};

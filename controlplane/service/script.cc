@@ -510,7 +510,8 @@ std::optional<WantedStates> states_wanted(const Request& request) {
 
 Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Ruleset& current,
                                               const CounterReader& counters,
-                                              const DataplaneStates& states) {
+                                              const DataplaneStates& states,
+                                              const patterns::DatabaseSource& databases) {
     Script script(current, counters, states);
     script.outcome_.tables.as_a_whole = script.outcome_.tables.request_as_a_whole = request.whole;
     script.brief = request.brief;
@@ -531,8 +532,10 @@ Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Rule
                  result->complaints.empty() ? "refused" : result->complaints.front()}};
         script.outcome_.results.push_back(std::move(*result));
     }
-    if (const Result<Done> complete = script.outcome_.ruleset.complete_patterns(); !complete)
-        return ScriptError{0, complete.error()};
+    auto missing = script.outcome_.ruleset.complete_patterns(databases);
+    if (!missing)
+        return ScriptError{0, missing.error()};
+    script.outcome_.missing = std::move(*missing);
     return std::move(script.outcome_);
 }
 

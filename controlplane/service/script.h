@@ -57,6 +57,9 @@ struct ScriptOutcome {
     // What the data plane has to do with tables first; its answer completes the results.
     TableWork tables;
     std::vector<OperationResult> results;
+    // Databases of patterns that are not there yet. If there are any, nothing else of this counts:
+    // the script is to be run again when they are.
+    std::vector<patterns::DatabaseOrder> missing = {};
 };
 
 // What the data plane tells of its states. `records` are those that `states_wanted` asks for; a
@@ -83,9 +86,9 @@ struct ScriptError {
     Error error;
 };
 
-Result<ScriptOutcome, ScriptError> run_script(const Request& request,
-                                              const ruleset::Ruleset& current,
-                                              const CounterReader& counters,
-                                              const DataplaneStates& states = {});
+Result<ScriptOutcome, ScriptError> run_script(
+    const Request& request, const ruleset::Ruleset& current, const CounterReader& counters,
+    const DataplaneStates& states = {},
+    const patterns::DatabaseSource& databases = patterns::make_database);
 
 }  // namespace sluice::service
