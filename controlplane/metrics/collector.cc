@@ -275,7 +275,8 @@ void add_dataplane(const View& view, const std::vector<double>& heartbeats, Fami
                                     "Packets, or flows, whose payload was not looked at as rules "
                                     "want it.");
     for (std::size_t reason = 0; reason < contract::kPayloadSkips; ++reason)
-        skips.add({{"reason", contract::kPayloadSkipLabels[reason]}}, sums.of_payload_skips(reason));
+        skips.add({{"reason", contract::kPayloadSkipLabels[reason]}},
+                  sums.of_payload_skips(reason));
     add_states(view, sums, families);
     for (const WorkerField& field : kOfAllWorkers)
         families.counter(field.name, field.help).add({}, sums.of(field.field));

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "dataplane/packet/checksum.h"
 #include "dataplane/forward/fragment.h"
 #include "dataplane/forward/hop.h"
 #include "dataplane/forward/rewrite.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/packet/parser.h"
 #include "dataplane/packet/wire.h"
 

@@ -9,10 +9,10 @@
 #include <span>
 #include <vector>
 
-#include "dataplane/packet/checksum.h"
 #include "dataplane/forward/fragment.h"
 #include "dataplane/forward/hop.h"
 #include "dataplane/forward/reply.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/packet/parser.h"
 
 using namespace sluice;

@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
-#include "dataplane/packet/checksum.h"
 #include "dataplane/host/delivery_order.h"
 #include "dataplane/host/twin.h"
+#include "dataplane/packet/checksum.h"
 #include "dataplane/packet/parser.h"
 
 namespace sluice::host {
