@@ -271,6 +271,8 @@ void FlowStreams::put_into_order(Flow& flow, const Question& question, Answer& a
     side.given = side.given_next;
     if (!side.begun)
         begin_side(side, question, answer);
+    if (question.acknowledged != 0)
+        order_.acknowledged(side.order, question.acknowledged);
     const std::size_t wanted = bytes_wanted(flow, question.forward);
     const auto missed = static_cast<std::int32_t>(question.acknowledged - side.order.next_sequence);
     if (question.acknowledged != 0 && missed > 0 && wanted != 0) {
@@ -281,8 +283,9 @@ void FlowStreams::put_into_order(Flow& flow, const Question& question, Answer& a
     const auto ahead = static_cast<std::int32_t>(question.sequence - side.order.next_sequence);
     pieces_.count = 0;
     took_ = TcpOrder::Took::old;
-    if (wanted == 0 && ahead > 0)
-        order_.skip_to(side.order, question.sequence);
+    if (wanted == 0 && ahead >= 0)
+        return order_.skip_to(
+            side.order, question.sequence + static_cast<std::uint32_t>(question.bytes.size()));
     else if (ahead > 0 && static_cast<std::size_t>(ahead) >= wanted)
         return;  // nobody will ask for these bytes
     took_ = order_.take(side.order, question.sequence, question.bytes, pieces_);

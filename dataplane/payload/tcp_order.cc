@@ -62,6 +62,8 @@ TcpOrder::Took TcpOrder::take(SideOrder& side, std::uint32_t sequence,
     release_ready(side, pieces);  // there may be some behind a `skip_to`
     const Took without = pieces.count != 0 ? Took::in_order : Took::old;
     std::int32_t ahead = distance(sequence, side.next_sequence);
+    if (ahead < 0 && differs(side.first_given, sequence, bytes))
+        return Took::conflict;
     if (bytes.empty() || std::int64_t{ahead} + static_cast<std::int64_t>(bytes.size()) <= 0)
         return without;
     if (ahead < 0) {
@@ -69,7 +71,7 @@ TcpOrder::Took TcpOrder::take(SideOrder& side, std::uint32_t sequence,
         sequence = side.next_sequence;
         ahead = 0;
     }
-    if (differs_from_kept(side, sequence, bytes))
+    if (differs(side.first_kept, sequence, bytes))
         return Took::conflict;
     if (ahead > 0) {
         if (static_cast<std::size_t>(ahead) + bytes.size() > kWindow ||
@@ -78,14 +80,16 @@ TcpOrder::Took TcpOrder::take(SideOrder& side, std::uint32_t sequence,
         return pieces.count != 0 ? Took::in_order : Took::kept;
     }
     pieces.at[pieces.count++] = bytes;
+    remember(side, sequence, bytes);
     side.next_sequence = sequence + static_cast<std::uint32_t>(bytes.size());
     release_ready(side, pieces);
     return Took::in_order;
 }
 
-bool TcpOrder::differs_from_kept(const SideOrder& side, std::uint32_t sequence,
-                                 std::span<const std::byte> bytes) const {
-    for (std::uint32_t i = side.first_kept; i != kNoSegment; i = segments_.get()[i].next) {
+// Whether the list that begins with `first` has other bytes in the same place.
+bool TcpOrder::differs(std::uint32_t first, std::uint32_t sequence,
+                       std::span<const std::byte> bytes) const {
+    for (std::uint32_t i = first; i != kNoSegment; i = segments_.get()[i].next) {
         const Segment& kept = segments_.get()[i];
         const std::int64_t begin = std::max<std::int64_t>(distance(kept.sequence, sequence), 0);
         const std::int64_t end =
@@ -99,6 +103,48 @@ bool TcpOrder::differs_from_kept(const SideOrder& side, std::uint32_t sequence,
             return true;
     }
     return false;
+}
+
+// Keeps a copy of what follows the copies before it, as long as that leaves half of the memory for
+// what waits, and a side has no more than its window of them.
+void TcpOrder::remember(SideOrder& side, std::uint32_t sequence, std::span<const std::byte> bytes) {
+    if (side.first_given != kNoSegment &&
+        distance(sequence, segments_.get()[side.first_given].sequence) >
+            static_cast<std::int32_t>(kWindow))
+        return;
+    while (!bytes.empty()) {
+        Segment* last = side.last_given != kNoSegment ? segments_.get() + side.last_given : nullptr;
+        if (last != nullptr && last->sequence + last->length != sequence)
+            return;  // there was no room for something before
+        if (last == nullptr || last->length == kPieceSize) {
+            if (free_count_ <= count_ / 2)
+                return;
+            const std::uint32_t index = take_segment();
+            segments_.get()[index].next = kNoSegment;
+            segments_.get()[index].sequence = sequence;
+            segments_.get()[index].length = 0;
+            (last != nullptr ? last->next : side.first_given) = index;
+            side.last_given = index;
+            last = segments_.get() + index;
+        }
+        const std::size_t length = std::min<std::size_t>(bytes.size(), kPieceSize - last->length);
+        std::memcpy(last->bytes.data() + last->length, bytes.data(), length);
+        last->length += static_cast<std::uint32_t>(length);
+        bytes = bytes.subspan(length);
+        sequence += static_cast<std::uint32_t>(length);
+    }
+}
+
+void TcpOrder::acknowledged(SideOrder& side, std::uint32_t sequence) {
+    while (side.first_given != kNoSegment) {
+        const std::uint32_t index = side.first_given;
+        const Segment& given = segments_.get()[index];
+        if (distance(given.sequence + given.length, sequence) > 0)
+            return;
+        side.first_given = given.next;
+        give_back(index);
+    }
+    side.last_given = kNoSegment;
 }
 
 bool TcpOrder::is_kept(const SideOrder& side, std::uint32_t sequence, std::size_t length) const {
@@ -150,9 +196,11 @@ void TcpOrder::release_ready(SideOrder& side, Pieces& pieces) {
         given_out_ = index;
         if (static_cast<std::uint32_t>(behind) >= kept.length)
             continue;
-        pieces.at[pieces.count++] = std::span<const std::byte>(kept.bytes)
-                                        .first(kept.length)
-                                        .subspan(static_cast<std::size_t>(behind));
+        const auto piece = std::span<const std::byte>(kept.bytes)
+                               .first(kept.length)
+                               .subspan(static_cast<std::size_t>(behind));
+        pieces.at[pieces.count++] = piece;
+        remember(side, side.next_sequence, piece);
         side.next_sequence = kept.sequence + kept.length;
     }
 }
@@ -174,6 +222,11 @@ void TcpOrder::forget(SideOrder& side) {
     while (side.first_kept != kNoSegment) {
         const std::uint32_t index = side.first_kept;
         side.first_kept = segments_.get()[index].next;
+        give_back(index);
+    }
+    while (side.first_given != kNoSegment) {
+        const std::uint32_t index = side.first_given;
+        side.first_given = segments_.get()[index].next;
         give_back(index);
     }
     side = {};

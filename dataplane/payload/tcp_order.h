@@ -2,8 +2,10 @@
 //
 // A segment that comes in its turn is looked at where it lies; one that comes too early is copied
 // and waits, within bounds. Of bytes that come twice the first copy counts: what was given out is
-// never given out again, and a copy that differs from one that waits is told. So the pieces that
-// come out are the same however the bytes were cut and in whatever order they came.
+// never given out again. A copy that differs is told, as long as the first one may have been lost
+// on its way: until the receiver has acknowledged them, copies are kept to compare with, while
+// there is room. So the pieces that come out are the same however the bytes were cut and in
+// whatever order they came, and they are what the receiver gets.
 //
 // Threads: belongs to one worker. No allocation after it is made.
 #pragma once
@@ -21,9 +23,11 @@ inline constexpr std::uint32_t kNoSegment = 0xffffffff;
 
 // One side of a connection.
 struct SideOrder {
-    std::uint32_t next_sequence = 0;        // of the first byte that was not given out
-    std::uint32_t first_kept = kNoSegment;  // of the segments that wait, by sequence
-    std::uint32_t kept = 0;                 // how many they are
+    std::uint32_t next_sequence = 0;         // of the first byte that was not given out
+    std::uint32_t first_kept = kNoSegment;   // of the segments that wait, by sequence
+    std::uint32_t kept = 0;                  // how many they are
+    std::uint32_t first_given = kNoSegment;  // copies of what was given out, by sequence
+    std::uint32_t last_given = kNoSegment;
 };
 
 class TcpOrder {
@@ -48,13 +52,15 @@ class TcpOrder {
         old,       // nothing of it is new
         kept,      // it waits for what is missing
         no_room,   // … and there is no room for that: whoever sends it must send it again
-        conflict,  // bytes of it wait already, and are others
+        conflict,  // bytes of it have come before, and were others
     };
 
     void begin_packet();
     // `pieces` is set anew. Sequence numbers in host byte order.
     Took take(SideOrder& side, std::uint32_t sequence, std::span<const std::byte> bytes,
               Pieces& pieces);
+    // The other side has all bytes before `sequence`.
+    void acknowledged(SideOrder& side, std::uint32_t sequence);
     // What lies before `sequence` will not come.
     void skip_to(SideOrder& side, std::uint32_t sequence);
     void forget(SideOrder& side);
@@ -74,8 +80,9 @@ class TcpOrder {
 
     std::uint32_t take_segment();
     void give_back(std::uint32_t segment);
-    bool differs_from_kept(const SideOrder& side, std::uint32_t sequence,
-                           std::span<const std::byte> bytes) const;
+    bool differs(std::uint32_t first, std::uint32_t sequence,
+                 std::span<const std::byte> bytes) const;
+    void remember(SideOrder& side, std::uint32_t sequence, std::span<const std::byte> bytes);
     bool is_kept(const SideOrder& side, std::uint32_t sequence, std::size_t length) const;
     bool keep(SideOrder& side, std::uint32_t sequence, std::span<const std::byte> bytes);
     void release_ready(SideOrder& side, Pieces& pieces);

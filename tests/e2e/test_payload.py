@@ -176,6 +176,8 @@ def test_a_copy_with_other_bytes(stateful, connection):
     assert appliance.drops()["payload_conflict"] >= 1
     assert sender.passes(sender.segment(0, b"att"))
     assert sender.passes(sender.segment(6, b"harmless"))
+    assert not sender.passes(sender.segment(0, b"XXX")), "in place of one that may be lost"
+    assert sender.passes(sender.segment(0, b"att"))
 
 
 def test_segments_that_the_receiver_drops(stateful, connection):

@@ -98,7 +98,11 @@ TEST_F(FlowStreamsTest, FindsWhateverTheOrder) {
 
 TEST_F(FlowStreamsTest, BytesThatCameAreNotLookedAtAgain) {
     EXPECT_FALSE(finds({0, "harmless"}));
-    EXPECT_FALSE(finds({0, "attack!!"}));
+    EXPECT_EQ(ask({0, "attack!!"}).drop, DropReason::payload_conflict)
+        << "sent in place of the first";
+    EXPECT_EQ(ask({.offset = 0, .bytes = "attack!!", .acknowledged = kStart + 8}).drop,
+              DropReason::none)
+        << "its receiver has the first";
     EXPECT_FALSE(finds({10, "xx"}));
     EXPECT_EQ(ask({10, "yy"}).drop, DropReason::payload_conflict);
     EXPECT_EQ(ask({70000, "far away"}).drop, DropReason::none) << "nobody will look at them";

@@ -41,6 +41,10 @@ TEST_F(TcpOrderTest, WhatComesInItsTurnIsGivenAtOnce) {
     EXPECT_EQ(side_.next_sequence, 2u);
     EXPECT_EQ(give(2, "ef", Took::in_order), "ef");
     EXPECT_EQ(give(4, "", Took::old), "");
+    EXPECT_EQ(order_.free_pieces(), 63u) << "a copy, until they are acknowledged";
+    order_.acknowledged(side_, 3);
+    EXPECT_EQ(order_.free_pieces(), 63u);
+    order_.acknowledged(side_, 4);
     EXPECT_EQ(order_.free_pieces(), 64u);
 }
 
@@ -51,14 +55,19 @@ TEST_F(TcpOrderTest, WhatComesEarlyWaits) {
     EXPECT_EQ(side_.kept, 2u);
     EXPECT_EQ(give(0, "ab", Took::in_order), "abcdef");
     EXPECT_EQ(side_.kept, 0u);
+    order_.acknowledged(side_, 6);
     order_.begin_packet();
     EXPECT_EQ(order_.free_pieces(), 64u);
 }
 
 TEST_F(TcpOrderTest, TheFirstCopyCounts) {
     EXPECT_EQ(give(0, "abcd", Took::in_order), "abcd");
-    EXPECT_EQ(give(2, "XXef", Took::in_order), "ef");
-    EXPECT_EQ(give(0, "XXXXXX", Took::old), "");
+    EXPECT_EQ(give(2, "XXef", Took::conflict), "");
+    EXPECT_EQ(give(0, "abcX", Took::conflict), "");
+    EXPECT_EQ(give(0, "ab", Took::old), "");
+    EXPECT_EQ(give(2, "cdef", Took::in_order), "ef");
+    order_.acknowledged(side_, 6);
+    EXPECT_EQ(give(0, "XXXXXX", Took::old), "") << "its receiver has the first";
     EXPECT_EQ(give(8, "ij", Took::kept), "");
     EXPECT_EQ(give(8, "iX", Took::conflict), "");
     EXPECT_EQ(give(6, "ghX", Took::conflict), "");
@@ -90,6 +99,20 @@ TEST_F(FewPiecesTest, AllConnectionsShareTheMemory) {
     EXPECT_EQ(give(10, large.substr(1), Took::kept), "");
     EXPECT_EQ(order_.free_pieces(), 0u);
     EXPECT_EQ(give(0, "0123456789", Took::in_order).size(), 10 + 2 * TcpOrder::kPieceSize);
+}
+
+TEST_F(TcpOrderTest, CopiesOfMuchAreKeptAsLongAsThereIsRoom) {
+    const std::string text(5000, 't');
+    for (std::uint32_t at = 0; at < 60'000; at += 5000)
+        EXPECT_EQ(give(at, text, Took::in_order), text);
+    EXPECT_EQ(give(4000, text.substr(1) + "X", Took::conflict), "");
+    EXPECT_EQ(give(59'999, "X", Took::conflict), "");
+    EXPECT_GE(order_.free_pieces(), 32u) << "half is for what waits";
+    order_.acknowledged(side_, 30'000);
+    EXPECT_EQ(give(10'000, "X", Took::old), "");
+    EXPECT_EQ(give(59'999, "X", Took::conflict), "");
+    order_.forget(side_);
+    EXPECT_EQ(order_.free_pieces(), 64u);
 }
 
 TEST_F(TcpOrderTest, WhatIsSkippedIsForgotten) {
@@ -136,6 +159,8 @@ TEST(TcpOrder, TheBytesAreTheSameHoweverTheyCome) {
             for (const Cut& cut : cuts) {
                 order.begin_packet();
                 TcpOrder::Pieces pieces;
+                if (random() % 8 == 0)
+                    order.acknowledged(side, start + static_cast<std::uint32_t>(out.size()));
                 const Took took = order.take(
                     side, start + static_cast<std::uint32_t>(cut.begin),
                     bytes_of(std::string_view(stream).substr(cut.begin, cut.length)), pieces);

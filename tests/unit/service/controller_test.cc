@@ -52,7 +52,7 @@ class ControllerTest : public testing::Test {
             *loop_,
             ControllerOptions{.dataplane_socket = folder_ + "/dp.sock",
                               .default_accept = accept,
-                              .answer_timeout = milliseconds(200),
+                              .answer_timeout = milliseconds(1000),
                               .clock_s = [] { return clock_s; }},
             *log_writer_, [this](const std::string& sentence) { reports_.push_back(sentence); });
         controller_->start();

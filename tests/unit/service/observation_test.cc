@@ -45,7 +45,7 @@ class ObservationTest : public testing::Test {
         controller_ = std::make_unique<Controller>(
             *loop_,
             ControllerOptions{.dataplane_socket = folder_ + "/dp.sock",
-                              .answer_timeout = milliseconds(200),
+                              .answer_timeout = milliseconds(1000),
                               .clock_s = [] { return std::uint64_t{1234}; },
                               .size_interval = milliseconds(20),
                               .observation = &observation_},
