@@ -178,6 +178,8 @@ DatabaseError blamed(const std::vector<Source>& sources, const Outcome& set, uns
 }  // namespace
 
 Answer compile(const DatabaseOrder& order) {
+    if (hs_valid_platform() != HS_SUCCESS)
+        return DatabaseError{.message = "this processor is too old for Hyperscan"};
     const unsigned mode = mode_of(order);
     std::vector<Source> sources;
     for (const std::string& pattern : order.patterns)

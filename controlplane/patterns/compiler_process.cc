@@ -145,7 +145,18 @@ bool send_request(int socket, const CompileRequest& request, int order, int answ
     return sent == static_cast<ssize_t>(sizeof request);
 }
 
-Result<Done> ended_well(int status, const CompileLimits& limits) {
+Error took_too_long(std::uint64_t seconds, const char* of_what) {
+    return {ExitStatus::unavailable,
+            "compiling the patterns took more than " + std::to_string(seconds) + " seconds" +
+                of_what +
+                " and was ended: take fewer of them, or expressions with fewer and shorter "
+                "repeats"};
+}
+
+Result<Done> ended_well(const ChildEnded& ended, const CompileLimits& limits) {
+    const int status = ended.status;
+    if (ended.late != 0)
+        return took_too_long(limits.time_s, "");
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return Done{};
     if (WIFEXITED(status))
@@ -153,10 +164,7 @@ Result<Done> ended_well(int status, const CompileLimits& limits) {
                                          std::to_string(WEXITSTATUS(status))};
     const int signal = WTERMSIG(status);
     if (signal == SIGXCPU)
-        return Error{ExitStatus::unavailable,
-                     "compiling the patterns took more than " + std::to_string(limits.cpu_s) +
-                         " seconds of processor time and was ended: take fewer of them, or "
-                         "expressions with fewer and shorter repeats"};
+        return took_too_long(limits.cpu_s, " of processor time");
     if (signal == SIGKILL)
         return Error{ExitStatus::unavailable,
                      "the process that compiles patterns was killed: perhaps there is too little "
@@ -181,7 +189,8 @@ class CompilerProcess {
         return started() ? version_ : std::string();
     }
 
-    Result<std::string> ask(std::string_view order, const CompileLimits& limits) {
+    Result<std::string> ask(std::string_view order, const CompileLimits& limits,
+                            CompilerTask task) {
         const std::lock_guard lock(mutex_);
         if (auto running = started(); !running)
             return running.error();
@@ -192,7 +201,8 @@ class CompilerProcess {
         if (!answer)
             return answer.error();
         ChildEnded ended;
-        if (!send_request(socket_.get(), {.limits = limits}, question->get(), answer->get()) ||
+        if (!send_request(socket_.get(), {.task = task, .limits = limits}, question->get(),
+                          answer->get()) ||
             receive(socket_.get(), &ended, sizeof ended) != static_cast<ssize_t>(sizeof ended)) {
             socket_.reset();
             failure_ = {ExitStatus::unavailable,
@@ -200,7 +210,7 @@ class CompilerProcess {
                             ", which compiles patterns, has ended: restart who has started it"};
             return failure_;
         }
-        if (auto well = ended_well(ended.status, limits); !well)
+        if (auto well = ended_well(ended, limits); !well)
             return well.error();
         return content_of(*answer);
     }
@@ -269,8 +279,9 @@ std::string compiler_version() {
     return process().version();
 }
 
-Result<std::string> ask_compiler(std::string_view order, const CompileLimits& limits) {
-    return process().ask(order, limits);
+Result<std::string> ask_compiler(std::string_view order, const CompileLimits& limits,
+                                 CompilerTask task) {
+    return process().ask(order, limits, task);
 }
 
 }  // namespace sluice::patterns

@@ -20,16 +20,26 @@ namespace sluice::patterns {
 inline constexpr int kCompilerSocket = 3;  // its number in sluice-patterns
 
 struct CompileLimits {
-    std::uint64_t cpu_s = 60;
+    std::uint64_t cpu_s = 45;
+    // By the clock: whoever waits may have a service manager that waits for it.
+    std::uint64_t time_s = 50;
     std::uint64_t memory = std::uint64_t{4} << 30;
 };
 
+enum class CompilerTask : std::uint32_t {
+    compile,  // a DatabaseOrder, to a database
+    measure,  // a Subject, to a PatternCost
+};
+
 struct CompileRequest {
+    CompilerTask task = CompilerTask::compile;
+    std::uint32_t reserved = 0;
     CompileLimits limits;
 };
 
 struct ChildEnded {
     std::int32_t status = 0;  // of waitpid
+    std::uint32_t late = 0;   // it was ended because of time_s
 };
 
 inline constexpr std::uint64_t kLongestAnswer = std::uint64_t{1} << 30;
@@ -40,6 +50,7 @@ Result<Done> start_compiler_process();
 std::string compiler_version();
 
 // An order as bytes; the answer as bytes. The error is a sentence for an operator.
-Result<std::string> ask_compiler(std::string_view order, const CompileLimits& limits = {});
+Result<std::string> ask_compiler(std::string_view order, const CompileLimits& limits = {},
+                                 CompilerTask task = CompilerTask::compile);
 
 }  // namespace sluice::patterns

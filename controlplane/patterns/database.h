@@ -25,7 +25,7 @@ namespace sluice::patterns {
 struct DatabaseOrder {
     contract::PatternMode mode = contract::PatternMode::packet;
     bool ignore_case = false;
-    std::vector<std::string> patterns;  // canonical, of type bytes; at least one
+    std::vector<std::string> patterns = {};  // canonical, of type bytes; at least one
 };
 
 // Of all that the database depends on, the version of Hyperscan too, so that it may start

@@ -72,6 +72,23 @@ std::optional<DatabaseOrder> read_order(std::string_view bytes) {
     return order;
 }
 
+std::string write_subject(contract::PatternMode mode, const std::vector<std::byte>& database) {
+    std::string bytes;
+    put(bytes, mode);
+    bytes.append(reinterpret_cast<const char*>(database.data()), database.size());
+    return bytes;
+}
+
+std::optional<Subject> read_subject(std::string_view bytes) {
+    Reader reader(bytes);
+    Subject subject;
+    subject.mode = reader.take<contract::PatternMode>();
+    subject.database = reader.take_bytes(reader.left());
+    if (reader.failed() || subject.database.empty())
+        return std::nullopt;
+    return subject;
+}
+
 std::string write_answer(const Answer& answer) {
     std::string bytes;
     if (const auto* database = std::get_if<std::vector<std::byte>>(&answer)) {

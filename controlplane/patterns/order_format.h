@@ -18,6 +18,15 @@ std::optional<DatabaseOrder> read_order(std::string_view bytes);
 
 using Answer = std::variant<std::vector<std::byte>, DatabaseError>;
 
+// What is measured: the mode, and the database.
+std::string write_subject(contract::PatternMode mode, const std::vector<std::byte>& database);
+struct Subject {
+    contract::PatternMode mode = contract::PatternMode::packet;
+    std::string_view database;  // in the bytes that were read
+};
+std::optional<Subject> read_subject(std::string_view bytes);
+
+// A database, or what a measurement has come to; or why there is none.
 std::string write_answer(const Answer& answer);
 std::optional<Answer> read_answer(std::string_view bytes);
 

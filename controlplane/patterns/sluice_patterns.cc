@@ -24,6 +24,7 @@
 #include "common/unique_fd.h"
 #include "controlplane/patterns/compile.h"
 #include "controlplane/patterns/compiler_process.h"
+#include "controlplane/patterns/measure.h"
 
 namespace {
 
@@ -88,18 +89,37 @@ bool write_whole(int file, std::string_view bytes) {
     return true;
 }
 
+// Nothing: the question is not readable.
+std::optional<Answer> answer_to(CompilerTask task, std::string_view question) {
+    switch (task) {
+        case CompilerTask::compile:
+            if (const auto order = read_order(question))
+                return compile(*order);
+            break;
+        case CompilerTask::measure:
+            if (const auto subject = read_subject(question))
+                return measure(*subject);
+            break;
+    }
+    return std::nullopt;
+}
+
 int work(const CompileRequest& request, int question, int answer) {
     const Result<std::string> bytes = read_whole(question);
     const Result<Done> confined = confine(request.limits);
-    const auto order = bytes ? read_order(*bytes) : std::nullopt;
-    if (!confined || !order) {
+    if (!bytes || !confined) {
         std::fprintf(stderr, "%s: %s\n", kProgram,
-                     !confined ? confined.error().message.c_str() : "the order is not readable");
+                     (bytes ? confined.error() : bytes.error()).message.c_str());
         return status(ExitStatus::os);
     }
     Answer result;
     try {
-        result = compile(*order);
+        const auto found = answer_to(request.task, *bytes);
+        if (!found) {
+            std::fprintf(stderr, "%s: the order is not readable\n", kProgram);
+            return status(ExitStatus::data);
+        }
+        result = *found;
     } catch (const std::exception&) {  // memory
         result = DatabaseError{.pattern = DatabaseError::npos,
                                .message = "there is not enough memory to compile the patterns"};
@@ -139,16 +159,21 @@ std::optional<Received> receive() {
     return received;
 }
 
-// The child has the other end of `alive`. If nobody waits for its answer any more, it ends.
-std::optional<ChildEnded> wait_for(pid_t child, const UniqueFd& alive) {
+// The child has the other end of `alive`. If nobody waits for its answer any more, or it takes too
+// long, it ends.
+std::optional<ChildEnded> wait_for(pid_t child, const UniqueFd& alive,
+                                   const CompileLimits& limits) {
     std::array<pollfd, 2> ends = {{{.fd = alive.get(), .events = POLLIN, .revents = 0},
                                    {.fd = kCompilerSocket, .events = POLLRDHUP, .revents = 0}}};
-    while (poll(ends.data(), ends.size(), -1) < 0 && errno == EINTR) {
-    }
+    const int timeout = static_cast<int>(std::min<std::uint64_t>(limits.time_s, 3600)) * 1000;
+    int events = 0;
+    do
+        events = poll(ends.data(), ends.size(), timeout);
+    while (events < 0 && errno == EINTR);
     const bool left = ends[1].revents != 0;
-    if (left)
+    if (left || events == 0)
         kill(child, SIGKILL);
-    ChildEnded ended;
+    ChildEnded ended{.status = 0, .late = events == 0 ? 1u : 0u};
     while (waitpid(child, &ended.status, 0) < 0)
         if (errno != EINTR)
             return std::nullopt;
@@ -172,7 +197,7 @@ bool serve_one() {
         _exit(work(received->request, received->question.get(), received->answer.get()));
     }
     childs.reset();
-    const auto ended = wait_for(child, alive);
+    const auto ended = wait_for(child, alive, received->request.limits);
     return ended && send(kCompilerSocket, &*ended, sizeof *ended, MSG_NOSIGNAL) ==
                         static_cast<ssize_t>(sizeof *ended);
 }

@@ -118,6 +118,21 @@ class PatternCatalogue {
 
     // Makes what is missing. An error: a pattern cannot be compiled, or there are too many.
     Result<Done> make_databases();
+    // After an error: the pattern that is to blame, if it is known.
+    struct Blame {
+        std::string object;
+        std::string pattern;
+        std::size_t column = 0;  // in the pattern, from 0
+        std::string why;
+    };
+    const std::optional<Blame>& blame() const { return blame_; }
+
+    // The pattern in a file for `load`, and where it begins. None: it is not there.
+    struct Place {
+        std::size_t line = 0, column = 0;  // from 1, from 0
+    };
+    static std::optional<Place> place_in_file(contract::PatternType type, std::string_view content,
+                                              std::string_view pattern);
 
   private:
     using Objects = std::map<std::string, std::shared_ptr<PatternObject>, std::less<>>;
@@ -133,6 +148,7 @@ class PatternCatalogue {
     // Of objects that have changed since `make_databases`: they may become what they were.
     std::vector<std::shared_ptr<const patterns::Database>> spare_;
     bool complete_ = true;  // nothing is missing
+    std::optional<Blame> blame_;
 };
 
 }  // namespace sluice::ruleset

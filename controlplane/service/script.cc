@@ -522,8 +522,11 @@ Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Rule
                  result->complaints.empty() ? "refused" : result->complaints.front()}};
         script.outcome_.results.push_back(std::move(*result));
     }
-    if (const Result<Done> complete = script.outcome_.ruleset.complete_patterns(); !complete)
-        return ScriptError{0, complete.error()};
+    if (const Result<Done> complete = script.outcome_.ruleset.complete_patterns(); !complete) {
+        PatternProblem problem =
+            pattern_problem(request, script.outcome_.ruleset, complete.error());
+        return ScriptError{problem.line, std::move(problem.error)};
+    }
     return std::move(script.outcome_);
 }
 
