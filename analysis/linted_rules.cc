@@ -9,7 +9,13 @@ namespace sluice::analysis {
 
 Result<std::unique_ptr<LintedRules>> LintedRules::create(const ruleset::Ruleset& rules,
                                                          DefaultRule default_rule) {
-    const auto image = compiler::compile(rules, 1);
+    // What pattern objects look for is asked by nobody here, and making databases takes its time.
+    ruleset::Ruleset bare = rules;
+    for (const auto& object : rules.patterns().named())
+        bare.patterns().reset(object->name, object->settings);
+    if (const Result<Done> complete = bare.complete_patterns(); !complete)
+        return complete.error();
+    const auto image = compiler::compile(bare, 1);
     if (!image)
         return image.error();
     auto snapshot = SnapshotCopy::validate(*image);

@@ -7,6 +7,7 @@
 
 #include "controlplane/cli/check_command.h"
 #include "controlplane/cli/json_text.h"
+#include "controlplane/cli/pattern_difference.h"
 #include "controlplane/cli/running_rules.h"
 #include "controlplane/language/parse_error.h"
 #include "controlplane/language/printer.h"
@@ -114,21 +115,28 @@ void run_diff(std::span<const std::string> arguments, Output& output) {
                                     compared_after = ruleset::compared(rules_after);
     const RulesetDifference difference = ruleset::difference(compared_before, compared_after);
     const std::vector<Change> changes = in_order(difference);
-    if (!changes.empty())
+    const std::vector<PatternDifference> objects =
+        differences(before->patterns(), after->patterns());
+    if (!changes.empty() || !objects.empty())
         output.status = ExitStatus::found;
     if (!json) {
+        for (const PatternDifference& object : objects)
+            output.out += line_of(object);
         for (const Change& change : changes)
             output.out += line_of(change);
         return;
     }
-    Json list = Json::array();
+    Json list = Json::array(), object_list = Json::array();
+    for (const PatternDifference& object : objects)
+        object_list.push_back(json_of(object));
     for (const Change& change : changes)
         list.push_back(json_of(change));
     const ruleset::DifferenceCounts counts = ruleset::counts(difference);
     const Json object = {{"added", counts.added},
                          {"removed", counts.removed},
                          {"changed", counts.changed},
-                         {"rules", std::move(list)}};
+                         {"rules", std::move(list)},
+                         {"patterns", std::move(object_list)}};
     output.out += json_text("sluice/diff/1", object);
 }
 

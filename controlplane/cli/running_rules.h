@@ -1,5 +1,6 @@
 // The rules of the control plane as a ruleset of ours, for commands that compare or look through
-// rules. Counters, slots and states stay where they are; tables are there without contents.
+// rules. Counters, slots and states stay where they are; tables are there without contents,
+// pattern objects with their patterns and without databases.
 #pragma once
 
 #include <optional>

@@ -23,7 +23,7 @@
 
 namespace sluice::language {
 
-inline constexpr std::size_t kMaximumLineLength = 4096;
+inline constexpr std::size_t kMaximumLineLength = 32768;  // of the longest pattern, twice
 
 struct Word {
     std::string text;

@@ -20,6 +20,9 @@ using Text = Result<std::string, patterns::PatternError>;
 constexpr std::size_t kMaximumNamed =
     contract::kMaximumPatternObjects - static_cast<std::size_t>(PatternType::count_);
 
+// The data plane tells so many values of one object apart.
+constexpr std::size_t kMaximumLiterals = 256;
+
 // What was typed without quotes has the same escapes as in quotes; an object of names has none.
 Text read_as(PatternType type, std::string_view typed) {
     const bool is_quoted = language::begins_quoted(typed);
@@ -31,8 +34,16 @@ Text read_as(PatternType type, std::string_view typed) {
     }
     const bool is_plain = type == PatternType::names || is_quoted || typed.starts_with("re:") ||
                           typed.starts_with("hex:");
-    if (is_plain)
-        return patterns::read_pattern(type, typed);
+    if (is_plain) {
+        Text text = patterns::read_pattern(type, typed);
+        if (text && language::begins_expression(*text))
+            if (const std::size_t length = language::spaced_word_length(*text);
+                length != text->size())
+                return patterns::PatternError{
+                    length - 1,
+                    "here an expression would end in a rule file: write the slash as \\/"};
+        return text;
+    }
     Text text = patterns::read_pattern(type, language::in_quotes(typed));
     if (text)
         return text;
@@ -319,6 +330,31 @@ void PatternCatalogue::swap(std::string_view first, std::string_view second) {
 
 namespace {
 
+// Calls `take(line number, column, the line without blanks around it)` for each line with a pattern
+// until it returns an error.
+template <typename Take>
+Result<Done> each_file_line(std::string_view content, Take take) {
+    std::size_t number = 0;
+    for (std::size_t start = 0; start < content.size();) {
+        const std::size_t end = std::min(content.find('\n', start), content.size());
+        std::string_view line = content.substr(start, end - start);
+        start = end + 1;
+        ++number;
+        while (!line.empty() && is_blank(line.back()))
+            line.remove_suffix(1);
+        std::size_t column = 0;
+        while (!line.empty() && is_blank(line.front())) {
+            line.remove_prefix(1);
+            ++column;
+        }
+        if (line.empty() || line.front() == '#')
+            continue;
+        if (Result<Done> taken = take(number, column, line); !taken)
+            return taken;
+    }
+    return Done{};
+}
+
 // `value<TAB>pattern`, or a pattern alone. `at` is the column of the pattern, from 0.
 Result<FileLine> split_file_line(std::string_view line, std::size_t& at) {
     FileLine result;
@@ -347,22 +383,9 @@ Result<PatternCatalogue::LoadCounts> PatternCatalogue::load(std::string_view nam
                                                             std::string_view content) {
     const PatternObject& before = *find(name);
     PatternObject next;
-    std::size_t number = 0;
     LoadCounts counts;
-    for (std::size_t start = 0; start < content.size();) {
-        const std::size_t end = std::min(content.find('\n', start), content.size());
-        std::string_view line = content.substr(start, end - start);
-        start = end + 1;
-        ++number;
-        while (!line.empty() && is_blank(line.back()))
-            line.remove_suffix(1);
-        std::size_t column = 0;
-        while (!line.empty() && is_blank(line.front())) {
-            line.remove_prefix(1);
-            ++column;
-        }
-        if (line.empty() || line.front() == '#')
-            continue;
+    const auto take = [&](std::size_t number, std::size_t column,
+                          std::string_view line) -> Result<Done> {
         const auto where = [&](std::size_t at, const std::string& message) {
             return Error{ExitStatus::data, (file.empty() ? "" : file + ":") +
                                                std::to_string(number) + ":" +
@@ -381,20 +404,40 @@ Result<PatternCatalogue::LoadCounts> PatternCatalogue::load(std::string_view nam
                                      std::to_string(parts->value) + " and further up with " +
                                      std::to_string(next.patterns[there->second].value));
         if (there != next.places.end())
-            continue;
+            return Done{};
         const auto old = before.places.find(*text);
         if (old == before.places.end())
             ++counts.added;
         else if (before.patterns[old->second].value != parts->value)
             ++counts.changed;
         insert(next, std::move(*text), parts->value);
-    }
+        return Done{};
+    };
+    if (const Result<Done> taken = each_file_line(content, take); !taken)
+        return taken.error();
     counts.patterns = next.patterns.size();
     counts.removed = before.patterns.size() + counts.added - counts.patterns;
     PatternObject& object = changing(name);
     object.patterns = std::move(next.patterns);
     object.places = std::move(next.places);
     return counts;
+}
+
+std::optional<PatternCatalogue::Place> PatternCatalogue::place_in_file(contract::PatternType type,
+                                                                       std::string_view content,
+                                                                       std::string_view pattern) {
+    std::optional<Place> found;
+    (void)each_file_line(
+        content,
+        [&](std::size_t number, std::size_t column, std::string_view line) -> Result<Done> {
+            const Result<FileLine> parts = split_file_line(line, column);
+            if (found || !parts)
+                return Done{};
+            if (const Text text = read_as(type, parts->pattern); text && *text == pattern)
+                found = Place{number, column};
+            return Done{};
+        });
+    return found;
 }
 
 // ---- Databases ---------------------------------------------------------------------------------
@@ -424,10 +467,9 @@ void PatternCatalogue::set_literals(PatternType type, std::vector<std::string> t
     complete_ = false;
 }
 
-Result<Done> PatternCatalogue::finish(
-    PatternObject& object, const patterns::DatabaseSource& source,
-    std::vector<patterns::DatabaseOrder>& missing,
-    std::span<const std::shared_ptr<const patterns::Database>> spare) {
+Result<Done> PatternCatalogue::finish(PatternObject& object,
+                                      const patterns::DatabaseSource& source,
+                                      std::vector<patterns::DatabaseOrder>& missing) {
     patterns::DatabaseOrder order{
         .mode = object.settings.mode, .ignore_case = object.settings.ignore_case, .patterns = {}};
     order.patterns.reserve(object.patterns.size());
@@ -436,7 +478,7 @@ Result<Done> PatternCatalogue::finish(
     object.content = patterns::content_hash(order);
     if (object.settings.type != PatternType::bytes || object.patterns.empty())
         return Done{};
-    for (const auto& database : spare)
+    for (const auto& database : spare_)
         if (database->content == object.content) {
             object.database = database;
             return Done{};
@@ -445,10 +487,17 @@ Result<Done> PatternCatalogue::finish(
     if (!database) {
         const patterns::DatabaseError& error = database.error();
         std::string where = called(object);
-        if (error.pattern < object.patterns.size())
+        if (error.pattern < object.patterns.size()) {
             where += ": " + object.patterns[error.pattern].text;
+            blame_ = Blame{.object = object.name,
+                           .pattern = object.patterns[error.pattern].text,
+                           .column = error.column,
+                           .why = error.message};
+        }
         if (error.column != patterns::DatabaseError::npos)
             where += ": character " + std::to_string(error.column + 1);
+        else if (blame_)
+            blame_->column = 0;
         return Error{ExitStatus::data, where + ": " + error.message};
     }
     object.database = std::move(*database);
@@ -474,8 +523,14 @@ Result<Done> PatternCatalogue::make_databases(const patterns::DatabaseSource& so
     for (Pointer& literals : literals_) {
         if (!literals || literals->content != 0)
             continue;
+        if (literals->patterns.size() > kMaximumLiterals)
+            return Error{ExitStatus::unavailable,
+                         "rules have " + std::to_string(literals->patterns.size()) +
+                             " different patterns of their own; at most " +
+                             std::to_string(kMaximumLiterals) +
+                             " of them can be told apart, and any number in a pattern object"};
         auto object = std::make_shared<PatternObject>(*literals);
-        if (Result<Done> done = finish(*object, source, missing, spare_); !done)
+        if (Result<Done> done = finish(*object, source, missing); !done)
             return done;
         literals = std::move(object);
     }
@@ -484,7 +539,7 @@ Result<Done> PatternCatalogue::make_databases(const patterns::DatabaseSource& so
             continue;
         if (object.use_count() > 1)
             object = std::make_shared<PatternObject>(*object);
-        if (Result<Done> done = finish(*object, source, missing, spare_); !done)
+        if (Result<Done> done = finish(*object, source, missing); !done)
             return done;
     }
     if (!missing.empty())

@@ -14,7 +14,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -121,6 +120,21 @@ class PatternCatalogue {
     // `source` does not have yet is in `missing` afterwards, and missing still.
     Result<Done> make_databases(const patterns::DatabaseSource& source,
                                 std::vector<patterns::DatabaseOrder>& missing);
+    // After an error: the pattern that is to blame, if it is known.
+    struct Blame {
+        std::string object;
+        std::string pattern;
+        std::size_t column = 0;  // in the pattern, from 0
+        std::string why;
+    };
+    const std::optional<Blame>& blame() const { return blame_; }
+
+    // The pattern in a file for `load`, and where it begins. None: it is not there.
+    struct Place {
+        std::size_t line = 0, column = 0;  // from 1, from 0
+    };
+    static std::optional<Place> place_in_file(contract::PatternType type, std::string_view content,
+                                              std::string_view pattern);
 
   private:
     using Objects = std::map<std::string, std::shared_ptr<PatternObject>, std::less<>>;
@@ -129,15 +143,15 @@ class PatternCatalogue {
     // Of which the database will not be the same any more.
     PatternObject& changing(std::string_view name);
     void keep_database(const PatternObject& object);
-    static Result<Done> finish(PatternObject& object, const patterns::DatabaseSource& source,
-                               std::vector<patterns::DatabaseOrder>& missing,
-                               std::span<const std::shared_ptr<const patterns::Database>> spare);
+    Result<Done> finish(PatternObject& object, const patterns::DatabaseSource& source,
+                        std::vector<patterns::DatabaseOrder>& missing);
 
     std::shared_ptr<Objects> objects_;
     std::array<Pointer, static_cast<std::size_t>(contract::PatternType::count_)> literals_;
     // Of objects that have changed since `make_databases`: they may become what they were.
     std::vector<std::shared_ptr<const patterns::Database>> spare_;
     bool complete_ = true;  // nothing is missing
+    std::optional<Blame> blame_;
 };
 
 }  // namespace sluice::ruleset

@@ -44,6 +44,27 @@ void append_table(std::string& text, const contract::TableDescriptor& table,
         text += command + "lock\n";
 }
 
+// An object of that name becomes the same one, whatever it is.
+void append_pattern_object(std::string& text, const PatternObject& object) {
+    constexpr std::size_t kUsualLine = 1000;
+    const std::string command = "pattern " + object.name + " ";
+    text += command + "create " + settings_text(object.settings) + " or-flush\n";
+    std::size_t line = 0;  // its length; 0: there is none
+    for (const patterns::Pattern& pattern : object.patterns) {
+        const std::string words = " " + pattern.text + " " + std::to_string(pattern.value);
+        if (line + words.size() > kUsualLine && line != 0) {
+            text += "\n";
+            line = 0;
+        }
+        if (line == 0)
+            text += command + "add";
+        line += words.size();
+        text += words;
+    }
+    if (line != 0)
+        text += "\n";
+}
+
 void append_rules(std::string& text, const Ruleset& rules) {
     for (const StoredRule* rule : rules.borrowed_rules()) {
         text.append(kAdd).append(std::to_string(rule->rule.number)).append(" ");
@@ -111,10 +132,12 @@ std::string ruleset_text(const Ruleset& rules, const EntryWriter& entries) {
     constexpr std::size_t kUsualRule = 72;
     std::string text;
     text.reserve(4096 + rules.size() * kUsualRule);
-    text += "-f flush\n-q delete set 31\n";
+    text += "-f flush\n-q delete set 31\n-q pattern all destroy\n";
     append_sysctls(text, rules);
     for (const contract::TableDescriptor& table : rules.tables().all())
         append_table(text, table, entries);
+    for (const PatternCatalogue::Pointer& object : rules.patterns().named())
+        append_pattern_object(text, *object);
     append_rules(text, rules);
     append_sets(text, rules.disabled_sets());
     if (rules.sysctls().verbose_limit != 0)

@@ -1,5 +1,5 @@
 // A ruleset as a rule file that makes it again, whatever was there before: sysctls, tables with
-// their entries, rules with number and set, disabled sets.
+// their entries, pattern objects, rules with number and set, disabled sets.
 //
 // The *policy* of such a text is all of it but the tables: what a snapshot holds. Two rulesets with
 // the same policy do the same with a packet, as far as tables do not differ.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "controlplane/compiler/compile.h"
+#include "controlplane/service/pattern_request.h"
 #include "controlplane/service/restore.h"
 #include "controlplane/service/trace_request.h"
 
@@ -86,7 +87,8 @@ Controller::Controller(EventLoop& loop, const ControllerOptions& options,
                      show();
                  },
              .traced = [this](Result<TraceAnswer> answer) { on_traced(answer); },
-             .watched = [this](Result<WatchAnswer> answer) { on_watched(std::move(answer)); }}),
+             .watched = [this](Result<WatchAnswer> answer) { on_watched(std::move(answer)); },
+             .patterns = [this](Result<PatternAnswer> answer) { on_patterns(answer); }}),
       clock_s_(options.clock_s),
       ruleset_(options.default_accept),
       default_accept_(options.default_accept),
@@ -276,6 +278,8 @@ void Controller::on_down(const std::string& reason, bool was_up) {
                " while it was asked for its states: nothing was changed");
     if (tracing_)
         refuse(std::exchange(tracing_, std::nullopt)->reply, " while it was asked for a trace");
+    if (counting_)
+        refuse(std::exchange(counting_, std::nullopt)->reply, " while it was asked about patterns");
     if (killing_)
         refuse(std::exchange(killing_, std::nullopt)->reply, " while it killed states");
     if (tabling_)
@@ -332,6 +336,7 @@ void Controller::submit(Request request, Reply reply, Author author) {
         return reply(refused(*cannot_change()));
     const bool asks =
         states_wanted(request) || trace_in(request) != nullptr ||
+        counted_object(request, ruleset_) != nullptr ||
         std::any_of(request.operations.begin(), request.operations.end(), asks_for_tables);
     // While a data plane gets its first ruleset there is none that could be shown.
     const bool boots = boots_below_ != 0;
@@ -383,6 +388,9 @@ void Controller::begin(Change next) {
         author_ = next.author;
     if (const TraceOperation* trace = trace_in(next.request))
         return ask_for_trace(next, *trace);
+    if (link_.up())
+        if (const auto* object = counted_object(next.request, ruleset_))
+            return ask_for_patterns(std::move(next), object->name);
     const std::optional<WantedStates> wanted = states_wanted(next.request);
     // Without a data plane there are no states; rules can be listed all the same.
     if (!wanted || !link_.up())
@@ -414,6 +422,21 @@ void Controller::on_traced(const Result<TraceAnswer>& answer) {
     const Change asked = std::move(*std::exchange(tracing_, std::nullopt));
     if (answer)
         asked.reply(ready({trace_result(ruleset_, *answer)}));
+    else
+        asked.reply(refused({ExitStatus::unavailable, answer.error().message}));
+    next_change();
+}
+
+void Controller::ask_for_patterns(Change next, const std::string& object) {
+    if (const Result<Done> asked = link_.request_patterns(object); !asked)
+        return next.reply(refused(asked.error()));
+    counting_ = std::move(next);
+}
+
+void Controller::on_patterns(const Result<PatternAnswer>& answer) {
+    const Change asked = std::move(*std::exchange(counting_, std::nullopt));
+    if (answer)
+        asked.reply(ready({counted_result(asked.request, ruleset_, *answer)}));
     else
         asked.reply(refused({ExitStatus::unavailable, answer.error().message}));
     next_change();

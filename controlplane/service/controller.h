@@ -151,6 +151,8 @@ class Controller {
     void on_states(const Result<StatesAnswer>& answer);
     void ask_for_trace(Change next, const TraceOperation& operation);
     void on_traced(const Result<TraceAnswer>& answer);
+    void ask_for_patterns(Change next, const std::string& object);
+    void on_patterns(const Result<PatternAnswer>& answer);
     // controller_live.cc: the client that watches packets
     void begin_capture(const FollowOperation& operation, std::shared_ptr<Stream> stream,
                        const Reply& reply);
@@ -165,7 +167,7 @@ class Controller {
     // The data plane owes an answer.
     bool asked() const {
         return pending_ || ordering_ || asking_ || killing_ || tabling_ || imaging_ || restoring_ ||
-               sizing_ || tracing_ || watch_asked_ || live_tracing_;
+               sizing_ || tracing_ || counting_ || watch_asked_ || live_tracing_;
     }
     void next_change();
     void begin(Change next);
@@ -274,7 +276,8 @@ class Controller {
     // What ran before it: a data plane that is restarted meanwhile gets that.
     std::optional<ruleset::Ruleset> predecessor_;
     std::optional<Killing> killing_;
-    std::optional<Change> tracing_;  // a trace has been asked for
+    std::optional<Change> tracing_;   // a trace has been asked for
+    std::optional<Change> counting_;  // its pattern object has been asked about
     std::optional<Tabling> tabling_;
     bool imaging_ = false;    // the contents of all tables have been asked for
     bool restoring_ = false;  // they are being given to a data plane that has just started

@@ -243,8 +243,9 @@ void DataplaneLink::readable() {
             return receive_trace(received.bytes, std::move(received.descriptors));
         case MessageType::watch_reply:
             return receive_watch(received.bytes, std::move(received.descriptors));
-        case MessageType::pattern_request:
         case MessageType::pattern_reply:
+            return receive_patterns(received.bytes, std::move(received.descriptors));
+        case MessageType::pattern_request:
         case MessageType::watch_order:
         case MessageType::order:
         case MessageType::offer:
@@ -492,6 +493,41 @@ Result<Done> DataplaneLink::watch(const contract::WatchOrder& order) {
     return Done{};
 }
 
+void DataplaneLink::receive_patterns(std::span<const std::byte> message,
+                                     std::vector<UniqueFd> descriptors) {
+    contract::PatternReply reply;
+    if (!take(message, reply) || !take_expectation(MessageType::pattern_request))
+        return unexpected();
+    constexpr std::size_t kEach = sizeof(std::uint64_t);
+    constexpr const char* kWrong = "sluice-dataplane tells of patterns in another format";
+    PatternAnswer answer;
+    if (descriptors.size() != 1 || reply.size < sizeof answer.report ||
+        reply.size > sizeof answer.report + contract::kMaximumPatterns * kEach)
+        return close(kWrong);
+    const auto bytes = read_file(descriptors.front().get(), static_cast<std::size_t>(reply.size));
+    if (!bytes)
+        return close(bytes.error().message);
+    std::memcpy(&answer.report, bytes->data(), sizeof answer.report);
+    const std::size_t left = bytes->size() - sizeof answer.report;
+    if (left % kEach != 0 || answer.report.pattern_count != left / kEach)
+        return close(kWrong);
+    answer.hits.resize(left / kEach);
+    if (!answer.hits.empty())
+        std::memcpy(answer.hits.data(), bytes->data() + sizeof answer.report, left);
+    callbacks_.patterns(std::move(answer));
+}
+
+Result<Done> DataplaneLink::request_patterns(std::string_view object) {
+    contract::PatternRequest request;
+    request.header.length = sizeof request;
+    object.copy(request.name, sizeof request.name - 1);
+    if (!send_message(socket_.get(), request))
+        return Error{ExitStatus::unavailable,
+                     last_error("sluice-dataplane cannot be asked about patterns")};
+    expect(MessageType::pattern_request);
+    return Done{};
+}
+
 void DataplaneLink::receive_rejected(std::span<const std::byte> message) {
     contract::Rejected rejected;
     const bool readable = take(message, rejected);
@@ -517,6 +553,8 @@ void DataplaneLink::receive_rejected(std::span<const std::byte> message) {
         return callbacks_.traced(refusal);
     if (take_expectation(MessageType::watch_order))
         return callbacks_.watched(refusal);
+    if (take_expectation(MessageType::pattern_request))
+        return callbacks_.patterns(refusal);
     unexpected();
 }
 

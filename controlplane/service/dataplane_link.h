@@ -15,6 +15,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/result.h"
@@ -59,6 +60,12 @@ struct TraceAnswer {
     std::vector<contract::TraceStep> steps;
 };
 
+// What is told of a pattern object: one number of hits for each pattern.
+struct PatternAnswer {
+    contract::PatternReport report;
+    std::vector<std::uint64_t> hits;
+};
+
 struct WatchAnswer {
     std::uint64_t watch = 0;  // 0: it has ended
     UniqueFd rings;           // none then
@@ -84,6 +91,7 @@ class DataplaneLink {
         std::function<void(const contract::Returned&, UniqueFd snapshot)> returned = {};
         std::function<void(Result<TraceAnswer>)> traced = {};
         std::function<void(Result<WatchAnswer>)> watched = {};
+        std::function<void(Result<PatternAnswer>)> patterns = {};
     };
 
     DataplaneLink(EventLoop& loop, std::string path, Callbacks callbacks);
@@ -117,6 +125,8 @@ class DataplaneLink {
 
     Result<Done> request_trace(contract::TraceRequest request);
     Result<Done> watch(const contract::WatchOrder& order);
+    // REQUIRES: the name is shorter than kPatternNameSize.
+    Result<Done> request_patterns(std::string_view object);
 
     void set_answer_timeout(std::chrono::milliseconds timeout) { answer_timeout_ = timeout; }
 
@@ -136,6 +146,7 @@ class DataplaneLink {
     void receive_returned(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_trace(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_watch(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
+    void receive_patterns(std::span<const std::byte> message, std::vector<UniqueFd> descriptors);
     void receive_working(std::span<const std::byte> message);
     void receive_rejected(std::span<const std::byte> message);
     void unexpected();

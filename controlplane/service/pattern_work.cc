@@ -1,9 +1,12 @@
 #include "controlplane/service/pattern_work.h"
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "controlplane/patterns/lint.h"
 #include "controlplane/ruleset/pattern_catalogue.h"
 
 namespace sluice::service {
@@ -47,8 +50,26 @@ void refuse(OperationResult& result, Verb verb, const std::string& object, const
     result.complaints.push_back(failure_of(verb, object) + ": " + why);
 }
 
+void merge(OperationResult more, OperationResult& result) {
+    if (more.status != ExitStatus::ok)
+        result.status = more.status;
+    std::move(more.complaints.begin(), more.complaints.end(),
+              std::back_inserter(result.complaints));
+    std::move(more.pattern_objects.begin(), more.pattern_objects.end(),
+              std::back_inserter(result.pattern_objects));
+}
+
 std::string value_text(std::uint32_t value) {
     return value == 0 ? std::string() : " " + std::to_string(value);
+}
+
+std::vector<std::string> lint_lines(const PatternObject& object) {
+    patterns::LintOrder order{.name = object.name, .type = object.settings.type};
+    order.database.mode = object.settings.mode;
+    order.database.ignore_case = object.settings.ignore_case;
+    for (const patterns::Pattern& pattern : object.patterns)
+        order.database.patterns.push_back(pattern.text);
+    return patterns::lint_lines(order);
 }
 
 std::string users_text(std::size_t users) {
@@ -97,14 +118,14 @@ Result<Done> PatternWork::carry_out(const PatternOperation& operation, Operation
             break;
         case Verb::list:
         case Verb::info:
-            list(command, result);
+            merge(listed_patterns(command, rules_), result);
             break;
         case Verb::show:
             return Error{ExitStatus::unavailable,
                          "how often patterns were found is known to a running daemon only"};
         case Verb::lint:
-            return Error{ExitStatus::unavailable,
-                         "not supported yet: pattern lint comes with a later version"};
+            result.lines = lint_lines(*rules_.patterns().find(command.object));
+            break;
         case Verb::create:
             break;
     }
@@ -231,28 +252,64 @@ void PatternWork::swap(const language::PatternCommand& command, OperationResult&
     changed_ = true;
 }
 
-void PatternWork::list(const language::PatternCommand& command, OperationResult& result) {
-    const PatternObject& object = *rules_.patterns().find(command.object);
+OperationResult listed_patterns(const language::PatternCommand& command,
+                                const ruleset::Ruleset& rules) {
+    const PatternObject& object = *rules.patterns().find(command.object);
+    OperationResult result;
     ListedPatternObject listed{
         .name = object.name,
         .settings = ruleset::settings_text(object.settings),
-        .references = rules_.pattern_references(object.name),
+        .references = rules.pattern_references(object.name),
         .items = object.patterns.size(),
         .database_bytes = object.database ? object.database->bytes.size() : 0,
         .patterns = {},
         .running = {}};
-    if (command.verb == Verb::list) {
+    if (command.verb != Verb::info) {
         if (object.patterns.size() > kMaximumListedPatterns) {
             result.status = ExitStatus::unavailable;
             result.complaints.push_back(
                 std::to_string(object.patterns.size()) +
                 " patterns are too many for one answer; `info` tells how many there are");
-            return;
+            return result;
         }
         for (const patterns::Pattern& pattern : object.patterns)
             listed.patterns.push_back({pattern.text, pattern.value, std::nullopt});
     }
     result.pattern_objects.push_back(std::move(listed));
+    return result;
+}
+
+PatternProblem pattern_problem(const Request& request, const ruleset::Ruleset& rules,
+                               const Error& error) {
+    const auto& blame = rules.patterns().blame();
+    const PatternObject* object = blame ? rules.patterns().find(blame->object) : nullptr;
+    if (object == nullptr)
+        return {0, error};
+    // The last one that says so made it what it is.
+    for (auto operation = request.operations.rbegin(); operation != request.operations.rend();
+         ++operation) {
+        const auto* pattern = std::get_if<PatternOperation>(&operation->what);
+        if (pattern == nullptr || pattern->command.object != blame->object)
+            continue;
+        const language::PatternCommand& command = pattern->command;
+        if (command.verb == Verb::load) {
+            const auto place = PatternCatalogue::place_in_file(object->settings.type,
+                                                               command.content, blame->pattern);
+            if (place)
+                return {operation->line,
+                        {error.status, command.file + ":" + std::to_string(place->line) + ":" +
+                                           std::to_string(place->column + blame->column + 1) +
+                                           ": " + blame->why}};
+        }
+        if (command.verb != Verb::add)
+            continue;
+        for (std::size_t i = 0; i < command.entries.size(); ++i) {
+            const auto text = rules.patterns().read(blame->object, command.entries[i].pattern);
+            if (text && *text == blame->pattern)
+                return {pattern->lines.empty() ? operation->line : pattern->lines[i], error};
+        }
+    }
+    return {0, error};
 }
 
 }  // namespace sluice::service

@@ -9,6 +9,20 @@
 
 namespace sluice::service {
 
+// What is known of an object without asking anybody: `info`, and with its patterns `list` and
+// `show`. REQUIRES: it is there.
+OperationResult listed_patterns(const language::PatternCommand& command,
+                                const ruleset::Ruleset& rules);
+
+// Why the patterns of a script cannot be compiled, said of the line that has the pattern. `line` 0:
+// it has been there before.
+struct PatternProblem {
+    std::uint32_t line = 0;
+    Error error;
+};
+PatternProblem pattern_problem(const Request& request, const ruleset::Ruleset& rules,
+                               const Error& error);
+
 class PatternWork {
   public:
     explicit PatternWork(ruleset::Ruleset& rules) : rules_(rules) {}
@@ -29,7 +43,6 @@ class PatternWork {
     Result<Done> load(const language::PatternCommand& command, OperationResult& result);
     void destroy(const language::PatternCommand& command, OperationResult& result);
     void swap(const language::PatternCommand& command, OperationResult& result);
-    void list(const language::PatternCommand& command, OperationResult& result);
     Result<std::string> read(const PatternOperation& operation, std::size_t entry);
 
     ruleset::Ruleset& rules_;

@@ -533,8 +533,11 @@ Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Rule
         script.outcome_.results.push_back(std::move(*result));
     }
     auto missing = script.outcome_.ruleset.complete_patterns(databases);
-    if (!missing)
-        return ScriptError{0, missing.error()};
+    if (!missing) {
+        PatternProblem problem =
+            pattern_problem(request, script.outcome_.ruleset, missing.error());
+        return ScriptError{problem.line, std::move(problem.error)};
+    }
     script.outcome_.missing = std::move(*missing);
     return std::move(script.outcome_);
 }

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
+#include "controlplane/cli/json_results.h"
 #include "controlplane/language/names.h"
 
 namespace sluice::cli {
@@ -72,6 +75,59 @@ TEST(Output, AddEchoesTheRule) {
     EXPECT_EQ(
         shown({"-q", "add", "allow", "ip", "from", "any", "to", "any"}, {rules({kOption})}).out,
         "");
+}
+
+OperationResult pattern_object() {
+    OperationResult result;
+    result.pattern_objects = {{.name = "web",
+                               .settings = "type bytes mode stream depth 8192 dir both nocase",
+                               .references = 1,
+                               .items = 2,
+                               .database_bytes = 4096,
+                               .patterns = {},
+                               .running = {}}};
+    return result;
+}
+
+TEST(Output, PatternObjects) {
+    OperationResult result = pattern_object();
+    EXPECT_EQ(shown({"pattern", "web", "info"}, {result}).out,
+              "--- pattern(web) ---\n"
+              " type bytes mode stream depth 8192 dir both nocase\n"
+              " references: 1, items: 2, database: 4096 bytes\n");
+    result.pattern_objects[0].patterns = {{"\"a b\"", 7, {}}, {"re:/x y/i", 0, {}}};
+    EXPECT_EQ(shown({"pattern", "web", "list"}, {result}).out,
+              "--- pattern(web) ---\n\"a b\" 7\nre:/x y/i\n");
+    EXPECT_EQ(shown({"-q", "pattern", "web", "list"}, {result}).out,
+              "--- pattern(web) ---\n\"a b\" 7\nre:/x y/i\n");
+    for (service::ListedPattern& pattern : result.pattern_objects[0].patterns)
+        pattern.hits = 5;
+    EXPECT_EQ(shown({"pattern", "web", "show"}, {result}).out,
+              "--- pattern(web) ---\n\"a b\" 7 hits 5\nre:/x y/i hits 5\n");
+}
+
+TEST(Output, PatternObjectsForPrograms) {
+    OperationResult result = pattern_object();
+    result.pattern_objects[0].patterns = {{"\"a b\"", 7, 5}};
+    result.pattern_objects[0].running = service::RunningPatterns{
+        .database_bytes = 1, .scratch_bytes = 2, .stream_bytes = 3, .streams = 4};
+    const std::vector<std::string> words = {"pattern", "web", "show"};
+    const auto invocation = language::parse_command_line(words, language::refusing_resolver());
+    ASSERT_TRUE(invocation);
+    ASSERT_TRUE(has_json_form(invocation->command));
+    service::Response response;
+    response.results = {result};
+    Output output;
+    show_json_results(invocation->command, invocation->flags, response, output);
+    const auto json = nlohmann::json::parse(output.out);
+    EXPECT_EQ(json, nlohmann::json::parse(R"({
+        "schema": "sluice/patterns/1",
+        "objects": [{"name": "web", "type": "bytes", "mode": "stream", "depth": 8192,
+                     "dir": "both", "nocase": true, "references": 1, "items": 2,
+                     "database_bytes": 4096,
+                     "running": {"database_bytes": 1, "scratch_bytes": 2, "stream_bytes": 3,
+                                 "streams": 4},
+                     "patterns": [{"pattern": "\"a b\"", "value": 7, "hits": 5}]}]})"));
 }
 
 TEST(Output, ComplaintsAndLines) {

@@ -100,6 +100,9 @@ TEST(PatternCatalogue, ReadsByType) {
     EXPECT_EQ(read("web", "\"a\\qb\""), "2!");
     EXPECT_EQ(read("web", "hex:41420a"), "\"AB\\n\"");
     EXPECT_EQ(read("web", "re:/a b/si"), "re:/a b/is");
+    // In a file the expression would end at the slash that a blank follows.
+    EXPECT_EQ(read("web", "re:/a / b/"), "6!");
+    EXPECT_EQ(read("web", "re:/a \\/ b/"), "re:/a \\/ b/");
     EXPECT_EQ(read("hosts", "Example.COM"), "example.com");
     EXPECT_EQ(read("hosts", "\"=Example.COM\""), "=example.com");
     EXPECT_EQ(read("hosts", "exa mple"), "3!");
@@ -148,6 +151,19 @@ TEST(PatternCatalogue, PatternsOfRulesAreInObjectsWithoutAName) {
     ASSERT_TRUE(rules.complete_patterns());
     EXPECT_EQ(rules.patterns().all().size(), 1u);
     EXPECT_EQ(rules.patterns().literal_place(PatternType::names), std::nullopt);
+}
+
+TEST(PatternCatalogue, RulesHaveSoManyPatternsOfTheirOwn) {
+    Ruleset rules(false);
+    for (int i = 0; i < 257; ++i) {
+        ASSERT_TRUE(rules.complete_patterns()) << i;
+        ASSERT_TRUE(rules.add(
+            rule_of("count tcp from any to any tls-sni \"" + std::to_string(i) + ".example\"")));
+    }
+    const auto done = rules.complete_patterns();
+    ASSERT_FALSE(done);
+    EXPECT_TRUE(done.error().message.starts_with("rules have 257 different patterns"))
+        << done.error().message;
 }
 
 TEST(PatternCatalogue, LoadsFiles) {

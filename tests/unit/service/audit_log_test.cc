@@ -144,6 +144,12 @@ TEST(DescribedTest, InTheWordsOfIpfw) {
     add.command.table = "T";
     add.command.records = {{"192.0.2.1", "5"}, {"192.0.2.2", ""}};
     EXPECT_EQ(described(request_of(add)), "table T add 192.0.2.1 5 192.0.2.2");
+    PatternOperation pattern;
+    pattern.command.verb = language::PatternCommand::Verb::add;
+    pattern.command.object = "web";
+    pattern.command.entries = {{"\"a b\"", 7}, {"cmd.exe", {}}};
+    EXPECT_EQ(described(request_of(pattern)), "pattern web add \"a b\" 7 cmd.exe");
+    EXPECT_EQ(described(request_of(PatternOperation{})), "");
     EXPECT_EQ(described(request_of(ListOperation{}, language::FlushCommand{.in_set = 4})),
               "set 4 flush");
     EXPECT_EQ(described(request_of(ListOperation{})), "");

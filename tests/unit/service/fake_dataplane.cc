@@ -6,8 +6,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <random>
 #include <span>
 
@@ -153,6 +155,7 @@ void FakeDataplane::readable() {
         contract::KillStates kill;
         contract::RecheckStates recheck;
         contract::TablesRequest tables;
+        contract::PatternRequest patterns;
     } message{};
     iovec part{&message, sizeof message};
     alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
@@ -175,6 +178,9 @@ void FakeDataplane::readable() {
     if (message.header.type == contract::MessageType::recheck_states &&
         size == sizeof message.recheck)
         return recheck_states(message.recheck);
+    if (message.header.type == contract::MessageType::pattern_request &&
+        size == sizeof message.patterns)
+        return tell_patterns(message.patterns);
     cmsghdr* head = CMSG_FIRSTHDR(&header);
     if (message.header.type == contract::MessageType::tables_request && head != nullptr) {
         int fd = -1;
@@ -246,6 +252,31 @@ void FakeDataplane::recheck_states(const contract::RecheckStates& request) {
     reply.next = {.worker = 0, .cell = next};
     reply.last = next >= behaviour.judged_pieces ? 1 : 0;
     send(reply, {});
+}
+
+void FakeDataplane::tell_patterns(const contract::PatternRequest& request) {
+    const auto objects = view_->pattern_objects();
+    const auto object = std::find_if(objects.begin(), objects.end(), [&](const auto& each) {
+        return std::string_view(each.name) == request.name;
+    });
+    if (object == objects.end())
+        return refuse(0, "there is no such object");
+    const contract::PatternReport report{.database_bytes = object->database_size,
+                                         .scratch_bytes = 2,
+                                         .stream_bytes = 3,
+                                         .streams = 4,
+                                         .pattern_count = object->pattern_count};
+    const std::size_t told = object->pattern_count - (behaviour.short_patterns ? 1 : 0);
+    std::vector<std::uint64_t> hits(told);
+    std::iota(hits.begin(), hits.end(), std::uint64_t{1});
+    const std::size_t size = hits.size() * sizeof hits[0];
+    const UniqueFd file = memory_file(sizeof report + size);
+    if (pwrite(file.get(), &report, sizeof report, 0) != sizeof report ||
+        pwrite(file.get(), hits.data(), size, sizeof report) != static_cast<ssize_t>(size))
+        std::abort();
+    contract::PatternReply reply;
+    reply.size = sizeof report + size;
+    send(reply, {file.get()});
 }
 
 void FakeDataplane::work(const contract::TablesRequest& request, std::shared_ptr<UniqueFd> file,

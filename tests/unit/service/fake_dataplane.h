@@ -40,7 +40,8 @@ class FakeDataplane {
         bool hang_up_on_tables = false;
         unsigned working = 0;  // words that it works on a batch, 20 ms apart, before the answer
         std::string refuse_tables_with;
-        contract::RulesetCost cost;  // of whatever it runs
+        bool short_patterns = false;  // promises one more than it tells
+        contract::RulesetCost cost;   // of whatever it runs
     };
 
     FakeDataplane(EventLoop& loop, std::string path) : FakeDataplane(loop, path, Behaviour()) {}
@@ -92,6 +93,8 @@ class FakeDataplane {
     void tell_states(const contract::StatesRequest& request);
     void kill_states(const contract::StateFilter& filter);
     void recheck_states(const contract::RecheckStates& request);
+    // The pattern in place N, from 0 on, was found N + 1 times.
+    void tell_patterns(const contract::PatternRequest& request);
     void change_tables(const contract::TablesRequest& request, const UniqueFd& file);
     void work(const contract::TablesRequest& request, std::shared_ptr<UniqueFd> file,
               unsigned words);

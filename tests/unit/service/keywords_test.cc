@@ -661,15 +661,18 @@ TEST(Keywords, Patterns) {
         const std::string line = "pattern " + object + " " + word + " " + use->second.arguments;
         const auto meaning = meaning_of(line);
         // Only a data plane knows how often patterns were found.
-        if (verb.value == Verb::show || verb.value == Verb::lint) {
+        if (verb.value == Verb::show) {
             ASSERT_FALSE(meaning) << line;
             EXPECT_EQ(meaning.error().status, ExitStatus::unavailable);
             continue;
         }
         ASSERT_TRUE(meaning) << line << ": " << meaning.error().message;
         EXPECT_TRUE(meaning->results.empty() || meaning->results[0].complaints.empty()) << line;
-        // A file without patterns is a flush; both others only read.
-        if (verb.value == Verb::load || verb.value == Verb::info)
+        if (verb.value == Verb::lint) {
+            EXPECT_FALSE(meaning->results[0].lines.empty());
+        }
+        // A file without patterns is a flush; the others only read.
+        if (verb.value == Verb::load || verb.value == Verb::info || verb.value == Verb::lint)
             continue;
         const auto [same, is_new] = seen.try_emplace(meaning->dataplane, line);
         EXPECT_TRUE(is_new) << line << " and " << same->second;

@@ -46,7 +46,50 @@ Request example_request() {
     put(StateOperation{.kind = StateOperation::Kind::kill, .filter = example_filter()});
     put(ReadSysctlOperation{{"a", "b"}});
     put(WriteSysctlOperation{"net.inet.ip.fw.verbose", "1"});
+    PatternOperation create, add;
+    create.command.verb = language::PatternCommand::Verb::create;
+    create.command.object = "web";
+    create.command.type = language::PatternType::names;
+    create.command.mode = language::PatternMode::stream;
+    create.command.direction = language::PatternDirection::in;
+    create.command.depth = 1;
+    create.command.ignore_case = create.command.missing = create.command.or_flush = true;
+    put(create);
+    add.command.verb = language::PatternCommand::Verb::add;
+    add.command.object = "web";
+    add.command.entries = {{"\"a \\\" b\"", 0}, {"re:/a # b/", {}}, {"c", 0xffffffff}};
+    add.lines = {1, 2, 3};
+    add.quiet = true;
+    put(add);
+    PatternOperation load, swap;
+    load.command.verb = language::PatternCommand::Verb::load;
+    load.command.object = "web";
+    load.command.file = "/etc/web";
+    load.command.content = "7\ta b\n";
+    put(load);
+    swap.command.verb = language::PatternCommand::Verb::swap;
+    swap.command.object = "web";
+    swap.command.other = "other";
+    put(swap);
     return request;
+}
+
+TEST(Protocol, PatternsThatMakeNoSenseAreRefused) {
+    const auto decoded = [](const std::string& fields) {
+        return bool(decode_request("{\"version\":" + std::to_string(kProtocolVersion) +
+                                   ",\"operations\":[{\"do\":\"pattern\"," + fields + "}]}"));
+    };
+    EXPECT_TRUE(decoded(R"("verb":5,"object":"web")"));
+    for (const char* fields :
+         {R"("verb":11,"object":"web")", R"("verb":5,"object":"")", R"("verb":5,"object":"a b")",
+          R"("verb":5)", R"("verb":2,"object":"web")", R"("verb":8,"object":"web")",
+          R"("verb":2,"object":"web","entries":["a"])",
+          R"("verb":2,"object":"web","entries":[1,2])",
+          R"("verb":2,"object":"web","entries":["a",4294967296])",
+          R"("verb":2,"object":"web","entries":["a",null],"lines":[1,2])",
+          R"("verb":0,"object":"web","type":2)", R"("verb":0,"object":"web","depth":0)",
+          R"("verb":0,"object":"web","mode":2)", R"("verb":0,"object":"web","direction":3)"})
+        EXPECT_FALSE(decoded(fields)) << fields;
 }
 
 TEST(Protocol, RequestsComeBackEqual) {
@@ -141,6 +184,23 @@ TEST(Protocol, AnswersComeBackEqual) {
                       .destination_port = 6,
                       .name = "web",
                       .answered = true}};
+    result.pattern_objects = {
+        {.name = "web",
+         .settings = "type bytes",
+         .references = 1,
+         .items = 2,
+         .database_bytes = 3,
+         .patterns = {{"\"a\"", 7, std::nullopt}, {"re:/b/", 0, 0xffffffffffffffff}},
+         .running =
+             RunningPatterns{
+                 .database_bytes = 1, .scratch_bytes = 2, .stream_bytes = 3, .streams = 4}},
+        {.name = "empty",
+         .settings = {},
+         .references = 0,
+         .items = 0,
+         .database_bytes = 0,
+         .patterns = {},
+         .running = {}}};
     result.state_count = 7;
     result.disabled_sets = 8;
     response.results = {result, {}};

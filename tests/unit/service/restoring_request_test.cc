@@ -50,6 +50,46 @@ TEST(RestoringRequest, EveryConstructComesBack) {
     EXPECT_GT(count, 100u);
 }
 
+TEST(RestoringRequest, PatternObjectsComeBack) {
+    Ruleset rules(false);
+    ruleset::PatternCatalogue& patterns = rules.patterns();
+    ASSERT_TRUE(patterns.create("web", {.mode = contract::PatternMode::stream,
+                                        .direction = contract::PatternDirection::reverse,
+                                        .depth = 77,
+                                        .ignore_case = true}));
+    ASSERT_TRUE(patterns.create("hosts", {.type = contract::PatternType::names}));
+    ASSERT_TRUE(patterns.create("empty", {}));
+    for (const char* typed :
+         {"cmd.exe", R"("a b # c // d")", R"(re:/x\/ y # z\//im)", R"("\x00\xff\"")", "hex:0a"}) {
+        const auto text = patterns.read("web", typed);
+        ASSERT_TRUE(text) << typed << ": " << text.error().message;
+        patterns.add("web", *text, 7, false);
+    }
+    patterns.add("web", "\"" + std::string(4000, 'x') + "\"", 4294967295u, false);
+    for (int i = 0; i < 300; ++i)
+        patterns.add("hosts", std::to_string(i) + ".example", i % 3, false);
+    patterns.add("hosts", "5", 0, false);
+    add(rules, "deny tcp from any to any payload web");
+    add(rules, "deny tcp from any to any payload \"a # b\" tls-sni hosts,1");
+    const std::string text = ruleset::ruleset_text(rules);
+    Ruleset onto(false);
+    ASSERT_TRUE(onto.patterns().create("gone", {}));
+    ASSERT_TRUE(onto.patterns().create("web", {.type = contract::PatternType::names}));
+    onto.patterns().add("web", "old.example", 1, false);
+    for (const Ruleset& back : {restored(text), restored(text, onto)}) {
+        EXPECT_EQ(ruleset::ruleset_text(back), text);
+        EXPECT_EQ(back.patterns().find("gone"), nullptr);
+        ASSERT_NE(back.patterns().find("web"), nullptr);
+        EXPECT_EQ(back.patterns().find("web")->settings, patterns.find("web")->settings);
+        EXPECT_EQ(back.patterns().find("web")->patterns.size(), 6u);
+        EXPECT_EQ(back.patterns().find("hosts")->patterns.size(), 301u);
+    }
+    // They are policy: what they look for decides about packets.
+    Ruleset other = rules;
+    other.patterns().add("hosts", "new.example", 0, false);
+    EXPECT_NE(ruleset::policy_hash(ruleset::ruleset_text(other)), ruleset::policy_hash(text));
+}
+
 TEST(RestoringRequest, NumbersSetsAndSysctlsComeBack) {
     Ruleset rules(false);
     add(rules, "count log tcp from any to any");  // without a limit

@@ -63,6 +63,10 @@ TEST(RolesTest, WhatAnOperationNeeds) {
     TableOperation add;
     add.command.verb = TableCommand::Verb::add;
     EXPECT_EQ(needed_for(operation_of(add)), Role::operate);
+    EXPECT_EQ(needed_for(operation_of(PatternOperation{})), Role::read);  // list
+    PatternOperation load;
+    load.command.verb = language::PatternCommand::Verb::load;
+    EXPECT_EQ(needed_for(operation_of(load)), Role::operate);
 
     EXPECT_EQ(needed_for(operation_of(AddOperation{})), Role::admin);
     EXPECT_EQ(needed_for(operation_of(SafetyOperation{})), Role::admin);
