@@ -301,9 +301,12 @@ rounds. On veth the kernel's share is the greatest: read the ratio, not the rate
 {states_text}
 ## Tables
 
-`table_benchmark`: one table of addresses, prefixes with the lengths of a routing table, half of the
-look-ups find something; time of one CPU. Bytes are those of nodes, entries and hit counters of one
-worker.
+`table_benchmark`: one table, bound to CPU 1, beside DPDK's structures with the same prefixes or keys in the same process; all
+take turns, medians, and all must give the same answers. Prefixes have the lengths of a routing table; what is looked up lies
+below a random one each time, or ("anything") shares the upper eight bits of one. A look-up of ours finds the entry and reads
+its value; rte_fib, rte_fib6 and rte_lpm find a number, rte_hash (CRC) a position. A table has as much memory as it has
+entries; rte_fib sets 64 MB aside, and a kilobyte for each /24 with longer prefixes. rte_fib6 with two million groups has no room
+for the last row, and rte_lpm takes minutes to load so many. Bytes are those of nodes, entries and hit counters of one worker.
 
 {tables}
 ## Metrics

@@ -5,8 +5,83 @@
 
 namespace sluice::table {
 
+namespace {
+
+// A look-up counts bits in every node. Most CPUs have an instruction for it, which what is compiled
+// for all of them may not use; so each look-up is here in two versions.
+template <typename Index, typename Key>
+[[gnu::flatten]] Reference find_anywhere(const BlockMemory& memory, Reference root, Key key) {
+    return Index::find(memory, root, key);
+}
+template <typename Index, typename Key>
+[[gnu::flatten]] void find_many_anywhere(const BlockMemory& memory, Reference root,
+                                         std::span<const Key> keys, std::span<Reference> found) {
+    Index::find_many(memory, root, keys, found);
+}
+
+#if defined(__x86_64__)
+
+template <typename Index, typename Key>
+[[gnu::flatten, gnu::target("popcnt")]] Reference find_counting(const BlockMemory& memory,
+                                                                Reference root, Key key) {
+    return Index::find(memory, root, key);
+}
+template <typename Index, typename Key>
+[[gnu::flatten, gnu::target("popcnt")]] void find_many_counting(const BlockMemory& memory,
+                                                                Reference root,
+                                                                std::span<const Key> keys,
+                                                                std::span<Reference> found) {
+    Index::find_many(memory, root, keys, found);
+}
+
+const bool counts_bits = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("popcnt") != 0;
+}();
+
+template <typename Index, typename Key>
+Reference find_in(const BlockMemory& memory, Reference root, Key key) {
+    return counts_bits ? find_counting<Index>(memory, root, key)
+                       : find_anywhere<Index>(memory, root, key);
+}
+template <typename Index, typename Key>
+void find_many_in(const BlockMemory& memory, Reference root, std::span<const Key> keys,
+                  std::span<Reference> found) {
+    return counts_bits ? find_many_counting<Index>(memory, root, keys, found)
+                       : find_many_anywhere<Index>(memory, root, keys, found);
+}
+
+#else
+
+template <typename Index, typename Key>
+Reference find_in(const BlockMemory& memory, Reference root, Key key) {
+    return find_anywhere<Index>(memory, root, key);
+}
+template <typename Index, typename Key>
+void find_many_in(const BlockMemory& memory, Reference root, std::span<const Key> keys,
+                  std::span<Reference> found) {
+    find_many_anywhere<Index>(memory, root, keys, found);
+}
+
+#endif
+
+}  // namespace
+
+Reference Store::find_address4(const View& view, std::uint32_t address4) const {
+    return find_in<AddressIndex4>(heap_.memory(), view.root, address4);
+}
+
+void Store::find_addresses4(const View& view, std::span<const std::uint32_t> addresses,
+                            std::span<Reference> found) const {
+    find_many_in<AddressIndex4>(heap_.memory(), view.root, addresses, found);
+}
+
+Reference Store::find_number(const View& view, std::uint32_t number) const {
+    return find_in<NumberIndex>(heap_.memory(), view.root, number);
+}
+
 Reference Store::find_address6(const View& view, const Ipv6& address) const {
-    return AddressIndex6::find(heap_.memory(), view.root6, bits_of(address));
+    return find_in<AddressIndex6>(heap_.memory(), view.root6, bits_of(address));
 }
 
 void Store::find_addresses6(const View& view, std::span<const Ipv6> addresses,
@@ -14,7 +89,8 @@ void Store::find_addresses6(const View& view, std::span<const Ipv6> addresses,
     Bits128 keys[kMany];
     for (std::size_t i = 0; i < addresses.size(); ++i)
         keys[i] = bits_of(addresses[i]);
-    AddressIndex6::find_many(heap_.memory(), view.root6, {keys, addresses.size()}, found);
+    find_many_in<AddressIndex6>(heap_.memory(), view.root6,
+                                std::span<const Bits128>(keys, addresses.size()), found);
 }
 
 void Store::prefetch(unsigned worker, Reference entry) const {
@@ -30,12 +106,12 @@ Reference Store::find_last_address(const View& view, std::uint8_t version) const
 }
 
 Reference Store::find_mac(const View& view, const MacAddress& address) const {
-    return MacIndex::find(heap_.memory(), view.root, bits_of(address));
+    return find_in<MacIndex>(heap_.memory(), view.root, bits_of(address));
 }
 
 Reference Store::find_flow(const View& view, contract::TableKey key) const {
     keep_parts(key, view.flow_parts);
-    const Reference entry = FlowIndex::find(heap_.memory(), view.root, flow_hash(key));
+    const Reference entry = find_in<FlowIndex>(heap_.memory(), view.root, flow_hash(key));
     return entry != 0 && flows_.at(entries_.at(entry).flow) == key ? entry : 0;
 }
 

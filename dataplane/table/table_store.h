@@ -117,26 +117,20 @@ class Store {
     }
 
     // The entry that covers the key; 0: none. `address4` in host byte order.
-    Reference find_address4(const View& view, std::uint32_t address4) const {
-        return AddressIndex4::find(heap_.memory(), view.root, address4);
-    }
+    Reference find_address4(const View& view, std::uint32_t address4) const;
     Reference find_address6(const View& view, const Ipv6& address) const;
     // Many at once cost much less than one by one where the table is large. REQUIRES: at most
     // kMany, and as many places in `found`.
     static constexpr std::size_t kMany = AddressIndex4::kMany;
     void find_addresses4(const View& view, std::span<const std::uint32_t> addresses,
-                         std::span<Reference> found) const {
-        AddressIndex4::find_many(heap_.memory(), view.root, addresses, found);
-    }
+                         std::span<Reference> found) const;
     void find_addresses6(const View& view, std::span<const Ipv6> addresses,
                          std::span<Reference> found) const;
     // What `value` and `count_hit` will touch.
     void prefetch(unsigned worker, Reference entry) const;
     // The entry of 255.255.255.255/32 or ffff:…:ffff/128 alone.
     Reference find_last_address(const View& view, std::uint8_t version) const;
-    Reference find_number(const View& view, std::uint32_t number) const {
-        return NumberIndex::find(heap_.memory(), view.root, number);
-    }
+    Reference find_number(const View& view, std::uint32_t number) const;
     Reference find_mac(const View& view, const MacAddress& address) const;
     Reference find_interface(const View& view, std::size_t interface) const {
         return view.root == 0 || interface >= kMaximumInterfaces
