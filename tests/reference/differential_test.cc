@@ -49,6 +49,14 @@ TEST(Differential, EngineAnswersAsTheReferenceWithThousandsOfRules) {
     compare(large_scenario, setting("SLUICE_DIFFERENTIAL_SECONDS", 20) / 4);
 }
 
+// Packets of scenarios carry nothing. What is looked for in payload is held against PCRE2
+// (unit/patterns), its order against the bytes that were sent (unit/payload, segments_fuzz).
+bool is_of_payload(const language::ConstructInfo& construct) {
+    const std::string_view example = construct.example;
+    return example.find(" payload ") != example.npos || example.find(" http-") != example.npos ||
+           example.find(" tls-sni ") != example.npos || example.find(" dns-qname ") != example.npos;
+}
+
 // What the table says is carried out must be among what the generator says.
 TEST(Differential, GeneratorUsesEveryConstructThatIsCarriedOut) {
     std::set<language::Construct> seen;
@@ -59,8 +67,10 @@ TEST(Differential, GeneratorUsesEveryConstructThatIsCarriedOut) {
                 seen.insert(construct);
     }
     for (const language::ConstructInfo& construct : language::all_constructs())
-        EXPECT_EQ(seen.contains(construct.construct), compiler::is_carried_out(construct.construct))
-            << construct.name << ", as in: " << construct.example;
+        if (!is_of_payload(construct))
+            EXPECT_EQ(seen.contains(construct.construct),
+                      compiler::is_carried_out(construct.construct))
+                << construct.name << ", as in: " << construct.example;
 }
 
 // The oracle is only worth something if packets get past the first rule in all ways there are.
