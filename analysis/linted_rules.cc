@@ -13,7 +13,7 @@ Result<std::unique_ptr<LintedRules>> LintedRules::create(const ruleset::Ruleset&
     ruleset::Ruleset bare = rules;
     for (const auto& object : rules.patterns().named())
         bare.patterns().reset(object->name, object->settings);
-    if (const Result<Done> complete = bare.complete_patterns(); !complete)
+    if (const auto complete = bare.complete_patterns(); !complete)
         return complete.error();
     const auto image = compiler::compile(bare, 1);
     if (!image)
