@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "controlplane/language/words.h"
+
 namespace sluice::cli {
 namespace {
 
@@ -133,7 +135,7 @@ TEST(HistoryCommand, SavesAFileAsAWhole) {
     response.results[0].lines.push_back("# table T: its 9 entries are too many to be kept");
     show_history(command, response, output);
     EXPECT_NE(output.err.find("too many to be kept"), std::string::npos);
-    response.results[0].lines.push_back("add 2 " + std::string(5000, 'x'));
+    response.results[0].lines.push_back("add 2 " + std::string(language::kMaximumLineLength, 'x'));
     output = {};
     show_history(command, response, output);
     EXPECT_EQ(output.status, ExitStatus::data);
