@@ -18,6 +18,7 @@ struct Object {
     contract::PatternDirection direction = contract::PatternDirection::both;
     std::uint32_t depth = contract::kPacketDepth;
     std::uint64_t identity = 0;        // of its name: the same over reloads
+    bool named = true;                 // values of patterns that stand in rules are places
     std::vector<std::uint32_t> asked;  // see AskedValues
     std::uint64_t asked_identity = 0;  // of these values
 

@@ -139,6 +139,8 @@ bool PayloadTests::matches(Walk& walk, const contract::Instruction& test) {
     const bool by_value = (test.flags & contract::kPatternValue) != 0;
     if (by_value ? !finding.has_value(test.data, object.asked) : !finding.found())
         return false;
+    if (!object.named)
+        return true;
     value_.numbers.fill(by_value ? test.data : finding.value);
     walk.argument = {.value = &value_};
     return true;

@@ -35,9 +35,9 @@ class PayloadTests {
     void begin_burst(const Runtime& runtime);
     void begin_packet();
 
-    // Whether a payload test matches, without its negation. `walk.argument` becomes the value of
-    // the pattern that was found; `walk.refused` is set if the packet must be dropped instead.
-    // REQUIRES: test.opcode is payload.
+    // Whether a payload test matches, without its negation. `walk.argument`, for named objects,
+    // becomes the value of the pattern that was found; `walk.refused` is set if the packet must be
+    // dropped instead. REQUIRES: test.opcode is payload.
     bool matches(Walk& walk, const contract::Instruction& test);
 
   private:

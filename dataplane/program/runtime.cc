@@ -126,6 +126,7 @@ Result<Done> Runtime::load_patterns(const RuntimeAids& aids) {
                              .mode = object.mode,
                              .direction = object.direction,
                              .depth = object.depth,
+                             .named = object.name[0] != '\0',
                              .identity = fnv1a(std::as_bytes(std::span(object.name))),
                              .asked = {}};
         if (aids.previous != nullptr)

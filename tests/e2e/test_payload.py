@@ -45,7 +45,8 @@ def fetches(bed, path="/", *options, seconds=2):
 def hits(appliance, name):
     """What `pattern NAME show` says of each pattern."""
     told = json.loads(appliance.must("pattern", name, "show", "--json"))
-    return {entry["pattern"]: entry["hits"] for entry in told["patterns"]}
+    return {entry["pattern"]: entry["hits"]
+            for entry in told["objects"][0]["patterns"]}
 
 
 # ---- What is cut ---------------------------------------------------------------------------------
@@ -333,7 +334,7 @@ def test_expressions_that_cannot_be(stateful):
                                "pattern web add re:/a(?=b)/\n")
     done = appliance.ipfw(file)
     assert done.status == 65
-    assert ":3" in done.err and "assert" in done.err.lower(), done.err
+    assert "Line 3: pattern object web: re:/a(?=b)/: " in done.err and "assertions" in done.err, done.err
     assert "web" not in appliance.must("pattern", "all", "info")
     done = appliance.ipfw("add", "100", "deny", "tcp", "from", "any", "to", "any", "payload", "nobody")
     assert done.status != 0 and "nobody" in done.err
