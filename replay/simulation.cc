@@ -21,6 +21,17 @@ using program::Verdict;
 constexpr std::uint32_t kMinimumLogRing = 64;
 constexpr std::uint64_t kMinimumCells = 1024;
 
+// As the data plane has them if nobody says otherwise.
+constexpr std::size_t kPayloadFlows = 100'000;
+constexpr std::size_t kPayloadBytes = std::size_t{64} << 20;
+
+bool follows_flows(const program::Runtime& runtime) {
+    const auto objects = runtime.payload_objects();
+    return std::any_of(objects.begin(), objects.end(), [](const payload::Object& object) {
+        return object.mode == contract::PatternMode::stream;
+    });
+}
+
 // Any odd word spreads flows over the workers.
 constexpr std::uint64_t kOwnerSeed = 0x6d5a;
 
@@ -100,6 +111,7 @@ struct Simulation::Worker {
     std::vector<Line> ring_memory;
     contract::LogRing ring;
     std::unique_ptr<state::StateTable> states;
+    std::unique_ptr<payload::FlowStreams> flows;  // null: no object follows any
     std::unique_ptr<program::Engine> engine;
     packet::Reassembler reassembler;
 };
@@ -128,7 +140,10 @@ Result<std::unique_ptr<Simulation>> Simulation::create(const ruleset::Ruleset& r
     if (!image)
         return image.error();
     const std::uint32_t slots = slots_needed(rules);
-    auto runtime = program::Runtime::create(*image, environment, slots);
+    auto runtime = program::Runtime::create(
+        *image, environment, slots,
+        {.payload = {
+             .readers = worker_count, .streams = kPayloadFlows, .stream_memory = kPayloadBytes}});
     if (!runtime)
         return runtime.error();
     std::unique_ptr<Simulation> simulation(new Simulation(rules, std::move(*runtime)));
@@ -154,6 +169,15 @@ Result<Done> Simulation::make_workers(unsigned count, std::uint32_t slots, std::
         if (!states)
             return states.error();
         worker->states = std::move(*states);
+        if (follows_flows(*runtime_)) {
+            worker->flows = std::make_unique<payload::FlowStreams>(payload::FlowStreams::Spec{
+                .cells = worker->states->cell_count(),
+                .flows = kPayloadFlows,
+                .segments = kPayloadBytes / payload::TcpOrder::kPieceSize,
+                .reader = i,
+                .counters = &worker->worker_counters});
+            worker->states->tell_ends(worker->flows->ends());
+        }
         worker->engine = std::make_unique<program::Engine>(
             program::EngineOutputs{.counters = worker->counters.data(),
                                    .annotations = annotations_.data(),
@@ -161,7 +185,10 @@ Result<Done> Simulation::make_workers(unsigned count, std::uint32_t slots, std::
                                    .log = worker->ring,
                                    .states = worker->states.get(),
                                    .tables = tables_.get(),
-                                   .worker = i},
+                                   .worker = i,
+                                   .reader = i,
+                                   .flows = worker->flows.get(),
+                                   .payload = &worker->worker_counters},
             seed + i, draws);
         shards.push_back(worker->states.get());
         workers_.push_back(std::move(worker));

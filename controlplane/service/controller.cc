@@ -349,9 +349,18 @@ void Controller::submit(Request request, Reply reply, Author author) {
 }
 
 void Controller::next_change() {
-    while (!busy() && !waiting_.empty()) {
-        Change next = std::move(waiting_.front());
-        waiting_.pop_front();
+    go_on_with_compiled();
+    while (!asked() && !rolling_back_) {
+        // What is compiled holds up what changes rules, and nothing else.
+        const auto found =
+            compiling_
+                ? std::find_if(waiting_.begin(), waiting_.end(),
+                               [](const Change& change) { return !changes_rules(change.request); })
+                : waiting_.begin();
+        if (found == waiting_.end())
+            break;
+        Change next = std::move(*found);
+        waiting_.erase(found);
         if (link_.up())
             ruleset_.release_orphans([this](const ruleset::StoredRule& rule) {
                 return memory_.states_of(rule.slot) == 0;
@@ -400,46 +409,6 @@ void Controller::begin(Change next) {
         !asked)
         return next.reply(refused(asked.error()));
     asking_ = std::move(next);
-}
-
-void Controller::ask_for_trace(Change next, const TraceOperation& operation) {
-    const Result<contract::TraceRequest> request = trace_request(operation);
-    if (!request)
-        return next.reply(refused(request.error()));
-    if (const Result<Done> asked = link_.request_trace(*request); !asked)
-        return next.reply(refused(asked.error()));
-    tracing_ = std::move(next);
-}
-
-void Controller::on_traced(const Result<TraceAnswer>& answer) {
-    if (std::exchange(live_tracing_, false)) {
-        if (capture_ && answer)
-            capture_->traced(trace_result(ruleset_, *answer).lines, answer->verdict.rule_number);
-        else if (capture_)
-            capture_->traced({"no trace: " + answer.error().message}, std::nullopt);
-        return next_change();
-    }
-    const Change asked = std::move(*std::exchange(tracing_, std::nullopt));
-    if (answer)
-        asked.reply(ready({trace_result(ruleset_, *answer)}));
-    else
-        asked.reply(refused({ExitStatus::unavailable, answer.error().message}));
-    next_change();
-}
-
-void Controller::ask_for_patterns(Change next, const std::string& object) {
-    if (const Result<Done> asked = link_.request_patterns(object); !asked)
-        return next.reply(refused(asked.error()));
-    counting_ = std::move(next);
-}
-
-void Controller::on_patterns(const Result<PatternAnswer>& answer) {
-    const Change asked = std::move(*std::exchange(counting_, std::nullopt));
-    if (answer)
-        asked.reply(ready({counted_result(asked.request, ruleset_, *answer)}));
-    else
-        asked.reply(refused({ExitStatus::unavailable, answer.error().message}));
-    next_change();
 }
 
 void Controller::on_states(const Result<StatesAnswer>& answer) {

@@ -125,6 +125,7 @@ class Controller {
         Reply reply;
         StatesAnswer states;
         std::vector<std::uint64_t> contents;  // of what is compiled, in its order
+        bool done = false;
     };
     // What has taken effect, but for the states that are being killed, or judged anew.
     struct Killing {
@@ -177,6 +178,8 @@ class Controller {
     void compile_patterns(const Request& request, const Reply& reply, const StatesAnswer& states,
                           std::vector<patterns::DatabaseOrder> orders);
     void on_compiled();
+    void go_on_with_compiled();
+    static bool changes_rules(const Request& request);
     Result<Done> offer(Pending pending);
     void finish(std::vector<OperationResult> results, std::vector<KillOrder> kills,
                 const Reply& reply, const std::optional<ApplyReport>& report = {});

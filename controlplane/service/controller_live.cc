@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "controlplane/service/controller.h"
+#include "controlplane/service/trace_request.h"
 
 namespace sluice::service {
 
@@ -171,6 +172,46 @@ Response Controller::told(std::vector<std::string> lines) const {
     OperationResult result;
     result.lines = std::move(lines);
     return ready({std::move(result)});
+}
+
+void Controller::ask_for_trace(Change next, const TraceOperation& operation) {
+    const Result<contract::TraceRequest> request = trace_request(operation);
+    if (!request)
+        return next.reply(refused(request.error()));
+    if (const Result<Done> asked = link_.request_trace(*request); !asked)
+        return next.reply(refused(asked.error()));
+    tracing_ = std::move(next);
+}
+
+void Controller::on_traced(const Result<TraceAnswer>& answer) {
+    if (std::exchange(live_tracing_, false)) {
+        if (capture_ && answer)
+            capture_->traced(trace_result(ruleset_, *answer).lines, answer->verdict.rule_number);
+        else if (capture_)
+            capture_->traced({"no trace: " + answer.error().message}, std::nullopt);
+        return next_change();
+    }
+    const Change asked = std::move(*std::exchange(tracing_, std::nullopt));
+    if (answer)
+        asked.reply(ready({trace_result(ruleset_, *answer)}));
+    else
+        asked.reply(refused({ExitStatus::unavailable, answer.error().message}));
+    next_change();
+}
+
+void Controller::ask_for_patterns(Change next, const std::string& object) {
+    if (const Result<Done> asked = link_.request_patterns(object); !asked)
+        return next.reply(refused(asked.error()));
+    counting_ = std::move(next);
+}
+
+void Controller::on_patterns(const Result<PatternAnswer>& answer) {
+    const Change asked = std::move(*std::exchange(counting_, std::nullopt));
+    if (answer)
+        asked.reply(ready({counted_result(asked.request, ruleset_, *answer)}));
+    else
+        asked.reply(refused({ExitStatus::unavailable, answer.error().message}));
+    next_change();
 }
 
 }  // namespace sluice::service

@@ -1,5 +1,6 @@
 // Patterns are compiled before the script that wants them is carried out: it is run, as far as it
 // goes without their databases, and again when they are there.
+#include <algorithm>
 #include <utility>
 
 #include "controlplane/service/controller.h"
@@ -27,14 +28,32 @@ void Controller::on_compiled() {
     auto made = database_maker_->take();
     if (!made || !compiling_)
         return;
-    const Compiling work = std::move(*std::exchange(compiling_, std::nullopt));
     for (std::size_t i = 0; i < made->size(); ++i)
-        compiled_.insert_or_assign(work.contents[i], std::move((*made)[i]));
+        compiled_.insert_or_assign(compiling_->contents[i], std::move((*made)[i]));
+    compiling_->done = true;
+    next_change();
+}
+
+// The data plane may owe an answer to something else; then this is for later.
+void Controller::go_on_with_compiled() {
+    if (!compiling_ || !compiling_->done || asked() || rolling_back_)
+        return;
+    const Compiling work = std::move(*std::exchange(compiling_, std::nullopt));
     if (const std::optional<Error> reason = cannot_change())
         work.reply(refused(*reason));
     else
         change(work.request, work.reply, work.states);
-    next_change();
+}
+
+// Orders like `panic`, and what only asks, need not wait for what is compiled.
+bool Controller::changes_rules(const Request& request) {
+    return request.apply ||
+           !std::all_of(request.operations.begin(), request.operations.end(),
+                        [](const Operation& operation) {
+                            return std::holds_alternative<SafetyOperation>(operation.what) ||
+                                   std::holds_alternative<StateOperation>(operation.what) ||
+                                   !changes_something(operation);
+                        });
 }
 
 }  // namespace sluice::service

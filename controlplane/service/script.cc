@@ -534,8 +534,7 @@ Result<ScriptOutcome, ScriptError> run_script(const Request& request, const Rule
     }
     auto missing = script.outcome_.ruleset.complete_patterns(databases);
     if (!missing) {
-        PatternProblem problem =
-            pattern_problem(request, script.outcome_.ruleset, missing.error());
+        PatternProblem problem = pattern_problem(request, script.outcome_.ruleset, missing.error());
         return ScriptError{problem.line, std::move(problem.error)};
     }
     script.outcome_.missing = std::move(*missing);

@@ -73,14 +73,14 @@ std::uint32_t FlowStreams::flow_of(state::CellIndex cell) const {
                                                                       : kNone;
 }
 
-std::uint32_t FlowStreams::open_flow(const Question& question) {
+std::uint32_t FlowStreams::open_flow(state::CellIndex cell, std::uint32_t uptime_s) {
     std::uint32_t place = flows_.take(&Flow::older);
     if (place == kNone) {
         constexpr int kTries = 8;
         std::uint32_t candidate = oldest_;
         for (int i = 0; i < kTries && candidate != kNone; ++i) {
             const Flow& flow = flows_.memory[candidate];
-            if (flow.last_s + kIdle > question.uptime_s)
+            if (flow.last_s + kIdle > uptime_s)
                 break;
             if (!flow.found && !flow.blocked) {
                 close_flow(candidate);
@@ -90,13 +90,14 @@ std::uint32_t FlowStreams::open_flow(const Question& question) {
             candidate = flow.newer;
         }
     }
-    if (place == kNone || question.cell >= flow_of_cell_.size)
+    if (place == kNone || cell >= flow_of_cell_.size)
         return kNone;
     Flow& flow = flows_.memory[place];
     flow = Flow{};
-    flow.cell = question.cell;
+    flow.cell = cell;
+    flow.last_s = uptime_s;
     link(place);
-    flow_of_cell_[question.cell] = place + 1;
+    flow_of_cell_[cell] = place + 1;
     contract::add(spec_.counters->payload_flows, 1);
     return place;
 }
@@ -164,14 +165,17 @@ FlowStreams::Answer FlowStreams::ask(const Question& question) {
     const Object& object = objects_[question.object];
     const bool looks = !question.bytes.empty() && object.looks_at(question.forward);
     if (place == kNone) {
-        if (!looks)
+        if (!looks && !question.young)
             return answer;
-        place = open_flow(question);
+        place = open_flow(question.cell, question.uptime_s);
         if (place == kNone) {
             std::optional<PayloadSkip> memory;
-            skip(memory, PayloadSkip::no_flow, answer);
+            if (looks)
+                skip(memory, PayloadSkip::no_flow, answer);
+            answer.finding = look_alone(question);
             return answer;
         }
+        flows_.memory[place].young = question.young;
     }
     now_s_ = question.uptime_s;
     touch(place, question.uptime_s);
@@ -181,8 +185,10 @@ FlowStreams::Answer FlowStreams::ask(const Question& question) {
         return answer;
     }
     const std::uint32_t at = following(flow, question, answer);
-    if (at == kNone)
+    if (at == kNone) {
+        answer.finding = look_alone(question);
         return answer;
+    }
     Following& asked = followings_.memory[at];
     renew(asked, object);
     if (looks) {
@@ -237,14 +243,54 @@ std::uint32_t FlowStreams::following(Flow& flow, const Question& question, Answe
 // ---- Order
 // ---------------------------------------------------------------------------------------
 
-// Where the side begins: behind what the other one has acknowledged, if the flow is as young as
-// that.
-void FlowStreams::begin_side(Side& side, const Question& question, Answer& answer) {
-    const auto ahead = static_cast<std::int32_t>(question.sequence - question.acknowledged);
-    const bool known = question.from_beginning && question.acknowledged != 0 &&
-                       ahead < static_cast<std::int32_t>(TcpOrder::kWindow);
+void FlowStreams::begins_at(state::CellIndex cell, bool forward, std::uint32_t sequence) {
+    const std::uint32_t place = flow_of(cell);
+    if (place == kNone)
+        return;
+    Side& side = flows_.memory[place].sides[forward ? 0 : 1];
+    if (side.begun)
+        return;
     side.begun = true;
-    side.order.next_sequence = known ? question.acknowledged : question.sequence;
+    side.order.next_sequence = sequence;
+}
+
+void FlowStreams::reopened(state::CellIndex cell, bool forward, std::uint32_t sequence,
+                           std::uint32_t uptime_s) {
+    if (const std::uint32_t before = flow_of(cell); before != kNone)
+        close_flow(before);
+    const std::uint32_t place = open_flow(cell, uptime_s);
+    if (place == kNone)
+        return;
+    flows_.memory[place].young = true;
+    flows_.memory[place].reopened = true;
+    begins_at(cell, forward, sequence);
+}
+
+// A packet by itself, where there is no room to follow its flow.
+Finding FlowStreams::look_alone(const Question& question) {
+    const Object& object = objects_[question.object];
+    std::span<const std::byte> bytes = question.bytes;
+    if (bytes.empty() || !object.looks_at(question.forward))
+        return {};
+    if (question.part != PayloadPart::payload) {
+        const Part part = find_part(question.part, question.transport, bytes, scratch_);
+        if (part.found != Found::yes)
+            return {};
+        bytes = part.bytes;
+    }
+    contract::add(spec_.counters->payload_scans, 1);
+    contract::add(spec_.counters->payload_bytes, bytes.size());
+    const Finding finding = object.look(spec_.reader, question.part, bytes);
+    contract::add(spec_.counters->payload_matches, finding.found() ? 1 : 0);
+    return finding;
+}
+
+// Where the side begins: behind what the other one has acknowledged, if the flow was young enough.
+void FlowStreams::begin_side(const Flow& flow, Side& side, const Question& question,
+                             Answer& answer) {
+    const bool known = flow.young && !flow.reopened && question.acknowledged;
+    side.begun = true;
+    side.order.next_sequence = known ? *question.acknowledged : question.sequence;
     if (!known)
         skip(side.unseen, PayloadSkip::mid_flow, answer);
 }
@@ -262,6 +308,11 @@ std::size_t FlowStreams::bytes_wanted(Flow& flow, bool forward) {
             following.part == PayloadPart::payload ? object->depth : kLongestHead;
         wanted = std::max(wanted, depth - std::min<std::size_t>(view.seen, depth));
     }
+    // Others may be asked for with this packet, and begin with it.
+    if (!flow.sides[forward ? 0 : 1].given_next)
+        for (const Object& object : objects_)
+            if (object.mode == contract::PatternMode::stream && object.looks_at(forward))
+                wanted = std::max<std::size_t>(wanted, object.depth);
     return wanted;
 }
 
@@ -270,13 +321,15 @@ void FlowStreams::put_into_order(Flow& flow, const Question& question, Answer& a
     flow.packet = packet_;
     side.given = side.given_next;
     if (!side.begun)
-        begin_side(side, question, answer);
-    if (question.acknowledged != 0)
-        order_.acknowledged(side.order, question.acknowledged);
+        begin_side(flow, side, question, answer);
+    const bool acknowledged = question.acknowledged && !flow.reopened;
+    if (acknowledged)
+        order_.acknowledged(side.order, *question.acknowledged);
     const std::size_t wanted = bytes_wanted(flow, question.forward);
-    const auto missed = static_cast<std::int32_t>(question.acknowledged - side.order.next_sequence);
-    if (question.acknowledged != 0 && missed > 0 && wanted != 0) {
-        order_.skip_to(side.order, question.acknowledged);
+    const auto missed =
+        static_cast<std::int32_t>(question.acknowledged.value_or(0) - side.order.next_sequence);
+    if (acknowledged && missed > 0 && wanted != 0) {
+        order_.skip_to(side.order, *question.acknowledged);
         skip(side.unseen, PayloadSkip::gap, answer);
         begin_anew(flow, question.forward);
     }
@@ -438,6 +491,7 @@ void FlowStreams::feed_stream(Following& following, View& view, const Object& ob
             break;
         if (stream_of(view, object) == nullptr) {
             skip(view.unseen, PayloadSkip::no_stream, answer);
+            note(following, object.look(spec_.reader, following.part, bytes));
             break;
         }
         view.progress = Progress::open;
@@ -483,8 +537,10 @@ void FlowStreams::feed_head(Following& following, View& view, const Object& obje
                 head.length = static_cast<std::uint32_t>(start.size());
                 continue;
             }
-            skip(view.unseen, PayloadSkip::no_stream, answer);
         }
+        // It was too long to be kept, or there was no room to do so.
+        if (part.found == Found::more)
+            skip(view.unseen, PayloadSkip::no_stream, answer);
         close_view(view, following);
         view.progress = Progress::done;
         return;

@@ -7,9 +7,10 @@
 // could still find matters.
 //
 // Where it begins. The first byte is the one behind what the other side has acknowledged, so a flow
-// is followed from its very beginning if the handshake went by. One whose packets went by before
-// (a rule was added) is *mid-flow*; bytes that the other side has acknowledged and nobody has seen
-// are a *gap*. Both are told, and it goes on behind.
+// is followed from its very beginning if it was young when a rule asked for it first. One whose
+// packets went by before (a rule was added) is *mid-flow*; bytes that the other side has
+// acknowledged and nobody has seen are a *gap*. Both are told, and it goes on behind. A SYN at a
+// connection that has ended begins another one with the same state.
 //
 // Room. When all flows are in use, the one that was silent longest makes room, if it has been for
 // kIdle and nothing was found in it. When an object's memory for streams is, those of flows that
@@ -47,7 +48,7 @@ class FlowStreams {
     static constexpr std::uint32_t kCold = 1;
     static constexpr std::size_t kObjectsPerFlow = 4;  // on the average; each with its part
     static constexpr std::size_t kLongestHead = 4096;  // bytes in which a part must be found
-    static constexpr std::size_t kHeadsPerFlow = 16;   // one flow in so many has one
+    static constexpr std::size_t kHeadsPerFlow = 4;    // one flow in so many has one
 
     explicit FlowStreams(const Spec& spec);
     ~FlowStreams();
@@ -65,8 +66,9 @@ class FlowStreams {
         Transport transport = Transport::tcp;
         std::uint32_t sequence = 0;        // of the first byte; TCP
         std::span<const std::byte> bytes;  // empty: what was found before is asked for
-        std::uint32_t acknowledged = 0;    // by the other side, so far; 0: nothing
-        bool from_beginning = false;       // hardly a packet of the flow went by before
+        std::optional<std::uint32_t>
+            acknowledged;    // by the other side, so far, if it has been seen
+        bool young = false;  // hardly a packet of the flow went by before
         std::uint32_t uptime_s = 0;
     };
     struct Answer {
@@ -75,6 +77,12 @@ class FlowStreams {
         contract::DropReason drop = contract::DropReason::none;  // the packet must not pass
     };
     Answer ask(const Question& question);
+
+    // Its side begins there, unless it has begun.
+    void begins_at(state::CellIndex cell, bool forward, std::uint32_t sequence);
+    // The state has another connection from now on, whose one side begins there.
+    void reopened(state::CellIndex cell, bool forward, std::uint32_t sequence,
+                  std::uint32_t uptime_s);
 
     // All packets of the flow are told to be dropped from now on.
     void block(state::CellIndex cell);
@@ -127,6 +135,8 @@ class FlowStreams {
         std::uint64_t packet = 0;  // that was put into order last
         bool found = false;
         bool blocked = false;
+        bool young = false;     // when it was asked for first
+        bool reopened = false;  // what the state knows of ACKs is of an earlier connection
         Side sides[2];
     };
     struct Head {
@@ -155,7 +165,8 @@ class FlowStreams {
     };
 
     std::uint32_t flow_of(state::CellIndex cell) const;
-    std::uint32_t open_flow(const Question& question);
+    std::uint32_t open_flow(state::CellIndex cell, std::uint32_t uptime_s);
+    Finding look_alone(const Question& question);
     void close_flow(std::uint32_t flow);
     void touch(std::uint32_t flow, std::uint32_t uptime_s);
     void unlink(std::uint32_t flow);
@@ -163,7 +174,7 @@ class FlowStreams {
     bool compress_some();
     hs_stream* stream_of(View& view, const Object& object);
     void put_into_order(Flow& flow, const Question& question, Answer& answer);
-    void begin_side(Side& side, const Question& question, Answer& answer);
+    void begin_side(const Flow& flow, Side& side, const Question& question, Answer& answer);
     void begin_anew(Flow& flow, bool forward);
     std::size_t bytes_wanted(Flow& flow, bool forward);
     std::uint32_t following(Flow& flow, const Question& question, Answer& answer);

@@ -67,7 +67,16 @@ class Handshake {
     }
 
   private:
+    // Empty ones, which servers take, are passed over.
     bool next_record() {
+        do {
+            if (!begin_record())
+                return false;
+        } while (in_record_ == 0);
+        return true;
+    }
+
+    bool begin_record() {
         const Bytes rest = start_.subspan(at_);
         const bool wrong = (!rest.empty() && number(rest, 0) != kHandshakeRecord) ||
                            (rest.size() > 1 && number(rest, 1) != 3);
@@ -76,7 +85,7 @@ class Handshake {
             return false;
         }
         in_record_ = number16(rest, 3);
-        if (in_record_ == 0 || in_record_ > kLongestRecord) {
+        if (in_record_ > kLongestRecord) {
             state_ = Found::no;
             return false;
         }

@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::uint8_t kTcp = packet::wire::protocol::tcp, kUdp = packet::wire::protocol::udp,
                        kSctp = packet::wire::protocol::sctp;
-constexpr std::uint8_t kSyn = 2;
+constexpr std::uint8_t kSyn = 2, kAck = 16, kUrg = 32;
 
 std::uint64_t ticks() {
 #if defined(__x86_64__)
@@ -86,8 +86,21 @@ bool has_right_checksum(const Headers& headers) {
 // may be handshakes that were sent again, and ACKs; none of them is larger.
 bool is_young(const state::Cell& cell) {
     constexpr std::uint64_t kLongestHeaders = 100;
-    return (cell.tcp_seen & state::tcp_seen::both_syn) == state::tcp_seen::both_syn &&
-           cell.bytes <= cell.packets * kLongestHeaders;
+    constexpr std::uint8_t kEither = state::tcp_seen::syn | state::tcp_seen::syn << 4;
+    return (cell.tcp_seen & kEither) != 0 && cell.bytes <= cell.packets * kLongestHeaders;
+}
+
+bool has_ended(const state::Cell& cell) {
+    constexpr std::uint8_t kEither = state::tcp_seen::rst | state::tcp_seen::rst << 4;
+    return (cell.tcp_seen & kEither) != 0 ||
+           (cell.tcp_seen & state::tcp_seen::both_fin) == state::tcp_seen::both_fin;
+}
+
+// What the other side has acknowledged of this one. The initiator's first byte is when its SYN is.
+std::optional<std::uint32_t> acknowledged_by_other(const state::Cell& cell, bool forward) {
+    const std::uint32_t last = forward ? cell.acknowledged_reverse : cell.acknowledged_forward;
+    const bool shaken = (cell.tcp_seen & state::tcp_seen::both_syn) == state::tcp_seen::both_syn;
+    return last != 0 || (forward && shaken) ? std::optional(last) : std::nullopt;
 }
 
 }  // namespace
@@ -198,24 +211,43 @@ Finding PayloadTests::follow(Walk& walk, std::uint32_t object, PayloadPart part,
     const Headers& headers = walk.packet.headers;
     const state::Cell& cell = outputs_.states->cell(hit.cell);
     const bool is_tcp = headers.protocol == kTcp;
+    const bool is_syn = is_tcp && (headers.tcp_flags & kSyn) != 0;
     std::span<const std::byte> bytes = payload_of(headers);
     const bool has_part = part == PayloadPart::payload || is_tcp || headers.protocol == kUdp;
-    if (!bytes.empty() && (!has_part || (is_tcp && !has_right_checksum(headers))))
-        bytes = {};
-    const payload::FlowStreams::Answer answer = outputs_.flows->ask(
-        {.object = object,
-         .part = part,
-         .cell = hit.cell,
-         .forward = hit.forward,
-         .transport = is_tcp ? Transport::tcp : Transport::udp,
-         .sequence = headers.tcp_sequence + ((headers.tcp_flags & kSyn) != 0 ? 1u : 0u),
-         .bytes = bytes,
-         .acknowledged = hit.forward ? cell.acknowledged_reverse : cell.acknowledged_forward,
-         .from_beginning = is_young(cell),
-         .uptime_s = walk.packet.uptime_s});
-    if (answer.drop != contract::DropReason::none)
+    // The receiver may take other bytes than we see, or none: these have no place in the order.
+    const bool astray =
+        is_tcp && !bytes.empty() && (headers.is_fragment() || (headers.tcp_flags & kUrg) != 0);
+    const bool ordered = has_part && !is_syn && !headers.is_fragment() &&
+                         (!is_tcp || bytes.empty() || has_right_checksum(headers));
+    if (is_syn && (headers.tcp_flags & kAck) == 0 && has_ended(cell))
+        outputs_.flows->reopened(hit.cell, hit.forward, headers.tcp_sequence + 1,
+                                 walk.packet.uptime_s);
+    payload::FlowStreams::Answer answer =
+        outputs_.flows->ask({.object = object,
+                             .part = part,
+                             .cell = hit.cell,
+                             .forward = hit.forward,
+                             .transport = is_tcp ? Transport::tcp : Transport::udp,
+                             .sequence = headers.tcp_sequence,
+                             .bytes = ordered ? bytes : std::span<const std::byte>(),
+                             .acknowledged = acknowledged_by_other(cell, hit.forward),
+                             .young = is_tcp && is_young(cell),
+                             .uptime_s = walk.packet.uptime_s});
+    // The answer to a SYN; no second SYN says where a side begins.
+    if (is_syn && (headers.tcp_flags & kAck) != 0 && !hit.forward)
+        outputs_.flows->begins_at(hit.cell, hit.forward, headers.tcp_sequence + 1);
+    if (answer.drop != contract::DropReason::none) {
         walk.refused = answer.drop;
-    else if (answer.skip && !answer.finding.found())
+        return {};
+    }
+    if ((is_syn || astray) && has_part)
+        answer.finding.add(look_at_packet(walk.runtime.payload_objects()[object], part, headers));
+    if (astray) {
+        answer.skip = PayloadSkip::gap;
+        contract::add(outputs_.payload->payload_skips[static_cast<std::size_t>(PayloadSkip::gap)],
+                      1);
+    }
+    if (answer.skip && !answer.finding.found())
         fail(walk, &hit);
     return answer.finding;
 }

@@ -126,8 +126,8 @@ Result<Done> Runtime::load_patterns(const RuntimeAids& aids) {
                              .mode = object.mode,
                              .direction = object.direction,
                              .depth = object.depth,
-                             .named = object.name[0] != '\0',
                              .identity = fnv1a(std::as_bytes(std::span(object.name))),
+                             .named = object.name[0] != '\0',
                              .asked = {}};
         if (aids.previous != nullptr)
             for (const payload::Object& old : aids.previous->payload_objects_)

@@ -49,7 +49,7 @@ class FlowStreamsTest : public testing::Test {
                            .sequence = kStart + packet.offset,
                            .bytes = bytes_of(packet.bytes),
                            .acknowledged = packet.acknowledged,
-                           .from_beginning = packet.young,
+                           .young = packet.young,
                            .uptime_s = now_s_});
     }
     FlowStreams::Answer ask(const Packet& packet) {
@@ -154,7 +154,7 @@ TEST_F(FlowStreamsTest, DirectionChoosesTheSide) {
           .mode = PatternMode::stream,
           .direction = PatternDirection::reverse}});
     EXPECT_FALSE(finds({0, "attack"}));
-    EXPECT_EQ(counters_.payload_flows, 0u);
+    EXPECT_EQ(counters_.payload_scans, 0u);
     EXPECT_TRUE(finds({0, "attack", false}));
 }
 
@@ -211,6 +211,40 @@ TEST_F(FlowStreamsTest, ValuesThatRulesAskForAreRemembered) {
     EXPECT_TRUE(ask({13, "."}).finding.has_value(7, objects_[0].asked));
 }
 
+TEST_F(FlowStreamsTest, NothingComesFarAheadOfTheBeginning) {
+    EXPECT_EQ(ask({100'000, "Z"}).drop, DropReason::none) << "beyond the depth nobody looks";
+    EXPECT_TRUE(finds({0, "attack"}));
+}
+
+TEST_F(FlowStreamsTest, TheSideThatSpeaksSecondIsFollowedFromItsBeginning) {
+    EXPECT_FALSE(finds({0, "a long greeting"}));
+    EXPECT_FALSE(ask({.offset = 3, .bytes = "ack", .forward = false, .young = false}).skip);
+    EXPECT_TRUE(finds({.offset = 0, .bytes = "att", .forward = false, .young = false}));
+}
+
+TEST_F(FlowStreamsTest, AnObjectThatSeesLittleLeavesTheRestToOthers) {
+    use({{.name = "little", .patterns = {{"z", 1}}, .mode = PatternMode::stream, .depth = 4},
+         {.name = "web", .patterns = {{"attack", 2}}, .mode = PatternMode::stream}});
+    Packet packet{.offset = 12, .bytes = "ack"};
+    ask(packet);
+    packet.object = 1;
+    EXPECT_FALSE(ask_again(packet).finding.found());
+    packet = {.offset = 0, .bytes = "XXXXXXXXXatt"};
+    ask(packet);
+    packet.object = 1;
+    EXPECT_TRUE(ask_again(packet).finding.found());
+}
+
+TEST_F(FlowStreamsTest, AStateMayGetAnotherConnection) {
+    EXPECT_FALSE(finds({0, "harmless att"}));
+    flows_.reopened(5, true, kStart + 500'000, now_s_);
+    EXPECT_EQ(counters_.payload_flows, 1u);
+    EXPECT_FALSE(finds({500'003, "ack"}));
+    const auto answer = ask({500'000, "att"});
+    EXPECT_TRUE(answer.finding.found());
+    EXPECT_FALSE(answer.skip);
+}
+
 TEST_F(FlowStreamsTest, BlockedFlowsStayBlocked) {
     ask({0, "harmless"});
     flows_.block(5);
@@ -228,7 +262,7 @@ TEST_F(FewFlowsTest, IdleOnesMakeRoom) {
     EXPECT_FALSE(finds({.offset = 0, .bytes = "att", .cell = 2}));
     const auto answer = ask({.offset = 0, .bytes = "attack", .cell = 3});
     EXPECT_EQ(answer.skip, PayloadSkip::no_flow);
-    EXPECT_FALSE(answer.finding.found());
+    EXPECT_TRUE(answer.finding.found()) << "the packet is looked at by itself";
     EXPECT_EQ(skips(PayloadSkip::no_flow), 1u);
     now_s_ += FlowStreams::kIdle;
     EXPECT_TRUE(finds({.offset = 0, .bytes = "attack", .cell = 3})) << "the second was idle";

@@ -304,6 +304,37 @@ TEST_F(PayloadTest, ASegmentThatTheReceiverDropsIsNotBelieved) {
     EXPECT_TRUE(denied({.payload = "attack", .sequence = 1001, .acknowledgement = 5001}));
 }
 
+TEST_F(PayloadTest, AConnectionFromTheSamePortIsAnother) {
+    load({.object = stream_object()});
+    shake_hands();
+    EXPECT_FALSE(denied({.payload = std::string(9000, 'x'), .acknowledgement = 5001}));
+    pass({.payload = "", .flags = 4, .sequence = 10001});  // RST
+    EXPECT_EQ(pass({.payload = "", .flags = kSyn, .sequence = 700}).rule_number, 20);
+    EXPECT_FALSE(denied({.payload = "ack", .sequence = 704, .acknowledgement = 9001}));
+    EXPECT_TRUE(denied({.payload = "att", .sequence = 701, .acknowledgement = 9001}));
+}
+
+TEST_F(PayloadTest, WhatASynCarriesHasNoPlaceInTheOrder) {
+    load({.object = stream_object()});
+    shake_hands();
+    EXPECT_TRUE(denied({.payload = "attack", .flags = kSyn, .sequence = 1000})) << "by itself";
+    EXPECT_FALSE(denied({.payload = "XXXXXX", .flags = kSyn, .sequence = 1000}));
+    EXPECT_TRUE(denied({.payload = "attack", .acknowledgement = 5001}));
+}
+
+TEST_F(PayloadTest, WhatCannotBePutInOrderGoesTheWayOfThePolicy) {
+    sysctls_.payload_fail = 1;
+    load({.object = stream_object()});
+    shake_hands();
+    constexpr std::uint16_t kMoreFragments = 0x2000;
+    for (const FrameSpec& spec :
+         {FrameSpec{.payload = "attXack", .flags = kAck | 32, .acknowledgement = 5001},
+          FrameSpec{
+              .payload = "first of", .acknowledgement = 5001, .fragment_units = kMoreFragments}})
+        EXPECT_EQ(pass(spec).reason, DropReason::payload_unseen);
+    EXPECT_EQ(skips(contract::PayloadSkip::gap), 2u);
+}
+
 TEST_F(PayloadTest, WithoutAStateEachPacketIsLookedAtByItself) {
     load({.object = stream_object()});
     EXPECT_TRUE(denied({.payload = "attack"}));
