@@ -28,6 +28,9 @@ enum class Idle : std::uint8_t {
     backoff,    // sleep in growing steps while nothing arrives
 };
 
+// Of the Linux interfaces that ports read, while the data plane does not run.
+enum class LinksWhenDown : std::uint8_t { up, down };
+
 struct DataPlane {
     std::string user;  // that the process becomes; empty: it stays who it is
     std::string socket = "/run/sluice/dataplane.sock";      // where the control plane connects
@@ -47,6 +50,7 @@ struct DataPlane {
     unsigned states = 131072;           // IPv4 states with memory, all workers; IPv6 counts twice
     unsigned log_ring_records = 8192;   // per worker
     unsigned reload_timeout_ms = 2000;  // for all workers to take a new ruleset over
+    LinksWhenDown links_when_down = LinksWhenDown::up;
     std::string log_level = "warning";  // of DPDK's own messages
     std::vector<std::string> eal_arguments;
 };
