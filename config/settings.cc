@@ -229,6 +229,9 @@ void read_dataplane(TableReader reader, DataPlane& settings) {
     reader.number("log_ring_records", 64, 1'048'576, settings.log_ring_records);
     power_of_two(reader, "log_ring_records", settings.log_ring_records);
     reader.number("reload_timeout_ms", 10, 60'000, settings.reload_timeout_ms);
+    auto links = static_cast<std::size_t>(settings.links_when_down);
+    reader.choice("links_when_down", {"up", "down"}, links);
+    settings.links_when_down = static_cast<LinksWhenDown>(links);
     constexpr std::string_view kLevels[] = {"error", "warning", "notice", "info", "debug"};
     auto level = static_cast<std::size_t>(
         std::find(std::begin(kLevels), std::end(kLevels), settings.log_level) - kLevels);

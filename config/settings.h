@@ -28,6 +28,9 @@ enum class Idle : std::uint8_t {
     backoff,    // sleep in growing steps while nothing arrives
 };
 
+// Of the Linux interfaces that ports read, while the data plane does not run.
+enum class LinksWhenDown : std::uint8_t { up, down };
+
 struct DataPlane {
     std::string user;  // that the process becomes; empty: it stays who it is
     std::string socket = "/run/sluice/dataplane.sock";      // where the control plane connects
@@ -49,6 +52,7 @@ struct DataPlane {
     unsigned payload_memory_mb = 256;   // for that, all workers
     unsigned log_ring_records = 8192;   // per worker
     unsigned reload_timeout_ms = 2000;  // for all workers to take a new ruleset over
+    LinksWhenDown links_when_down = LinksWhenDown::up;
     std::string log_level = "warning";  // of DPDK's own messages
     std::vector<std::string> eal_arguments;
 };

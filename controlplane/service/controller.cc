@@ -654,14 +654,23 @@ void Controller::on_answered(const Result<contract::Accepted>& answer) {
     }
     if (!done.table_batch.empty())
         mirror_.remember(std::move(done.table_batch), done.table_changes);
+    // Before anything else asks the data plane: what there is to kill comes next.
+    const bool kills = done.reply && !done.kills.empty();
+    if (kills)
+        killing_ = Killing{.orders = std::move(done.kills),
+                           .results = std::move(done.results),
+                           .reply = done.reply,
+                           .report = done.report};
     keep_history();
     clear(done.clear);
     for (const ruleset::RulePointer& rule : done.expired)
         log_writer_.note(
             "ipfw: rule " + std::to_string(rule->rule.number) + " has expired: " + rule->text,
             clock_s_() * 1000);
-    if (done.reply)
-        finish(std::move(done.results), std::move(done.kills), done.reply, done.report);
+    if (kills)
+        begin_killing();
+    else if (done.reply)
+        finish(std::move(done.results), {}, done.reply, done.report);
     next_change();
 }
 
@@ -677,8 +686,11 @@ void Controller::finish(std::vector<OperationResult> results, std::vector<KillOr
                        .results = std::move(results),
                        .reply = reply,
                        .report = report};
-    const Result<Done> next = kill_next();
-    if (!next)
+    begin_killing();
+}
+
+void Controller::begin_killing() {
+    if (const Result<Done> next = kill_next(); !next)
         std::exchange(killing_, std::nullopt)->reply(refused(next.error()));
 }
 

@@ -183,6 +183,7 @@ class Controller {
     Result<Done> offer(Pending pending);
     void finish(std::vector<OperationResult> results, std::vector<KillOrder> kills,
                 const Reply& reply, const std::optional<ApplyReport>& report = {});
+    void begin_killing();
     Result<Done> kill_next();
     ruleset::StateFacts state_facts() const;
     void take_cost(const contract::RulesetCost& cost);

@@ -17,6 +17,7 @@
 #include "dataplane/app/contract_memory.h"
 #include "dataplane/app/contract_server.h"
 #include "dataplane/app/gateway.h"
+#include "dataplane/app/links.h"
 #include "dataplane/app/pattern_report.h"
 #include "dataplane/app/payload_memory.h"
 #include "dataplane/app/state_memory.h"
@@ -454,6 +455,9 @@ Result<Done> run(const config::Settings& settings) {
             ExitStatus::data,
             "the settings have no [[port]]: write two that name each other as peer, or one with "
             "gateway = true"};
+    // As long as there are the rights for it. Ports that open are told the state of their links.
+    if (auto up = set_links(settings, Link::up); !up)
+        return up.error();
     const UniqueFd signals = block_signals();
     if (auto confined = confine_before_start(settings); !confined)
         return confined.error();

@@ -1,7 +1,14 @@
 // What the control plane may send to the data plane: any bytes, with any number of descriptors.
 // A message that is taken must be one.
+//
+// Input: a byte with the number of descriptors in its lower two bits, and the message. Its version
+// becomes ours, unless the highest bit is set, so that the corpus does not grow old with it: that
+// is what a control plane has sent.
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <variant>
+#include <vector>
 
 #include "dataplane/app/message_reader.h"
 #include "dataplane/contract/snapshot.h"
@@ -22,7 +29,11 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     if (size == 0)
         return 0;
     const std::size_t descriptors = data[0] % 4;
-    const auto message = std::as_bytes(std::span(data + 1, size - 1));
+    std::vector<unsigned char> bytes(data + 1, data + size);
+    if ((data[0] & 0x80) == 0 && bytes.size() >= sizeof(contract::MessageHeader))
+        std::memcpy(bytes.data() + offsetof(contract::MessageHeader, version),
+                    &contract::kMessageVersion, sizeof contract::kMessageVersion);
+    const auto message = std::as_bytes(std::span(bytes));
     const auto request = dataplane::read_request(message, descriptors);
     if (!request) {
         if (request.error().message.empty())

@@ -133,6 +133,7 @@ slot_capacity = 2000
 states = 3000
 log_ring_records = 256
 reload_timeout_ms = 50
+links_when_down = "down"
 log_level = "debug"
 eal_arguments = ["--force-max-simd-bitwidth=512"]
 [reply]
@@ -170,6 +171,7 @@ state_directory = "/d"
     EXPECT_EQ(data.states, 3000u);
     EXPECT_EQ(data.log_ring_records, 256u);
     EXPECT_EQ(data.reload_timeout_ms, 50u);
+    EXPECT_EQ(data.links_when_down, LinksWhenDown::down);
     EXPECT_EQ(data.log_level, "debug");
     EXPECT_EQ(data.eal_arguments, (std::vector<std::string>{"--force-max-simd-bitwidth=512"}));
     EXPECT_EQ(settings->reply.rate, 1u);

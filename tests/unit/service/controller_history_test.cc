@@ -138,6 +138,13 @@ class ControllerHistoryTest : public testing::Test {
         request.operations.push_back({.what = AddOperation{rules}});
         return submit(std::move(request));
     }
+    Response apply_and(KeptStates states, const std::string& rules) {
+        Request request{.whole = true,
+                        .operations = {},
+                        .apply = ApplyOrder{.if_generation = {}, .states = states}};
+        request.operations.push_back({.what = AddOperation{rules}});
+        return submit(std::move(request));
+    }
     Response roll_back(std::uint64_t number) {
         Request request{.whole = true, .operations = {}, .apply = ApplyOrder()};
         request.operations.push_back({.what = RollbackOperation{number}});
@@ -408,6 +415,27 @@ TEST_F(ControllerHistoryTest, RollbackLeavesTablesThatAreThere) {
     ASSERT_EQ(roll_back(number).status, ExitStatus::ok);
     EXPECT_EQ(entries_of("T"), (Strings{"10.0.0.0/8 5", "11.0.0.0/8 6"}));
     EXPECT_EQ(entries_of("U"), Strings{"10.9.0.0/16 5"});
+}
+
+// The history wants to know what is in tables, and the data plane answers one thing at a time.
+TEST_F(ControllerHistoryTest, StatesAreKilledBeforeTablesAreAskedFor) {
+    start();
+    reports_.clear();
+    table("table T create");
+    table("table T add 10.0.0.0/8 5");
+    dataplane_->behaviour.judged.moved = 2;
+    for (const auto& [states, rules] :
+         {std::pair(KeptStates::judged_anew, "100 allow ip from table(T) to any keep-state"),
+          std::pair(KeptStates::none, "200 allow ip from table(T) to any keep-state")}) {
+        // What was known of them is not known any more.
+        for (int i = 0; i < 4; ++i)
+            table("table T add 10.0.0." + std::to_string(i) + " 5");
+        clock_s += 1000;
+        const Response response = apply_and(states, rules);
+        EXPECT_EQ(response.status, ExitStatus::ok) << response.message;
+    }
+    EXPECT_TRUE(reports_.empty()) << reports_.front();
+    EXPECT_EQ(entries_of("T").size(), 5u);
 }
 
 TEST_F(ControllerHistoryTest, AFullDiskStopsNothingButTheHistory) {

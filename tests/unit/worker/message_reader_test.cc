@@ -5,6 +5,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstddef>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <variant>
+#include <vector>
+
 #include "common/unique_fd.h"
 
 namespace sluice::dataplane {
@@ -89,6 +98,24 @@ TEST(MessageReaderTest, AnOrderToJudgeStatesAnewIsReadOrRefused) {
     order.header.length = 16;
     EXPECT_EQ(read_request(bytes.first(16), 0).error().message,
               "an order to judge states anew has 24 bytes, not 16");
+}
+
+// What a control plane has sent once, which the fuzzer begins with, is as it would send it now.
+TEST(MessageReaderTest, TheCorpusOfTheFuzzerIsRead) {
+    std::set<std::size_t> kinds;
+    for (const auto& entry : std::filesystem::directory_iterator(SLUICE_CORPUS)) {
+        std::ifstream file(entry.path(), std::ios::binary);
+        const std::vector<char> bytes(std::istreambuf_iterator<char>(file), {});
+        ASSERT_GT(bytes.size(), sizeof(contract::MessageHeader)) << entry.path();
+        std::vector<char> message(bytes.begin() + 1, bytes.end());
+        std::memcpy(message.data() + offsetof(contract::MessageHeader, version),
+                    &contract::kMessageVersion, sizeof contract::kMessageVersion);
+        const auto request = read_request(std::as_bytes(std::span(message)),
+                                          static_cast<unsigned char>(bytes[0]) % 4);
+        ASSERT_TRUE(request) << entry.path() << ": " << request.error().message;
+        kinds.insert(request->index());
+    }
+    EXPECT_EQ(kinds.size(), std::variant_size_v<Request>) << "a kind of message is missing";
 }
 
 TEST(MessageReaderTest, EveryRefusalSaysWhy) {
