@@ -237,6 +237,10 @@ const char* name_of(FindingKind kind) {
             return "contradicting";
         case FindingKind::missing_ipv6_twin:
             return "missing IPv6 twin";
+        case FindingKind::encrypted_payload:
+            return "encrypted payload";
+        case FindingKind::stream_without_states:
+            return "stream without states";
     }
     return "";
 }
@@ -272,6 +276,7 @@ Result<LintReport> lint(const ruleset::Ruleset& ruleset, DefaultRule default_rul
     find_redundant(**rules, shadowed, report);
     find_contradicting(**rules, shadowed, crossing, report);
     find_missing_twins(**rules, shadowed, report);
+    find_blind_payload(**rules, ruleset.patterns(), report);
     std::stable_sort(report.findings.begin(), report.findings.end(),
                      [](const Finding& a, const Finding& b) { return a.rule < b.rule; });
     std::stable_sort(report.undecided.begin(), report.undecided.end(),

@@ -1,11 +1,12 @@
 // Looks through a ruleset for rules that do nothing, or not what they seem to.
 //
-// A finding is never wrong, whatever packets come and whatever the machine is that filters; a rule
-// may be missed. So rules with tests that headers do not decide (states, tables, chance, owners of
-// sockets, tags …) decide nothing here, and a rule is only held against those that every way to it
-// goes through: jumps, calls and what comes back from programs begin new stretches of the list
-// (classify/segments.h). Not considered are states of rules that are deleted, and programs at
-// divert ports that give a packet back behind another rule than the one that gave it to them.
+// A finding is never wrong, whatever packets come and whatever the machine is that filters (but for
+// what is usually encrypted); a rule may be missed. So rules with tests that headers do not decide
+// (states, tables, chance, owners of sockets, tags …) decide nothing here, and a rule is only held
+// against those that every way to it goes through: jumps, calls and what comes back from programs
+// begin new stretches of the list (classify/segments.h). Not considered are states of rules that
+// are deleted, and programs at divert ports that give a packet back behind another rule than the
+// one that gave it to them.
 #pragma once
 
 #include <cstddef>
@@ -24,6 +25,10 @@ enum class FindingKind : std::uint8_t {
     redundant,          // without it the same happens to all packets
     contradicting,      // which of two rules stands first decides about some packets
     missing_ipv6_twin,  // what it stops goes through as IPv6
+    // It looks into payload, and hardly sees any: those ports are encrypted, as a rule; or it looks
+    // for an object that would follow flows, and no packet comes to it that has a state.
+    encrypted_payload,
+    stream_without_states,
 };
 const char* name_of(FindingKind kind);  // `never matching`, `missing IPv6 twin`
 

@@ -121,5 +121,7 @@ void find_contradicting(const LintedRules& rules, const std::vector<bool>& shado
                         Crossing crossing, LintReport& report);
 void find_missing_twins(const LintedRules& rules, const std::vector<bool>& shadowed,
                         LintReport& report);
+void find_blind_payload(const LintedRules& rules, const ruleset::PatternCatalogue& patterns,
+                        LintReport& report);
 
 }  // namespace sluice::analysis

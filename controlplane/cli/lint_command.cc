@@ -72,6 +72,10 @@ std::string sentence(const Subject& subject, const Finding& finding) {
         case FindingKind::missing_ipv6_twin:
             text += others + (several ? " let" : " lets") + " the same through as IPv6";
             break;
+        case FindingKind::encrypted_payload:
+        case FindingKind::stream_without_states:
+            text += finding.why + (finding.others.empty() ? "" : "; see " + others);
+            break;
     }
     if (finding.others.size() == 1 && finding.more == 0)
         text += ": " + subject.text(finding.others.front());

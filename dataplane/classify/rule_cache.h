@@ -2,10 +2,10 @@
 // flows, and for those the search can be left out.
 //
 // The cache holds answers that headers alone decide: the first rule that a common IPv4 packet
-// matches, and that ends its walk. Its key is everything that a search reads, to the bit:
-// addresses, ports, protocol, the way the packet takes, and those other fields that some rule asks
-// about (Classifier::fields_asked). So an answer is never wrong, it is only there or not. A ruleset
-// that is new finds an empty cache.
+// matches, if that ends its walk, or looks into its payload. Its key is everything that a search
+// reads, to the bit: addresses, ports, protocol, the way the packet takes, and those other fields
+// that some rule asks about (Classifier::fields_asked). So an answer is never wrong, it is only
+// there or not. A ruleset that is new finds an empty cache.
 //
 // Traffic that does not come back gains nothing. So hits are counted, and where less than half of
 // the look-ups hit, the cache is left alone for a while: what it costs then is a few hundredths of
@@ -27,7 +27,7 @@ class RuleCache {
     struct Answer {
         std::uint32_t rule : 29 = 0;    // index
         std::uint32_t outcome : 3 = 0;  // what the caller makes of it
-        std::uint32_t slot = 0;         // of its counters
+        std::uint32_t slot = 0;         // of its counters, or what the caller puts there
     };
     static_assert(sizeof(Answer) == 8);
     using Answers = std::array<Answer, packet::Burst::kCapacity>;

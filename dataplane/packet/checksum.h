@@ -25,4 +25,12 @@ class Checksum {
     std::uint64_t sum_ = 0;
 };
 
+namespace detail {
+
+// Of 16-bit words as they lie in memory, for processors of which nothing is known.
+// REQUIRES: size is a multiple of 64, and not above 2^18.
+std::uint64_t sum_with_any(const std::byte* bytes, std::size_t size);
+
+}  // namespace detail
+
 }  // namespace sluice::packet

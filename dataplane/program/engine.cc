@@ -8,6 +8,7 @@
 #include "dataplane/classify/rule_cache.h"
 #include "dataplane/program/actions.h"
 #include "dataplane/program/states.h"
+#include "dataplane/program/walk_rules.h"
 #include "dataplane/program/walker.h"
 
 namespace sluice::program {
@@ -94,6 +95,9 @@ struct Engine::Impl {
     std::array<state::CellIndex, kCapacity> guesses{};
     classify::RuleCache::Answers answers{};  // what first matches lead to; see Outcome
 
+    // The packet that was looked into last, and what was found in it is still known.
+    std::size_t looked_at = kCapacity;
+
     // For packets that come parsed.
     Burst parsed;
     Judgement parsed_judgement;
@@ -155,13 +159,17 @@ struct Engine::Impl {
         look_at_first_matches(runtime, burst.size(), unknown);
         for (std::size_t i = 0; i < burst.size(); ++i)
             if ((unknown >> i & 1) != 0 && cache.has_looked_for(i) &&
-                (static_cast<Outcome>(answers[i].outcome) != Outcome::walk ||
-                 answers[i].rule >= first_probe))
+                (outcome_of(answers[i]) != Outcome::walk || answers[i].rule >= first_probe))
                 cache.keep(i, answers[i]);
         return known;
     }
 
-    // What the first matches of some packets lead to.
+    static Outcome outcome_of(const classify::RuleCache::Answer& answer) {
+        return static_cast<Outcome>(answer.outcome);
+    }
+
+    // What the first matches of some packets lead to. In place of its slot, that of a rule which
+    // looks into payload is the rule that matches next; 0: not known.
     void look_at_first_matches(const Runtime& runtime, std::size_t count, Burst::Mask which) {
         const auto rules = runtime.quick_rules();
         for (std::size_t i = 0; i < count; ++i) {
@@ -175,6 +183,10 @@ struct Engine::Impl {
                 matches[i].count != 0 ? first & ~classify::Matches::kUnverified : kNoFirst;
             answers[i].outcome = static_cast<std::uint8_t>(rule.matched);
             answers[i].slot = rule.slot;
+            if (rule.matched == Outcome::look)
+                answers[i].slot = matches[i].count > 1 && matches[i].rules[1] < rules.size()
+                                      ? matches[i].rules[1]
+                                      : 0;
         }
     }
 
@@ -212,7 +224,7 @@ struct Engine::Impl {
         running.bytes += more.bytes;
     }
 
-    // REQUIRES: outcome is not Outcome::walk.
+    // REQUIRES: is_final(outcome).
     static void decide(const Runtime& runtime, Judgement& judgement, std::size_t i, Outcome outcome,
                        std::uint32_t index) {
         const Judgement::Mask bit = Judgement::Mask{1} << i;
@@ -229,8 +241,8 @@ struct Engine::Impl {
     // does. REQUIRES: no rule before looks for states.
     bool judge_by_match(const Runtime& runtime, Burst& burst, Judgement& judgement, std::size_t i) {
         const classify::RuleCache::Answer& answer = answers[i];
-        const auto outcome = static_cast<Outcome>(answer.outcome);
-        if (outcome == Outcome::walk)
+        const Outcome outcome = outcome_of(answer);
+        if (!is_final(outcome))
             return false;
         const Subject subject = subject_of(burst, i);
         if (!subject.judged)
@@ -238,6 +250,74 @@ struct Engine::Impl {
         count(answer.slot, 1, subject.bytes, subject.now_ms);
         decide(runtime, judgement, i, outcome, answer.rule);
         return true;
+    }
+
+    // The match behind a rule, as in Matches; one that is not verified may not be one, but there is
+    // none before it.
+    std::uint32_t next_match(const Runtime& runtime, Burst& burst, std::size_t i,
+                             std::uint32_t rule, Burst::Mask& known) {
+        if ((known >> i & 1) != 0) {
+            classify(runtime, burst, Burst::Mask{1} << i);
+            known &= ~(Burst::Mask{1} << i);
+        }
+        const classify::Matches& found = matches[i];
+        for (std::size_t place = 0; place < found.count; ++place)
+            if ((found.rules[place] & ~classify::Matches::kUnverified) > rule)
+                return found.rules[place];
+        return found.end | classify::Matches::kUnverified;
+    }
+
+    // A common packet whose first match looks into it: goes on from match to match as long as these
+    // look or decide, and stand before the first rule that looks for a state. False: it is not
+    // judged, and no rule before that of its answer matches; what was found in it is kept for its
+    // walk. `known` are the packets whose matches do not hold.
+    bool judge_by_look(const Runtime& runtime, Burst& burst, Judgement& judgement, std::size_t i,
+                       std::uint32_t first_probe, Burst::Mask& known) {
+        const auto rules = runtime.quick_rules();
+        const std::uint64_t now_ms = burst.circumstances().now_ms;
+        Carried carried = carried_by(burst.glance(i));
+        carried.uptime_s = burst.circumstances().uptime_s;
+        carried.now_ms = now_ms;
+        if (runtime.uses_states() && outputs.states != nullptr) {
+            carried.key = &keys[i];
+            carried.hash = hashes[i];
+            carried.guess = guesses[i];
+        }
+        walker.begin_packet();
+        looked_at = i;
+        std::uint32_t rule = answers[i].rule, next = answers[i].slot;
+        while (rule < std::min<std::size_t>(first_probe, rules.size())) {
+            const QuickRule quick = rules[rule];
+            Outcome outcome = quick.matched;
+            if (outcome == Outcome::look) {
+                const PayloadTests::Seen seen =
+                    walker.payload().look(runtime, carried, runtime.look_of(rule));
+                if (seen.refused != contract::DropReason::none) {
+                    judgement.verdicts[i] =
+                        refusal(runtime.view().rules()[rule], rule, seen.refused);
+                    judgement.told |= Judgement::Mask{1} << i;
+                    judgement.rules[i] = rule;
+                    return true;
+                }
+                if (!seen.matches) {
+                    rule = next != 0 ? next : next_match(runtime, burst, i, rule, known);
+                    next = 0;
+                    continue;
+                }
+                outcome = quick.hit;
+            }
+            if (outcome == Outcome::walk)
+                break;
+            count(quick.slot, 1, burst.glance(i).ip_length, now_ms);
+            decide(runtime, judgement, i, outcome, rule);
+            return true;
+        }
+        answers[i].rule = rule & ~classify::Matches::kUnverified;
+        return false;
+    }
+
+    bool looks(const Burst& burst, std::size_t i) const {
+        return outcome_of(answers[i]) == Outcome::look && burst.is_common(i);
     }
 
     // Where the first rule looks for a state: judges common packets of IPv4 as long as their
@@ -334,6 +414,8 @@ struct Engine::Impl {
             walk.guess = guesses[i];
             walk.has_flow = true;
         }
+        if (looked_at != i)
+            walker.begin_packet();
         verdict = walker.walk(walk, 0);
         judgement.rules[i] = verdict.rule_index;
         if (verdict.kind == Verdict::Kind::accept && verdict.rule_number > 0 &&
@@ -372,6 +454,7 @@ struct Engine::Impl {
             walk.hash = outputs.states->hash(walk.key);
             walk.has_flow = true;
         }
+        walker.begin_packet();
         return walker.walk(walk, entrance.index);
     }
 
@@ -409,14 +492,16 @@ struct Engine::Impl {
             judge_alike(runtime, burst, judgement, *only);
             return;
         }
-        const Burst::Mask known = find_first_matches(runtime, burst, kNoRule);
+        Burst::Mask known = find_first_matches(runtime, burst, kNoRule);
         const bool enabled = runtime.judges_everything();
         Burst::Mask left = burst.all();
         if (enabled)
             left &= ~judge_common_by_match(burst, judgement);
         for (; left != 0; left &= left - 1) {
             const auto i = static_cast<std::size_t>(std::countr_zero(left));
-            if (enabled && judge_by_match(runtime, burst, judgement, i))
+            if (enabled &&
+                (looks(burst, i) ? judge_by_look(runtime, burst, judgement, i, kNoRule, known)
+                                 : judge_by_match(runtime, burst, judgement, i)))
                 continue;
             if ((known >> i & 1) != 0)
                 classify(runtime, burst, Burst::Mask{1} << i);
@@ -433,7 +518,7 @@ struct Engine::Impl {
         std::uint64_t usual_bytes = 0;
         for (std::size_t i = 0; i < burst.size(); ++i) {
             const classify::RuleCache::Answer answer = answers[i];
-            const auto outcome = static_cast<Outcome>(answer.outcome);
+            const Outcome outcome = outcome_of(answer);
             __builtin_prefetch(&outputs.counters[answer.slot], 1);
             judgement.rules[i] = answer.rule;
             accepted |= Burst::Mask{outcome == Outcome::accept} << i;
@@ -488,21 +573,23 @@ struct Engine::Impl {
     void filter_stateful(const Runtime& runtime, Burst& burst, Judgement& judgement) {
         const std::uint32_t first_probe =
             runtime.probes().empty() ? kNoRule : runtime.probes().front().rule;
-        const Burst::Mask known = find_first_matches(runtime, burst, first_probe);
+        Burst::Mask known = find_first_matches(runtime, burst, first_probe);
         const bool enabled = runtime.judges_everything();
         const bool may_hit =
             enabled && first_probe != kNoRule && !is_conditional(runtime, first_probe);
         Burst::Mask decided = 0;  // by a rule before the first that looks
         for (std::size_t i = 0; i < burst.size(); ++i)
-            decided |= Burst::Mask{answers[i].rule < first_probe &&
-                                   static_cast<Outcome>(answers[i].outcome) != Outcome::walk}
-                       << i;
+            decided |=
+                Burst::Mask{answers[i].rule < first_probe && is_final(outcome_of(answers[i]))} << i;
         if (!enabled)
             decided = 0;
         prefetch_states(burst, burst.all() & ~(decided & burst.common()));
         Count running;
         for (std::size_t i = 0; i < burst.size(); ++i) {
             if ((decided >> i & 1) != 0 && judge_by_match(runtime, burst, judgement, i))
+                continue;
+            if (enabled && looks(burst, i) && answers[i].rule < first_probe &&
+                judge_by_look(runtime, burst, judgement, i, first_probe, known))
                 continue;
             if (may_hit && answers[i].rule >= first_probe &&
                 judge_by_state(runtime, burst, judgement, i, running))
@@ -528,6 +615,7 @@ struct Engine::Impl {
         if (burst.size() == 0)
             return;
         walker.begin_burst(runtime);
+        looked_at = kCapacity;
         if (!runtime.uses_states() || outputs.states == nullptr)
             filter_stateless(runtime, burst, judgement);
         else if (!runtime.probes().empty() && runtime.probes().front().rule == 0 &&

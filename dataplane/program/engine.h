@@ -2,7 +2,8 @@
 //
 // No DPDK, no allocation, no lock, no system call. What most packets do needs no walk: the first
 // rule that their headers match is counted and lets them pass or drops them, or they hit a state of
-// such a rule; that is seen from their glance (packet/glance.h). Every other packet is parsed and
+// such a rule; that is seen from their glance (packet/glance.h), and so is what rules look for that
+// do nothing but look into payload. Every other packet is parsed and
 // walks through the rules (walker.h). Packets are judged in their order wherever one may change
 // what another finds.
 //

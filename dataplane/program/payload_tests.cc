@@ -10,6 +10,7 @@
 
 namespace sluice::program {
 
+using contract::DropReason;
 using contract::PayloadFail;
 using contract::PayloadPart;
 using contract::PayloadSkip;
@@ -64,22 +65,42 @@ std::span<const std::byte> transport_of(const Headers& headers) {
 
 // The receiver drops a segment whose checksum is wrong, so such a one must not be taken for the
 // bytes that it will see.
-bool has_right_checksum(const Headers& headers) {
-    const std::span<const std::byte> segment = transport_of(headers);
-    if (headers.is_fragment())
+bool has_right_checksum(const Carried& carried) {
+    if (carried.is_fragment)
         return false;
     packet::Checksum sum;
-    if (headers.ip_version == 4) {
-        for (const Ipv6* address : {&headers.source, &headers.destination})
-            sum.add(std::as_bytes(std::span(address->bytes).first(4)));
-    } else {
-        sum.add(headers.source);
-        sum.add(headers.destination);
-    }
-    sum.add(std::uint16_t{headers.protocol});
-    sum.add(static_cast<std::uint16_t>(segment.size()));
-    sum.add(segment);
+    sum.add(carried.addresses);
+    sum.add(std::uint16_t{carried.protocol});
+    sum.add(static_cast<std::uint16_t>(carried.segment.size()));
+    sum.add(carried.segment);
     return sum.finish().host() == 0;
+}
+
+// What is behind the header of the upper layer.
+std::span<const std::byte> behind_header(std::uint8_t protocol, std::size_t tcp_header,
+                                         std::span<const std::byte> segment) {
+    std::size_t header = 0;
+    switch (protocol) {
+        case kTcp:
+            header = tcp_header;
+            break;
+        case kUdp:
+        case packet::wire::protocol::icmp:
+        case packet::wire::protocol::icmp6:
+            header = 8;
+            break;
+        case kSctp:
+            return sctp_data(segment);
+        default:
+            break;
+    }
+    return segment.subspan(std::min(header, segment.size()));
+}
+
+bool fits(const Finding& finding, const contract::Instruction& test,
+          const payload::Object& object) {
+    return (test.flags & contract::kPatternValue) != 0 ? finding.has_value(test.data, object.asked)
+                                                       : finding.found();
 }
 
 // Of a state whose flow is as young as that, nobody has seen bytes that were not looked at. There
@@ -106,23 +127,43 @@ std::optional<std::uint32_t> acknowledged_by_other(const state::Cell& cell, bool
 }  // namespace
 
 std::span<const std::byte> payload_of(const Headers& headers) {
-    const std::span<const std::byte> bytes = transport_of(headers);
-    std::size_t header = 0;
-    switch (headers.protocol) {
-        case kTcp:
-            header = headers.tcp_header_length;
-            break;
-        case kUdp:
-        case packet::wire::protocol::icmp:
-        case packet::wire::protocol::icmp6:
-            header = 8;
-            break;
-        case kSctp:
-            return sctp_data(bytes);
-        default:
-            break;
+    return behind_header(headers.protocol, headers.tcp_header_length, transport_of(headers));
+}
+
+Carried carried_by(const Headers& headers) {
+    Carried carried{.payload = {},
+                    .segment = transport_of(headers),
+                    .addresses = {},
+                    .protocol = headers.protocol,
+                    .is_fragment = headers.is_fragment(),
+                    .tcp_flags = headers.tcp_flags,
+                    .tcp_sequence = headers.tcp_sequence};
+    carried.payload = behind_header(headers.protocol, headers.tcp_header_length, carried.segment);
+    const std::byte* network = headers.frame + headers.network_offset;
+    if (headers.ip_version == 4)
+        carried.addresses = {network + offsetof(packet::wire::Ip4, source), 2 * sizeof(Ipv4)};
+    else if (headers.ip_version == 6)
+        carried.addresses = {network + offsetof(packet::wire::Ip6, source), 2 * sizeof(Ipv6)};
+    return carried;
+}
+
+Carried carried_by(const packet::Glance& glance) {
+    const bool is_4 = glance.ip_version == 4;
+    Carried carried{.payload = {},
+                    .segment = {glance.transport(), glance.network + glance.ip_length},
+                    .addresses = {glance.network + (is_4 ? offsetof(packet::wire::Ip4, source)
+                                                         : offsetof(packet::wire::Ip6, source)),
+                                  is_4 ? 2 * sizeof(Ipv4) : 2 * sizeof(Ipv6)},
+                    .protocol = glance.protocol};
+    std::size_t tcp_header = 0;
+    if (glance.protocol == kTcp) {
+        const packet::wire::Tcp& tcp = glance.tcp();
+        carried.tcp_flags = tcp.flags;
+        carried.tcp_sequence = tcp.sequence.host();
+        tcp_header = std::size_t{tcp.data_offset} >> 4 << 2;
     }
-    return bytes.subspan(std::min(header, bytes.size()));
+    carried.payload = behind_header(glance.protocol, tcp_header, carried.segment);
+    return carried;
 }
 
 PayloadTests::PayloadTests(const EngineOutputs& outputs) : outputs_(outputs) {}
@@ -138,66 +179,97 @@ void PayloadTests::begin_packet() {
         outputs_.flows->begin_packet();
 }
 
+PayloadTests::Asked PayloadTests::asked_by(const Runtime& runtime,
+                                           const contract::Instruction& test) {
+    return {.runtime = runtime,
+            .object = runtime.payload_objects()[test.argument],
+            .place = test.argument,
+            .part = static_cast<PayloadPart>(test.detail)};
+}
+
+const Finding* PayloadTests::known(const Asked& asked) const {
+    for (std::size_t i = 0; i < answer_count_; ++i)
+        if (answers_[i].object == asked.place && answers_[i].part == asked.part)
+            return &answers_[i].finding;
+    return nullptr;
+}
+
 bool PayloadTests::matches(Walk& walk, const contract::Instruction& test) {
-    const auto part = static_cast<PayloadPart>(test.detail);
-    const payload::Object& object = walk.runtime.payload_objects()[test.argument];
-    const auto known = std::span(answers_).first(answer_count_);
-    const auto answer = std::find_if(known.begin(), known.end(), [&](const Answer& one) {
-        return one.object == test.argument && one.part == part;
-    });
-    const Finding finding =
-        answer != known.end() ? answer->finding : find(walk, test.argument, part);
-    if (answer == known.end() && answer_count_ < answers_.size())
-        answers_[answer_count_++] = {test.argument, part, finding};
-    const bool by_value = (test.flags & contract::kPatternValue) != 0;
-    if (by_value ? !finding.has_value(test.data, object.asked) : !finding.found())
+    const Asked asked = asked_by(walk.runtime, test);
+    Finding finding;
+    if (const Finding* before = known(asked)) {
+        finding = *before;
+    } else {
+        Carried carried = carried_by(walk.packet.headers);
+        carried.uptime_s = walk.packet.uptime_s;
+        carried.now_ms = walk.packet.now_ms;
+        carried.key = walk.has_flow ? &walk.key : nullptr;
+        carried.hash = walk.hash;
+        carried.guess = walk.guess;
+        finding = find(asked, carried, walk.refused);
+    }
+    if (!fits(finding, test, asked.object))
         return false;
-    if (!object.named)
+    if (!asked.object.named)
         return true;
+    const bool by_value = (test.flags & contract::kPatternValue) != 0;
     value_.numbers.fill(by_value ? test.data : finding.value);
     walk.argument = {.value = &value_};
     return true;
 }
 
-Finding PayloadTests::find(Walk& walk, std::uint32_t index, PayloadPart part) {
-    const payload::Object& object = walk.runtime.payload_objects()[index];
-    const Headers& headers = walk.packet.headers;
-    const std::uint64_t began = walk.runtime.view().sysctls().payload_budget != 0 ? ticks() : 0;
+PayloadTests::Seen PayloadTests::look(const Runtime& runtime, const Carried& carried,
+                                      const contract::Instruction& test) {
+    const Asked asked = asked_by(runtime, test);
+    const Finding* before = known(asked);
+    Seen seen;
+    const Finding finding = before != nullptr ? *before : find(asked, carried, seen.refused);
+    seen.matches = fits(finding, test, asked.object) != ((test.flags & contract::kNegated) != 0);
+    return seen;
+}
+
+// Kept for those that ask again.
+Finding PayloadTests::find(const Asked& asked, const Carried& carried, DropReason& refused) {
+    const payload::Object& object = asked.object;
+    const std::uint64_t began = asked.runtime.view().sysctls().payload_budget != 0 ? ticks() : 0;
     const std::optional<state::Hit> hit =
-        object.mode == contract::PatternMode::stream && walk.has_flow && outputs_.flows != nullptr
-            ? outputs_.states->find(walk.key, walk.hash, walk.guess, contract::kAnyStateName,
-                                    walk.packet.uptime_s)
+        object.mode == contract::PatternMode::stream && carried.key != nullptr &&
+                outputs_.flows != nullptr
+            ? outputs_.states->find(*carried.key, carried.hash, carried.guess,
+                                    contract::kAnyStateName, carried.uptime_s)
             : std::nullopt;
-    if (began != 0 && is_over_budget(walk)) {
-        if (!payload_of(headers).empty()) {
+    Finding finding;
+    if (began != 0 && is_over_budget(asked, carried)) {
+        if (!carried.payload.empty()) {
             contract::add(
                 outputs_.payload->payload_skips[static_cast<std::size_t>(PayloadSkip::budget)], 1);
-            fail(walk, hit ? &*hit : nullptr);
+            fail(asked, hit ? &*hit : nullptr, refused);
         }
-        return {};
+    } else {
+        finding = hit ? follow(asked, carried, *hit, refused) : look_at_packet(asked, carried);
+        if (began != 0)
+            spent_ += ticks() - began;
     }
-    const Finding finding =
-        hit ? follow(walk, index, part, *hit) : look_at_packet(object, part, headers);
-    if (began != 0)
-        spent_ += ticks() - began;
+    if (answer_count_ < answers_.size())
+        answers_[answer_count_++] = {asked.place, asked.part, finding};
     return finding;
 }
 
-Finding PayloadTests::look_at_packet(const payload::Object& object, PayloadPart part,
-                                     const Headers& headers) {
-    std::span<const std::byte> bytes = payload_of(headers);
-    if (bytes.empty() || !object.looks_at(true))
+Finding PayloadTests::look_at_packet(const Asked& asked, const Carried& carried) {
+    std::span<const std::byte> bytes = carried.payload;
+    if (bytes.empty() || !asked.object.looks_at(true))
         return {};
-    if (part != PayloadPart::payload) {
-        if (headers.protocol != kTcp && headers.protocol != kUdp)
+    if (asked.part != PayloadPart::payload) {
+        if (carried.protocol != kTcp && carried.protocol != kUdp)
             return {};
         const payload::Part found = payload::find_part(
-            part, headers.protocol == kTcp ? Transport::tcp : Transport::udp, bytes, scratch_);
+            asked.part, carried.protocol == kTcp ? Transport::tcp : Transport::udp, bytes,
+            scratch_);
         if (found.found != payload::Found::yes)
             return {};
         bytes = found.bytes;
     }
-    const Finding finding = object.look(outputs_.reader, part, bytes);
+    const Finding finding = asked.object.look(outputs_.reader, asked.part, bytes);
     if (outputs_.payload != nullptr) {
         contract::add(outputs_.payload->payload_scans, 1);
         contract::add(outputs_.payload->payload_bytes, bytes.size());
@@ -206,65 +278,62 @@ Finding PayloadTests::look_at_packet(const payload::Object& object, PayloadPart 
     return finding;
 }
 
-Finding PayloadTests::follow(Walk& walk, std::uint32_t object, PayloadPart part,
-                             const state::Hit& hit) {
-    const Headers& headers = walk.packet.headers;
+Finding PayloadTests::follow(const Asked& asked, const Carried& carried, const state::Hit& hit,
+                             DropReason& refused) {
     const state::Cell& cell = outputs_.states->cell(hit.cell);
-    const bool is_tcp = headers.protocol == kTcp;
-    const bool is_syn = is_tcp && (headers.tcp_flags & kSyn) != 0;
-    std::span<const std::byte> bytes = payload_of(headers);
-    const bool has_part = part == PayloadPart::payload || is_tcp || headers.protocol == kUdp;
+    const bool is_tcp = carried.protocol == kTcp;
+    const bool is_syn = is_tcp && (carried.tcp_flags & kSyn) != 0;
+    const std::span<const std::byte> bytes = carried.payload;
+    const bool has_part = asked.part == PayloadPart::payload || is_tcp || carried.protocol == kUdp;
     // The receiver may take other bytes than we see, or none: these have no place in the order.
     const bool astray =
-        is_tcp && !bytes.empty() && (headers.is_fragment() || (headers.tcp_flags & kUrg) != 0);
-    const bool ordered = has_part && !is_syn && !headers.is_fragment() &&
-                         (!is_tcp || bytes.empty() || has_right_checksum(headers));
-    if (is_syn && (headers.tcp_flags & kAck) == 0 && has_ended(cell))
-        outputs_.flows->reopened(hit.cell, hit.forward, headers.tcp_sequence + 1,
-                                 walk.packet.uptime_s);
+        is_tcp && !bytes.empty() && (carried.is_fragment || (carried.tcp_flags & kUrg) != 0);
+    const bool ordered = has_part && !is_syn && !carried.is_fragment &&
+                         (!is_tcp || bytes.empty() || has_right_checksum(carried));
+    if (is_syn && (carried.tcp_flags & kAck) == 0 && has_ended(cell))
+        outputs_.flows->reopened(hit.cell, hit.forward, carried.tcp_sequence + 1, carried.uptime_s);
     payload::FlowStreams::Answer answer =
-        outputs_.flows->ask({.object = object,
-                             .part = part,
+        outputs_.flows->ask({.object = asked.place,
+                             .part = asked.part,
                              .cell = hit.cell,
                              .forward = hit.forward,
                              .transport = is_tcp ? Transport::tcp : Transport::udp,
-                             .sequence = headers.tcp_sequence,
+                             .sequence = carried.tcp_sequence,
                              .bytes = ordered ? bytes : std::span<const std::byte>(),
                              .acknowledged = acknowledged_by_other(cell, hit.forward),
                              .young = is_tcp && is_young(cell),
-                             .uptime_s = walk.packet.uptime_s});
+                             .uptime_s = carried.uptime_s});
     // The answer to a SYN; no second SYN says where a side begins.
-    if (is_syn && (headers.tcp_flags & kAck) != 0 && !hit.forward)
-        outputs_.flows->begins_at(hit.cell, hit.forward, headers.tcp_sequence + 1);
-    if (answer.drop != contract::DropReason::none) {
-        walk.refused = answer.drop;
+    if (is_syn && (carried.tcp_flags & kAck) != 0 && !hit.forward)
+        outputs_.flows->begins_at(hit.cell, hit.forward, carried.tcp_sequence + 1);
+    if (answer.drop != DropReason::none) {
+        refused = answer.drop;
         return {};
     }
     if ((is_syn || astray) && has_part)
-        answer.finding.add(look_at_packet(walk.runtime.payload_objects()[object], part, headers));
+        answer.finding.add(look_at_packet(asked, carried));
     if (astray) {
         answer.skip = PayloadSkip::gap;
         contract::add(outputs_.payload->payload_skips[static_cast<std::size_t>(PayloadSkip::gap)],
                       1);
     }
     if (answer.skip && !answer.finding.found())
-        fail(walk, &hit);
+        fail(asked, &hit, refused);
     return answer.finding;
 }
 
-// `hit`: null if the packet has no state.
-void PayloadTests::fail(Walk& walk, const state::Hit* hit) {
-    const auto policy = static_cast<PayloadFail>(walk.runtime.view().sysctls().payload_fail);
+void PayloadTests::fail(const Asked& asked, const state::Hit* hit, DropReason& refused) {
+    const auto policy = static_cast<PayloadFail>(asked.runtime.view().sysctls().payload_fail);
     if (policy != PayloadFail::drop_packet && policy != PayloadFail::drop_flow)
         return;
-    walk.refused = contract::DropReason::payload_unseen;
+    refused = DropReason::payload_unseen;
     if (policy == PayloadFail::drop_flow && hit != nullptr && outputs_.flows != nullptr)
         outputs_.flows->block(hit->cell);
 }
 
-bool PayloadTests::is_over_budget(const Walk& walk) {
+bool PayloadTests::is_over_budget(const Asked& asked, const Carried& carried) {
     constexpr std::uint64_t kSliceMs = 16;
-    const std::uint64_t slice = walk.packet.now_ms / kSliceMs;
+    const std::uint64_t slice = carried.now_ms / kSliceMs;
     if (slice != slice_) {
         const std::uint64_t now = ticks();
         slice_length_ = slice == slice_ + 1 ? now - slice_began_ : slice_length_;
@@ -272,7 +341,7 @@ bool PayloadTests::is_over_budget(const Walk& walk) {
         slice_began_ = now;
         spent_ = 0;
     }
-    const std::uint64_t percent = walk.runtime.view().sysctls().payload_budget;
+    const std::uint64_t percent = asked.runtime.view().sysctls().payload_budget;
     return slice_length_ != 0 && spent_ > slice_length_ / 100 * percent;
 }
 

@@ -53,6 +53,8 @@ class ResidualTests {
         payload_.begin_packet();
     }
 
+    PayloadTests& payload() { return payload_; }
+
     // Whether all of the rule's residual tests match. Sets walk.argument, and walk.refused if the
     // packet is to be dropped for what one of them saw.
     bool match(Walk& walk, const contract::RuleRecord& rule, std::uint32_t index);

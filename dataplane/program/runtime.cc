@@ -19,10 +19,17 @@ bool acts_plainly(const contract::RuleRecord& rule) {
     return ends && !rule.writes_tags() && (rule.flags & contract::rule_flag::log) == 0;
 }
 
+// But for its residual tests.
 bool is_plain(const contract::RuleRecord& rule) {
     constexpr std::uint16_t kMore = contract::rule_flag::probe | contract::rule_flag::defer;
-    return acts_plainly(rule) && rule.residual_count == 0 &&
-           rule.state == contract::StateOption::none && (rule.flags & kMore) == 0;
+    return acts_plainly(rule) && rule.state == contract::StateOption::none &&
+           (rule.flags & kMore) == 0;
+}
+
+bool only_looks(const contract::SnapshotView& view, const contract::RuleRecord& rule) {
+    return rule.residual_count == 1 &&
+           view.instructions()[rule.first_instruction + rule.header_count].opcode ==
+               contract::Opcode::payload;
 }
 
 Outcome plain_outcome(const contract::RuleRecord& rule) {
@@ -31,9 +38,15 @@ Outcome plain_outcome(const contract::RuleRecord& rule) {
     return rule.action == contract::RuleAction::deny ? Outcome::deny : Outcome::answer;
 }
 
-QuickRule quick_rule_of(const contract::RuleRecord& rule) {
+Outcome outcome_of_match(const contract::SnapshotView& view, const contract::RuleRecord& rule) {
+    if (is_plain(rule) && rule.residual_count == 0)
+        return plain_outcome(rule);
+    return is_plain(rule) && only_looks(view, rule) ? Outcome::look : Outcome::walk;
+}
+
+QuickRule quick_rule_of(const contract::SnapshotView& view, const contract::RuleRecord& rule) {
     return {.slot = rule.slot,
-            .matched = is_plain(rule) ? plain_outcome(rule) : Outcome::walk,
+            .matched = outcome_of_match(view, rule),
             .hit = acts_plainly(rule) ? plain_outcome(rule) : Outcome::walk};
 }
 
@@ -171,7 +184,7 @@ void Runtime::index_rules(std::uint32_t slot_capacity) {
     for (std::uint32_t i = 0; i < rules.size(); ++i) {
         const contract::RuleRecord& rule = rules[i];
         const bool live = i < view_.rules().size();
-        const QuickRule quick = quick_rule_of(rule);
+        const QuickRule quick = quick_rule_of(view_, rule);
         state_parents_[rule.slot] = {.id = rule.id,
                                      .index = i,
                                      .lifetime_s = rule.state_lifetime_s,

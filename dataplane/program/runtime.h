@@ -29,14 +29,20 @@ enum class Outcome : std::uint8_t {
     accept,  // the rule is counted, the packet let through
     deny,    // the rule is counted, the packet dropped
     answer,  // likewise, and the sender told
+    look,    // its payload is to be looked into; if that matches, it is as QuickRule::hit says
 };
+
+// Whether that is all there is to it, for any packet that headers tell of.
+constexpr bool is_final(Outcome outcome) {
+    return outcome != Outcome::walk && outcome != Outcome::look;
+}
 
 // All that most packets need to know of a rule; small, so that those of many rules stay in the
 // cache.
 struct QuickRule {
     std::uint32_t slot = 0;
     Outcome matched = Outcome::walk;  // when its header tests match
-    Outcome hit = Outcome::walk;      // when one of its states is hit
+    Outcome hit = Outcome::walk;      // when one of its states is hit, or a look has matched
 };
 static_assert(sizeof(QuickRule) == 8);
 
@@ -94,6 +100,11 @@ class Runtime {
 
     // By index, the live ones.
     std::span<const QuickRule> quick_rules() const { return quick_rules_; }
+    // The test of a rule that looks into payload. REQUIRES: its QuickRule says so.
+    const contract::Instruction& look_of(std::uint32_t rule) const {
+        const contract::RuleRecord& record = view_.rules()[rule];
+        return view_.instructions()[record.first_instruction + record.header_count];
+    }
     // REQUIRES: slot < the slot_capacity that the Runtime was made for.
     const StateParent& state_parent(std::uint32_t slot) const { return state_parents_[slot]; }
     // The rule that all IP packets meet, if there is but one that needs no walk and tells nobody.

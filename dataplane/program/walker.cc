@@ -76,7 +76,6 @@ Verdict Walker::walk(Walk& walk, std::uint32_t from) {
     ++walk_number_;
     if (walk.marks.has_dscp)
         see_changes(walk.marks, headers_to_change(walk));
-    tests_.begin_packet();
     walk.names_left = walk.has_flow ? runtime.state_name_count() : 0;
     // Every turn moves forward, but for a state that was hit: that happens once for each name.
     for (std::uint32_t index = from;; ++index) {

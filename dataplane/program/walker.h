@@ -38,7 +38,12 @@ class Walker {
     // The packets that come next, for what is better looked up for all of them at once.
     void look_ahead(std::span<const classify::HeaderKey> keys) { tests_.look_ahead(keys); }
 
-    // From the rule `from` on. REQUIRES: begin_burst was called with the walk's ruleset.
+    // What was found in a packet is kept until the next one begins.
+    void begin_packet() { tests_.begin_packet(); }
+    PayloadTests& payload() { return tests_.payload(); }
+
+    // From the rule `from` on. REQUIRES: begin_burst was called with the walk's ruleset, and
+    // begin_packet for its packet.
     Verdict walk(Walk& walk, std::uint32_t from);
 
     struct LiveHit {

@@ -121,6 +121,26 @@ add 600 allow ip from any to any
 """
 
 
+def test_lint_tells_what_payload_rules_cannot_see(ipfw):
+    done = ipfw("lint", "blind", blind="""\
+pattern flow create mode stream
+pattern flow add "attack"
+add 100 check-state
+add 200 deny tcp from any to any payload flow
+add 300 deny tcp from any to any 443 payload "attack"
+add 400 allow tcp from any to any setup keep-state
+""")
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "blind:4: 00200 deny tcp from any to any payload flow",
+        "    stream without states: packets of flows that have a state are decided before, so flow looks at "
+        "packets by themselves, as in mode packet; see rule 100 (line 3): check-state :default",
+        'blind:5: 00300 deny tcp from any to any 443 payload "attack"',
+        "    encrypted payload: what goes over its ports is encrypted but for the first messages; tls-sni finds "
+        "the name of the server in them",
+        "2 findings in 4 rules"]
+
+
 def test_lint_names_the_rules_that_are_the_reason(ipfw):
     done = ipfw("lint", "odd", odd=ODD)
     assert done.returncode == 1

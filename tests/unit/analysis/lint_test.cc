@@ -17,7 +17,8 @@ std::vector<std::string> findings(const std::string& rules, const Settings& sett
     std::string text;
     for (std::size_t begin = 0; begin < rules.size();) {
         const std::size_t end = std::min(rules.find('\n', begin), rules.size());
-        text += "add " + rules.substr(begin, end - begin) + "\n";
+        const std::string line = rules.substr(begin, end - begin);
+        text += (line.starts_with("pattern ") ? "" : "add ") + line + "\n";
         begin = end + 1;
     }
     const CheckedFile file = check_file(text, language::system_resolver());
@@ -223,6 +224,59 @@ TEST(Lint, WhatTakesTooLongIsNotDecided) {
         addresses += (i == 0 ? "" : ",") + ("10.0.0." + std::to_string(3 * i));
     EXPECT_EQ(findings("deny tcp from " + addresses + " to any " + ports),
               (Lines{"100 undecided"}));
+}
+
+TEST(Lint, PayloadThatIsEncrypted) {
+    for (const char* rule :
+         {"deny tcp from any to any 443 payload \"attack\"",
+          "deny tcp from any to any 22,993 payload \"attack\"",
+          "deny tcp from any 995 to any http-host \"example.com\"",
+          "deny tcp from any to any dst-port 853 not payload \"attack\"",
+          "deny tcp from any to any { dst-port 443 or src-port 443 } payload \"attack\""})
+        EXPECT_EQ(findings(rule), (Lines{"100 encrypted payload"})) << rule;
+    for (const char* rule :
+         {"deny tcp from any to any 443 tls-sni \"example.com\"",
+          "deny tcp from any to any 80,443 payload \"attack\"",
+          "deny tcp from any to any not 443 payload \"attack\"",
+          "deny tcp from any to any 440-450 payload \"attack\"",
+          "deny tcp from any to any { dst-port 443 or src-port 80 } payload \"attack\"",
+          "deny tcp from any to any 443", "deny tcp from any to any payload \"attack\""})
+        EXPECT_EQ(findings(rule), (Lines{})) << rule;
+}
+
+TEST(Lint, StreamsThatNoPacketWithAStateComesTo) {
+    const std::string object =
+        "pattern flow create mode stream\npattern flow add \"attack\"\n"
+        "pattern web create\npattern web add \"attack\"\n";
+    EXPECT_EQ(findings(object + "deny tcp from any to any payload flow"),
+              (Lines{"100 stream without states"}));
+    EXPECT_EQ(findings(object + "check-state\ndeny tcp from any to any payload flow\n"
+                                "allow tcp from any to any setup keep-state"),
+              (Lines{"200 stream without states 100"}));
+    EXPECT_EQ(findings(object + "allow tcp from any to any 80 keep-state\n"
+                                "deny tcp from any to any payload flow"),
+              (Lines{"200 stream without states 100"}));
+    for (const char* rules :
+         {// In front of what decides, once at least.
+          "deny tcp from any to any payload flow\ncheck-state\n"
+          "allow tcp from any to any setup keep-state",
+          "deny tcp from any to any 80 payload flow\ncheck-state\n"
+          "deny tcp from any to any 81 payload flow\nallow tcp from any to any setup keep-state",
+          // A state does not end the walk, or is of another name, or is not always looked for.
+          "check-state\ndeny tcp from any to any payload flow\n"
+          "count tcp from any to any setup keep-state",
+          "check-state :a\ndeny tcp from any to any payload flow\n"
+          "allow tcp from any to any setup keep-state :b",
+          "prob 0.5 allow tcp from any to any 80 keep-state\ndeny tcp from any to any payload flow",
+          // A jump leads behind it.
+          "skipto 300 tcp from any to any 80\ncheck-state\n"
+          "300 deny tcp from any to any payload flow\n"
+          "400 allow tcp from any to any setup keep-state",
+          // Packets by themselves are what it looks at anyway.
+          "deny tcp from any to any payload web",
+          "check-state\ndeny tcp from any to any payload web\n"
+          "allow tcp from any to any setup keep-state"})
+        EXPECT_EQ(findings(object + rules), (Lines{})) << rules;
 }
 
 }  // namespace
