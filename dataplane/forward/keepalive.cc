@@ -15,9 +15,13 @@ void write_ethernet(FrameWriter& writer, const state::Keepalive& keepalive) {
     const Be16 type =
         Be16::from_host(keepalive.ip_version == 4 ? wire::kEtherTypeIpv4 : wire::kEtherTypeIpv6);
     const bool tagged = origin.framing == Framing::tagged;
+    const bool bridged = tagged || origin.framing == Framing::plain;
+    const MacAddress nobody{};
+    const MacAddress& initiator = bridged ? origin.initiator : nobody;
+    const MacAddress& responder = bridged ? origin.responder : nobody;
     writer.append(wire::Ethernet{
-        .destination = keepalive.to_initiator ? origin.initiator : origin.responder,
-        .source = keepalive.to_initiator ? origin.responder : origin.initiator,
+        .destination = keepalive.to_initiator ? initiator : responder,
+        .source = keepalive.to_initiator ? responder : initiator,
         .type = tagged ? Be16::from_host(wire::kEtherTypeVlan) : type,
     });
     if (tagged)
@@ -28,7 +32,9 @@ void write_ethernet(FrameWriter& writer, const state::Keepalive& keepalive) {
 
 std::size_t build_keepalive(const state::Keepalive& keepalive, std::span<std::byte> out) {
     const Framing framing = keepalive.origin.framing;
-    if (out.size() < kMaximumKeepalive || (framing != Framing::plain && framing != Framing::tagged))
+    const bool known =
+        framing == Framing::plain || framing == Framing::tagged || framing == Framing::routed;
+    if (out.size() < kMaximumKeepalive || !known)
         return 0;
     constexpr std::uint8_t kAck = 0x10;
     const IpEnds ends{.ip_version = keepalive.ip_version,

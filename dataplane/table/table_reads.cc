@@ -1,4 +1,7 @@
 // What workers ask of a store.
+#include <array>
+#include <cstring>
+
 #include "dataplane/contract/counters.h"
 #include "dataplane/table/key_bits.h"
 #include "dataplane/table/table_store.h"
@@ -65,6 +68,13 @@ void find_many_in(const BlockMemory& memory, Reference root, std::span<const Key
 
 #endif
 
+// Both halves of the product: every bit of either factor reaches every bit of the result.
+std::uint64_t folded(std::uint64_t a, std::uint64_t b) {
+    __extension__ using Wide = unsigned __int128;
+    const Wide product = static_cast<Wide>(a) * b;
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
 }  // namespace
 
 Reference Store::find_address4(const View& view, std::uint32_t address4) const {
@@ -109,10 +119,21 @@ Reference Store::find_mac(const View& view, const MacAddress& address) const {
     return find_in<MacIndex>(heap_.memory(), view.root, bits_of(address));
 }
 
+// Products of pairs of words, each word with a secret of its own, do not wait for each other.
+std::uint64_t Store::flow_hash(const contract::TableKey& key) const {
+    static_assert(sizeof key == 6 * sizeof(std::uint64_t));
+    std::array<std::uint64_t, 6> words;
+    std::memcpy(words.data(), &key, sizeof key);
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < words.size(); i += 2)
+        sum ^= folded(words[i] ^ hash_secrets_[i], words[i + 1] ^ hash_secrets_[i + 1]);
+    return folded(sum ^ hash_secrets_[6], hash_secrets_[7]);
+}
+
 Reference Store::find_flow(const View& view, contract::TableKey key) const {
     keep_parts(key, view.flow_parts);
     const Reference entry = find_in<FlowIndex>(heap_.memory(), view.root, flow_hash(key));
-    return entry != 0 && flows_.at(entries_.at(entry).flow) == key ? entry : 0;
+    return entry != 0 && flows_.at(entries_.at(entry).flow).key == key ? entry : 0;
 }
 
 void Store::count_hit(unsigned worker, Reference entry) const {

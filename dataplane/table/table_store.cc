@@ -32,6 +32,13 @@ std::uint64_t mixed(std::uint64_t z) {
     return z ^ (z >> 31);
 }
 
+std::array<std::uint64_t, 8> secrets_from(std::uint64_t secret) {
+    std::array<std::uint64_t, 8> secrets;
+    for (std::uint64_t& each : secrets)
+        each = mixed(secret += 0x9e3779b97f4a7c15) | 1;
+    return secrets;
+}
+
 // What `table(T,V)` compares: the tag, as ipfw does, or, where values have no tag, the first field.
 contract::TableField compared_field(std::uint32_t fields) {
     using contract::TableField;
@@ -72,7 +79,7 @@ Store::Store(const Spec& spec)
     : heap_(spec.maximum_node_bytes),
       directory_(std::make_unique<Directory>()),
       interface_names_(spec.interfaces),
-      hash_secret_(spec.hash_secret),
+      hash_secrets_(secrets_from(spec.hash_secret)),
       grace_periods_(spec.grace_periods) {
     published_.store(directory_.get(), std::memory_order_release);
     for (unsigned worker = 0; worker < spec.workers; ++worker)
@@ -83,16 +90,6 @@ Store::Store(const Spec& spec)
 Store::~Store() = default;
 
 // ---- Entries -----------------------------------------------------------------------------------
-
-std::uint64_t Store::flow_hash(const TableKey& key) const {
-    std::uint64_t hash = hash_secret_, word = 0;
-    const auto* bytes = reinterpret_cast<const char*>(&key);
-    for (std::size_t at = 0; at < sizeof key; at += sizeof word) {
-        std::memcpy(&word, bytes + at, sizeof word);
-        hash = mixed((hash ^ word) + hash_secret_);
-    }
-    return hash;
-}
 
 std::uint64_t Store::hits(Reference entry) const {
     std::uint64_t sum = 0;
@@ -137,7 +134,7 @@ Reference Store::make_entry(Table& table, const TableKey& key, const TableValue&
     const bool by_hash = table.descriptor.type == TableType::flow;
     const Reference flow = by_hash ? flows_.take() : 0;
     if (flow != 0)
-        flows_.at(flow) = key;
+        flows_.at(flow).key = key;
     entries_.at(entry) = {.value = use.cell, .expires_s = expires_s, .flow = flow, .mark = 0};
     made_entries_.push_back(entry);
     out_of_memory_ |= use.cell == 0 || (by_hash && flow == 0);
@@ -215,7 +212,8 @@ Reference Store::get(const Table& table, const TableKey& key) const {
 
 // What `get` found by a hash may be another flow's.
 bool Store::has_key(const Table& table, Reference entry, const TableKey& key) const {
-    return table.descriptor.type != TableType::flow || flows_.at(entries_.at(entry).flow) == key;
+    return table.descriptor.type != TableType::flow ||
+           flows_.at(entries_.at(entry).flow).key == key;
 }
 
 void Store::put(Table& table, const TableKey& key, Reference entry) {
@@ -268,7 +266,7 @@ void Store::each(const Table& table, Function function) const {
             break;
         case TableType::flow:
             FlowIndex::each(memory, root, [&](std::uint64_t, unsigned, Reference entry) {
-                function(flows_.at(entries_.at(entry).flow), entry);
+                function(flows_.at(entries_.at(entry).flow).key, entry);
             });
             break;
         case TableType::iface:
@@ -525,7 +523,7 @@ std::uint64_t Store::bytes_of(const Table& table) const {
         bytes += decltype(index)::bytes(heap_.memory(), root);
     });
     if (table.descriptor.type == TableType::flow)
-        bytes += table.count * sizeof(TableKey);
+        bytes += table.count * sizeof(Flow);
     if (table.descriptor.type == TableType::iface && table.view.root != 0)
         bytes += sizeof(InterfaceMap);
     return bytes;
@@ -782,7 +780,7 @@ std::vector<TableDescriptor> Store::descriptors() const {
 std::uint64_t Store::used_bytes() const {
     return heap_.memory().used_bytes() +
            entries_.used() * (sizeof(Entry) + hit_chunks_.size() * sizeof(std::uint64_t)) +
-           values_.used() * sizeof(TableValue) + flows_.used() * sizeof(TableKey);
+           values_.used() * sizeof(TableValue) + flows_.used() * sizeof(Flow);
 }
 
 }  // namespace sluice::table

@@ -15,6 +15,7 @@
 // Out of memory: the transaction is undone.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <deque>
@@ -208,7 +209,12 @@ class Store {
         Reference cell = 0;
         std::uint32_t uses = 0;
     };
-    static constexpr unsigned kEntryShift = 17;
+    // One line of the cache.
+    struct alignas(64) Flow {
+        contract::TableKey key;
+    };
+    // Chunks that huge pages are given to.
+    static constexpr unsigned kEntryShift = 17, kFlowShift = 15;
 
     void tick() const;
     std::unique_ptr<Directory> changed_directory() const;
@@ -260,7 +266,7 @@ class Store {
     NodeHeap heap_;
     CellMemory<Entry, kEntryShift> entries_;
     CellMemory<contract::TableValue> values_;
-    CellMemory<contract::TableKey> flows_;
+    CellMemory<Flow, kFlowShift> flows_;
     CellMemory<InterfaceMap, 2, 17> interface_maps_;  // twice as many as there may be tables
     // By worker, by chunk of entries.
     std::vector<std::unique_ptr<std::atomic<std::uint64_t*>[]>> hit_chunks_;
@@ -271,7 +277,7 @@ class Store {
     std::atomic<const Directory*> announced_ = nullptr;
     std::unique_ptr<const Directory> directory_;
     std::vector<std::string> interface_names_;
-    std::uint64_t hash_secret_;
+    std::array<std::uint64_t, 8> hash_secrets_;
     GracePeriods* grace_periods_;
 
     std::map<std::uint32_t, Table> tables_;

@@ -468,9 +468,11 @@ bool Router::send_made(const program::Runtime& runtime, std::span<const std::byt
         return false;
     program::PacketMarks marks;
     marks.clear();
-    if (local)
+    if (local) {
+        rte_pktmbuf_mtod(mbuf, wire::Ethernet*)->destination =
+            runtime.environment().interfaces[port].mac;
         give_to_host(mbuf, port);
-    else
+    } else
         send(runtime, {.mbuf = mbuf, .packet = &packet, .marks = &marks}, way);
     return true;
 }

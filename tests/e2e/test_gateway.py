@@ -2,9 +2,10 @@
 are forwarded: they are seen twice, `in` and `out`."""
 
 import re
+import time
 
 import pytest
-from lab import ALLOW, Stream, echo_server
+from lab import ALLOW, Stream, connect, echo_server
 from lab.network import eventually
 
 
@@ -126,6 +127,26 @@ def test_connections_and_states(routed, gateway):
         assert gateway.state_count() > 0
     finally:
         with_text.terminate()
+
+
+def test_keepalives_of_forwarded_connections_and_of_those_to_the_machine(routed, gateway):
+    before = gateway.must("sysctl", "-n", "net.inet.ip.fw.dyn_ack_lifetime").strip()
+    gateway.must("-q", "sysctl", "net.inet.ip.fw.dyn_ack_lifetime=6")
+    try:
+        gateway.load("add 100 check-state\nadd 200 allow tcp from any to any setup keep-state\n"
+                     "add 400 deny tcp from any to any\n" + ALLOW)
+        with echo_server(routed.b, 7, routed.b.ipv4), \
+                echo_server(routed.middle, 7, routed.router_a4), \
+                connect(routed.a, routed.b.ipv4, 7) as forwarded, \
+                connect(routed.a, routed.router_a4, 7) as to_host:
+            time.sleep(14)
+            assert gateway.state_count() == 2
+            for connection in (forwarded, to_host):
+                connection.sendall(b"still there?")
+                assert connection.recv(100) == b"still there?"
+            assert gateway.dataplane_counters()["keepalives_sent"] >= 4
+    finally:
+        gateway.must("-q", "sysctl", f"net.inet.ip.fw.dyn_ack_lifetime={before}")
 
 
 def test_states_are_judged_by_new_rules_in_both_passes(routed, gateway):

@@ -121,7 +121,18 @@ TEST_F(KeepaliveTest, EachSideSeesTheOtherOnesAddress) {
     EXPECT_EQ(byte(frame, 11), 2u);
 }
 
+TEST_F(KeepaliveTest, WhatIsRoutedGetsItsAddressesWhenItLeaves) {
+    const auto sent = keepalive(4, Framing::routed);
+    const auto frame = build(sent);
+    ASSERT_EQ(frame.size(), 60u);
+    expect_bare_ack(frame, sent);
+    for (std::size_t i = 0; i < 12; ++i)
+        EXPECT_EQ(byte(frame, i), 0u);
+}
+
 TEST_F(KeepaliveTest, NothingIsSentWhereFramesAreNotKnown) {
+    EXPECT_TRUE(build(keepalive(4, Framing::own)).empty());
+    EXPECT_TRUE(build(keepalive(4, Framing::other)).empty());
     EXPECT_TRUE(build(keepalive(4, Framing::unknown)).empty());
     EXPECT_EQ(build_keepalive(keepalive(4, Framing::plain),
                               std::span(buffer_).first(kMaximumKeepalive - 1)),
