@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "controlplane/service/controller.h"
+#include "controlplane/service/pattern_request.h"
 #include "controlplane/service/trace_request.h"
 
 namespace sluice::service {
