@@ -467,8 +467,7 @@ void PatternCatalogue::set_literals(PatternType type, std::vector<std::string> t
     complete_ = false;
 }
 
-Result<Done> PatternCatalogue::finish(PatternObject& object,
-                                      const patterns::DatabaseSource& source,
+Result<Done> PatternCatalogue::finish(PatternObject& object, const patterns::DatabaseSource& source,
                                       std::vector<patterns::DatabaseOrder>& missing) {
     patterns::DatabaseOrder order{
         .mode = object.settings.mode, .ignore_case = object.settings.ignore_case, .patterns = {}};

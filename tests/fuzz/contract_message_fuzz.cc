@@ -71,6 +71,10 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     } else if (const auto* recheck = std::get_if<contract::RecheckStates>(&*request)) {
         if (descriptors != 0 || message.size() != sizeof *recheck)
             std::abort();
+    } else if (const auto* pattern = std::get_if<contract::PatternRequest>(&*request)) {
+        if (descriptors != 0 || message.size() != sizeof *pattern ||
+            std::memchr(pattern->name, '\0', sizeof pattern->name) == nullptr)
+            std::abort();
     } else {
         const auto& kill = std::get<contract::KillStates>(*request);
         if (descriptors != 0 || message.size() != sizeof kill)
