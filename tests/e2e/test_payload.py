@@ -2,6 +2,7 @@
 
 import json
 import random
+import signal
 import socket
 import subprocess
 import time
@@ -325,6 +326,48 @@ def test_what_a_restart_brings_back(web):
     appliance.await_connection()
     assert eventually(lambda: fetches(bed, "/public"))
     assert not fetches(bed, "/secret")
+
+
+def test_the_history_has_patterns(own_bed, own_appliance):
+    """After both daemons were killed, and after a rollback, the patterns are those of the ruleset."""
+    appliance = own_appliance
+    appliance.start()
+    server = own_bed.b.listen(PORT, "page\n")
+    try:
+        appliance.load("pattern web create mode stream\npattern web add /first 7\n" +
+                       following(own_bed, "payload web"))
+        first = appliance.must("pattern", "web", "list")
+        appliance.must("-q", appliance.rule_file("pattern web add /second\npattern web delete /first\n",
+                                                 "second"))
+        second = appliance.must("pattern", "web", "list")
+        assert "/second" in second and "/first" not in second
+        appliance.must("save")
+        for daemon in (appliance.stop_controlplane, appliance.stop_dataplane):
+            daemon(signal.SIGKILL)
+        appliance.start_dataplane()
+        appliance.start_controlplane()
+        appliance.await_connection()
+        assert eventually(lambda: appliance.ipfw("pattern", "web", "list").out == second, 10)
+        assert eventually(lambda: fetches(own_bed, "/first"))
+        assert not fetches(own_bed, "/second")
+        number = json.loads(appliance.must("history", "--json"))["rulesets"][-1]["number"]
+        appliance.must("-q", "rollback", number - 1)
+        assert appliance.must("pattern", "web", "list") == first
+        assert not fetches(own_bed, "/first")
+        assert fetches(own_bed, "/second")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_lint_says_what_patterns_cost(stateful):
+    _, appliance = stateful
+    appliance.load("pattern web create\npattern web add GET re:/union.*select/ \"a long enough text\"\n")
+    try:
+        told = appliance.must("pattern", "web", "lint")
+        assert "Gbit/s" in told and "GET" in told, told
+    finally:
+        appliance.must("-q", "pattern", "web", "destroy")
 
 
 def test_expressions_that_cannot_be(stateful):
