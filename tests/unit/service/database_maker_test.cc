@@ -102,6 +102,16 @@ TEST_F(DatabaseMakerTest, ReadersNeedNotWait) {
     EXPECT_EQ(controller_->ruleset().size(), 2u);
 }
 
+TEST_F(DatabaseMakerTest, OrdersNeedNotWait) {
+    using Verb = language::PatternCommand::Verb;
+    const Answer change = submit(pattern(Verb::create), pattern(Verb::add, "re:/x.{9000}y/"));
+    const Answer kill = submit(StateOperation{.kind = StateOperation::Kind::kill, .filter = {}});
+    EXPECT_EQ(wait(kill).status, ExitStatus::ok);
+    EXPECT_FALSE(*change) << "that takes a quarter of a second to compile";
+    EXPECT_EQ(wait(change).status, ExitStatus::ok);
+    EXPECT_NE(controller_->ruleset().patterns().find("web"), nullptr);
+}
+
 TEST_F(DatabaseMakerTest, WhatCannotBeCompiledChangesNothing) {
     using Verb = language::PatternCommand::Verb;
     const Response refused = wait(submit(pattern(Verb::create), pattern(Verb::add, "re:/a(?=b)/"),
