@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "common/hex_digit.h"
+
 namespace sluice {
 
 namespace {
@@ -41,16 +43,6 @@ std::optional<Address> parse(int family, std::string_view text) {
     if (inet_pton(family, buffer, &address) != 1)
         return std::nullopt;
     return address;
-}
-
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 }  // namespace

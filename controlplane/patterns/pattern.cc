@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "common/hex_digit.h"
+
 namespace sluice::patterns {
 namespace {
 
@@ -20,16 +22,6 @@ PatternError wrong(std::size_t column, std::string message) {
 
 bool is_printable(char c) {
     return c >= 0x20 && c < 0x7f;
-}
-
-int hex_digit(char c) {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 // -1: these are not two digits.

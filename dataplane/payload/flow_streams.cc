@@ -20,8 +20,7 @@ bool is_of_http(PayloadPart part) {
 
 }  // namespace
 
-// ---- Memory
-// --------------------------------------------------------------------------------------
+// ---- Memory -------------------------------------------------------------------------------------
 
 template <typename T>
 FlowStreams::Zeroed<T>::Zeroed(std::size_t count)
@@ -60,8 +59,7 @@ FlowStreams::FlowStreams(const Spec& spec)
 
 FlowStreams::~FlowStreams() = default;
 
-// ---- Flows
-// ---------------------------------------------------------------------------------------
+// ---- Flows --------------------------------------------------------------------------------------
 
 void FlowStreams::begin_packet() {
     ++packet_;
@@ -156,8 +154,7 @@ void FlowStreams::block(state::CellIndex cell) {
         flows_.memory[place].blocked = true;
 }
 
-// ---- Asking
-// --------------------------------------------------------------------------------------
+// ---- Asking -------------------------------------------------------------------------------------
 
 FlowStreams::Answer FlowStreams::ask(const Question& question) {
     Answer answer;
@@ -240,8 +237,7 @@ std::uint32_t FlowStreams::following(Flow& flow, const Question& question, Answe
     return at;
 }
 
-// ---- Order
-// ---------------------------------------------------------------------------------------
+// ---- Order --------------------------------------------------------------------------------------
 
 void FlowStreams::begins_at(state::CellIndex cell, bool forward, std::uint32_t sequence) {
     const std::uint32_t place = flow_of(cell);
@@ -365,8 +361,7 @@ void FlowStreams::begin_anew(Flow& flow, bool forward) {
     }
 }
 
-// ---- Looking
-// -------------------------------------------------------------------------------------
+// ---- Looking ------------------------------------------------------------------------------------
 
 const Object* FlowStreams::object_of(const Following& following) const {
     for (const Object& object : objects_)
