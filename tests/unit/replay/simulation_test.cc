@@ -55,6 +55,34 @@ TEST(Simulation, TellsTheWayOfAPacket) {
     EXPECT_EQ(way(5), "tee:5000@100>deny");
 }
 
+// What was found holds for the flow, as in the data plane.
+TEST(Simulation, FlowsAreFollowed) {
+    ruleset::Ruleset rules(false);
+    ASSERT_TRUE(rules.patterns().create("web", {.mode = contract::PatternMode::stream}));
+    rules.patterns().add("web", "\"attack\"", 7, false);
+    for (const char* text :
+         {"100 deny udp from any to any payload web", "200 allow udp from any to any keep-state"}) {
+        auto rule = language::parse_rule(text, language::refusing_resolver());
+        ASSERT_TRUE(rule && rules.add(*rule)) << text;
+    }
+    ASSERT_TRUE(rules.complete_patterns());
+    const auto simulation = Simulation::create(rules, one_interface(), 1, 0);
+    ASSERT_TRUE(simulation) << simulation.error().message;
+    const auto says = [&](std::uint8_t last, std::string_view text) {
+        std::vector<std::byte> frame = datagram(last);
+        for (const char letter : text)
+            frame.push_back(static_cast<std::byte>(letter));
+        frame[17] = static_cast<std::byte>(28 + text.size());
+        frame[39] = static_cast<std::byte>(8 + text.size());
+        std::vector<std::string> log;
+        return to_text((*simulation)->pass(frame, kIn, 0, 0, log), (*simulation)->runtime());
+    };
+    EXPECT_EQ(says(2, "hello"), "accept");
+    EXPECT_EQ(says(2, "an attack"), "deny");
+    EXPECT_EQ(says(2, "hello"), "deny");
+    EXPECT_EQ(says(3, "hello"), "accept");
+}
+
 TEST(Simulation, ManyWorkersCountAndLogAsOne) {
     const auto rules = rules_of(
         {"100 count log logamount 3 udp from any to any 53", "200 allow udp from any to any"});
